@@ -1,0 +1,156 @@
+"""What a table is made of: values with units and formats, columns over values, panels of columns.
+
+A value has a key that carries its unit (`accuracy_percent`, `p50_ms_b1`) and a format; a column is a heading and a
+template over such keys, so a new column is one line of data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WATERMARK = "QUICK RUN - NOT A RESULT"
+UNMARKED_SCALES = ("cpu", "gpu", "paper")
+"""Scales whose renderings carry no watermark; every other one does."""
+BATCHES = (1, 32)
+"""Batch sizes of the latency columns, images."""
+
+
+def magnitude(count: float) -> str:
+    """A count with its SI letter: 31094159 -> 31.09 M; small networks keep the M: 461729 -> 0.46 M."""
+    for size, letter, least in ((1e9, "G", 1e9), (1e6, "M", 1e4), (1e3, "k", 1e3)):
+        if count >= least:
+            return f"{count / size:.{2 if count < 100 * size else 1}f} {letter}"
+    return f"{count:.0f}"
+
+
+def probability(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+FORMATS: dict[str, Callable[[float], str]] = {
+    "percent": lambda value: f"{value:.2f}",
+    "share": lambda value: f"{value:.2f}",  # like percent, but a setting: no spread over seeds
+    "reduction": lambda value: f"-{value:.1f} %" if value >= 0 else f"+{-value:.1f} %",
+    "points": lambda value: f"{value:+.2f}",
+    "probability": probability,
+    "count": magnitude,
+    "million": lambda value: f"{value:.2f} M",
+    "giga": lambda value: f"{value:.2f} G",
+    "ms": lambda value: f"{value:.2f}" if value < 100 else f"{value:.1f}",
+    "factor": lambda value: f"{value:.2f}x",
+    "whole": lambda value: f"{value:.0f}",
+}
+
+
+def _latency_values(batch: int) -> dict[str, str]:
+    return {
+        f"p50_ms_b{batch}": "ms",
+        f"p90_ms_b{batch}": "ms",
+        f"cv_percent_b{batch}": "percent",
+        f"noisy_b{batch}": "whole",
+        f"images_per_s_b{batch}": "whole",
+        f"speedup_b{batch}": "factor",
+        f"speedup_b{batch}_lo": "factor",
+        f"speedup_b{batch}_hi": "factor",
+    }
+
+
+VALUES: dict[str, str] = {
+    "requested_percent": "whole",
+    "achieved_percent": "share",
+    "accuracy_percent": "percent",
+    "accuracy_lo": "percent",
+    "accuracy_hi": "percent",
+    "difference_points": "points",
+    "difference_lo": "points",
+    "difference_hi": "points",
+    "mcnemar_p": "probability",
+    "class_mean_percent": "percent",
+    "macro_f1_percent": "percent",
+    "majority_percent": "share",
+    "leak_free_percent": "percent",
+    "leak_free_lo": "percent",
+    "leak_free_hi": "percent",
+    "leak_free_n": "whole",
+    "flip_percent": "percent",
+    "last_percent": "percent",
+    "best_on_test_percent": "percent",
+    "validation_percent": "percent",
+    "test_n": "whole",
+    "cut_percent": "percent",
+    "absorbed_percent": "percent",
+    "recalibrated_percent": "percent",
+    "params": "count",
+    "params_removed_percent": "reduction",
+    "macs": "count",
+    "macs_removed_percent": "reduction",
+    "macs_factor": "factor",
+    "weights_bytes": "count",
+    "collapsed_layers": "whole",
+    **_latency_values(1),
+    **_latency_values(32),
+    "control_percent": "percent",
+    "control_gap_points": "points",
+    "control_gap_lo": "points",
+    "control_gap_hi": "points",
+    "control_p": "probability",
+    "control_macs_removed_percent": "reduction",
+    "published_percent": "percent",
+    "published_difference_points": "points",
+    "published_params_million": "million",
+    "published_params_removed_percent": "reduction",
+    "published_macs_giga": "giga",
+    "published_macs_removed_percent": "reduction",
+}
+"""Every value of a row and its format in `FORMATS`; the order is the order of the CSV's columns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A heading and what stands below it: a template over keys of `VALUES` (or `recall_<class>`)."""
+
+    title: str
+    """With the unit of the numbers below it."""
+    text: str
+    """`{key}` becomes the formatted value; the cell is empty when the first key has no value."""
+    optional: bool = False
+    """Left out when no row has a value for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A readable part of a wide table; all panels have the same rows."""
+
+    letter: str
+    title: str
+    columns: tuple[Column, ...]
+    note: str = ""
+    per_class: bool = False
+    """Followed by one column of recall for every class of the data set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One published row. `macs_giga` is what the paper calls FLOPs; the reductions are its own figures, in percent."""
+
+    accuracy_percent: float
+    params_million: float
+    params_removed_percent: float | None
+    macs_giga: float
+    macs_removed_percent: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a paper: its rows (models x variants x ratios), its panels, and the paper's own numbers."""
+
+    name: str
+    title: str
+    models: dict[str, str]
+    """Name in `fermodels.MODELS` -> name printed."""
+    ratios: tuple[float, ...]
+    """Shares of channels removed by the criterion, and by the random control."""
+    paper_ratios: tuple[float, ...]
+    panels: tuple[Panel, ...]
+    published: dict[tuple[str, float], Published]
+    published_source: str
+    headline_ratio: float

@@ -1,0 +1,137 @@
+"""The command: plan the cells of a table, make what is missing, render.
+
+    python -m bench.report                                          # Table 5 on the embedded synthetic faces
+    python -m bench.report --data fer2013:fer2013.csv --scale cpu   # on real faces
+    python -m bench.report --data fer2013 --out reports --render-only
+
+Killed at any moment, the same command goes on from the last finished epoch. The last line of standard output is JSON.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from bench import records, render, tables
+from bench.pipeline import measure, say
+from bench.records import Cell, Record
+from bench.scales import SCALES, Scale, scale_for
+from bench.stages import Job
+from fermodels.data import DATASETS, open_dataset
+from fermodels.data.base import Dataset, Split
+from fermodels.files import write_atomic
+
+PUBLISHED = "reports"
+"""The folder whose records and tables are committed."""
+RUNS = Path("reports/runs")
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line. Unknown options and values end the program with a sentence and status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.report",
+        description="Regenerates a table of the papers: trains, slims, fine-tunes, measures, renders. Resumable.",
+        epilog="Records go to OUT/records, renderings to OUT/tables; trained networks are cached in " + str(RUNS) + ".",
+    )
+    parser.add_argument("--table", default="table5", choices=sorted(tables.TABLES))
+    parser.add_argument(
+        "--data", default="synthetic", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)} (default: synthetic)"
+    )
+    parser.add_argument(
+        "--scale", default="cpu", choices=list(SCALES), help="how large the experiment is (default: cpu)"
+    )
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat with seeds 0 .. N-1 (default: 1)")
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="only these networks of the table")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)"
+    )
+    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="cache of stages, safe to delete")
+    parser.add_argument("--device", default="cpu", help='"cpu" or "cuda" (default: cpu)')
+    parser.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
+    parser.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
+    given = parser.parse_args(argv)
+    if given.seeds < 1:
+        parser.error(f"--seeds {given.seeds}: at least 1")
+    if unknown := set(given.models or ()) - set(tables.TABLES[given.table].models):
+        parser.error(
+            f"--models {' '.join(sorted(unknown))}: {given.table} has {', '.join(tables.TABLES[given.table].models)}"
+        )
+    if not SCALES[given.scale].publishable and given.out.resolve().is_relative_to(Path(PUBLISHED).resolve()):
+        parser.error(f"--scale {given.scale} is no result and is never written to {PUBLISHED}/; choose another --out")
+    return given
+
+
+def limited(data: Dataset, scale: Scale) -> Dataset:
+    """At most `scale.limit` faces of each split, evenly spaced; the notes say so."""
+    if scale.limit is None:
+        return data
+    splits = {name: _thinned(split, scale.limit) for name, split in data.splits.items()}
+    return replace(data, **splits, notes=(*data.notes, f"Only {scale.limit} faces of each split (scale {scale.name})."))
+
+
+def _thinned(split: Split, limit: int) -> Split:
+    picked = np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).astype(int))
+    taken: dict[str, Any] = {"names": [split.names[i] for i in picked]}
+    for field in ("images", "labels", "landmarks", "confidence", "leaked"):
+        value = getattr(split, field)
+        taken[field] = None if value is None else np.asarray(value)[picked]
+    return Split(**taken)
+
+
+def compute(given: argparse.Namespace, cells: Sequence[Cell]) -> None:
+    """Measures every cell that OUT/records lacks, network by network."""
+    scale = scale_for(given.scale, given.data.partition(":")[0])
+    cache = given.runs / "data"
+    data = open_dataset(given.data, size=scale.stored, cache=cache, skip_broken=given.skip_broken, progress=True)
+    data = limited(data, scale)
+    for note in data.notes:
+        say(f"{data.name}: {note}")
+    for (seed, model), group in groupby(cells, key=lambda cell: (cell.seed, cell.model)):
+        job = Job(data=data, scale=scale, model=model, seed=seed, runs=given.runs, device=given.device)
+        measure(job, list(group), given.out / "records")
+
+
+def write_tables(given: argparse.Namespace, found: dict[Cell, Record], name: str) -> list[Path]:
+    """Renders the table into OUT/tables/<data>-<scale>/; returns the files."""
+    folder = given.out / "tables" / f"{name}-{given.scale}"
+    files = render.render(given.table, found, data=name, scale=given.scale, seeds=given.seeds)
+    for file, content in files.items():
+        write_atomic(folder / file, content)
+    return [folder / file for file in files]
+
+
+def run(given: argparse.Namespace) -> int:
+    """0 when the table is complete, 1 when cells are missing."""
+    name = given.data.partition(":")[0]
+    cells = tables.cells(given.table, name, given.scale, given.seeds)
+    if not given.render_only:
+        compute(given, [cell for cell in cells if not given.models or cell.model in given.models])
+    found = records.load_all(given.out / "records", table=given.table, data=name, scale=given.scale)
+    missing = [cell.id for cell in cells if cell not in found]
+    files = write_tables(given, found, name)
+    Console(width=None if sys.stdout.isatty() else 200).print(
+        render.terminal(given.table, found, data=name, scale=given.scale, seeds=given.seeds)
+    )
+    summary = {"table": given.table, "data": name, "scale": given.scale, "cells": len(cells), "missing": missing}
+    print(json.dumps(summary | {"complete": not missing, "files": [str(file) for file in files]}))
+    return 1 if missing else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; a mistake in the input is one sentence on standard error and status 2."""
+    try:
+        return run(arguments(argv))
+    except ValueError as error:
+        say(f"bench.report: {error}")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""How large an experiment is: image sizes, network width and the schedules of its three trainings.
+
+A scale is a value; a variant is `replace(base, ...)`. Sizes keep the attention map at 7 x 7.
+"""
+
+from dataclasses import dataclass, replace
+
+from fermodels.training import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """One row of the table of scales in the README."""
+
+    name: str
+    stored: int
+    """Side in pixels at which faces are kept; the random crop plays inside it."""
+    size: int
+    """Side of the face view."""
+    local_size: int
+    """Side of the eye and mouth views."""
+    pools: int
+    width: float
+    """Share of the full VGG-16 widths."""
+    dense: TrainConfig
+    sparse: TrainConfig
+    tune: TrainConfig
+    travel: float
+    """How far the proximal step could move a gamma over the sparse stage, in units of the mean gamma at its start."""
+    mask_weight: float = 0.03
+    """alpha of the mask loss: it starts near 10 % of the cross-entropy (digest, row 10)."""
+    distil_weight: float = 1.0
+    """Weight of the distillation term in the sparse stage and in fine-tuning; the teacher is the dense network."""
+    dropout: float = 0.2
+    limit: int | None = None
+    """At most so many faces of each split, evenly spaced; None: all."""
+    latency_runs: int = 100
+    latency_seconds: float = 3.0
+    publishable: bool = True
+    """False: watermarked, and never written to reports/."""
+
+
+_CPU_DENSE = TrainConfig(epochs=20, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1)
+CPU = Scale(
+    name="cpu",
+    stored=64,
+    size=56,
+    local_size=28,
+    pools=3,
+    width=0.25,
+    dense=_CPU_DENSE,
+    sparse=replace(_CPU_DENSE, epochs=4, lr=0.02),
+    tune=replace(_CPU_DENSE, epochs=2, lr=0.01, warmup_epochs=0.1),
+    travel=1.0,
+)
+
+GPU = replace(
+    CPU,
+    name="gpu",
+    stored=128,
+    size=112,
+    local_size=56,
+    pools=4,
+    width=1.0,
+    dense=replace(_CPU_DENSE, epochs=40),
+    sparse=replace(_CPU_DENSE, epochs=12, lr=0.02),
+    tune=replace(_CPU_DENSE, epochs=8, lr=0.01, warmup_epochs=0.1),
+)
+
+_PAPER_DENSE = TrainConfig(epochs=60, lr=0.01, schedule="step", step_epochs=20, step_factor=0.1)
+PAPER = replace(
+    CPU,
+    name="paper",
+    stored=256,
+    size=224,
+    local_size=224,
+    pools=5,
+    width=1.0,
+    dropout=0.0,
+    dense=_PAPER_DENSE,
+    sparse=replace(_PAPER_DENSE, epochs=20, schedule="cosine"),
+    tune=replace(_PAPER_DENSE, epochs=20, lr=0.001, schedule="cosine"),
+)
+
+QUICK = replace(
+    CPU,
+    name="quick",
+    width=0.125,
+    limit=160,
+    dense=replace(_CPU_DENSE, epochs=1, batch=32),
+    sparse=replace(_CPU_DENSE, epochs=1, batch=32, lr=0.02),
+    tune=replace(_CPU_DENSE, epochs=1, batch=32, lr=0.01),
+    latency_runs=5,
+    latency_seconds=0.0,
+    publishable=False,
+)
+
+SCALES = {scale.name: scale for scale in (QUICK, CPU, GPU, PAPER)}
+
+_SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=8, batch=64)
+FOR_DATA = {
+    ("cpu", "synthetic"): replace(
+        CPU,
+        dense=_SYNTHETIC_DENSE,
+        sparse=replace(_SYNTHETIC_DENSE, epochs=2, lr=0.02),
+        tune=replace(_SYNTHETIC_DENSE, epochs=1, lr=0.01, warmup_epochs=0.1),
+    ),
+}
+"""Schedules of their own for data sets of another size: 20 epochs of a small set would be a minute of training."""
+
+
+def scale_for(name: str, data: str) -> Scale:
+    """The scale `name` as it applies to the data set named `data`.
+
+    Raises:
+        ValueError: an unknown scale.
+    """
+    if name not in SCALES:
+        raise ValueError(f'no scale "{name}": the scales are {", ".join(SCALES)}')
+    return FOR_DATA.get((name, data), SCALES[name])

@@ -1,0 +1,216 @@
+"""One trained network, cached by the hash of everything that led to it: train, choose on validation, measure once.
+
+A stage is a folder in the cache: `state.pt` while it trains (resumable at every epoch), then the chosen network as a
+checkpoint and `outcome.json`. It is done when `outcome.json` exists; deleting the folder repeats it.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import fermodels
+from bench import accuracy
+from bench.scales import Scale
+from fermodels import checkpoint
+from fermodels.data.base import Dataset
+from fermodels.files import digest, plain, write_atomic
+from fermodels.losses import cross_entropy, mask_loss
+from fermodels.progress import EpochBar
+from fermodels.training import History, Penalty, TrainConfig, autocast, fit
+from fermodels.vgg import Output
+from fermodels.views import Batch, ViewConfig, Views
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One network on one data set at one scale with one seed: what all its cells share."""
+
+    data: Dataset
+    scale: Scale
+    model: str
+    seed: int
+    runs: Path
+    """Cache of stages; safe to delete."""
+    device: str = "cpu"
+
+    @cached_property
+    def preprocessing(self) -> ViewConfig:
+        return ViewConfig(size=self.scale.size, local_size=self.scale.local_size)
+
+    @cached_property
+    def architecture(self) -> dict[str, Any]:
+        """Settings of the unpruned network for `fermodels.build`."""
+        scale = self.scale
+        common = {"size": scale.size, "pools": scale.pools, "dropout": scale.dropout, "classes": len(self.data.classes)}
+        widths = fermodels.scaled(scale.width)
+        if self.model == "vggnet":
+            return common | {"widths": {"face": widths}}
+        hidden = {"attention_width": max(8, round(128 * scale.width)), "head_width": max(16, round(512 * scale.width))}
+        return common | hidden | {"widths": {"face": widths, "local": widths}, "local_size": scale.local_size}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the pixels and labels of all splits: another file under the same name is another data set."""
+        parts = [[np.asarray(s.labels).tobytes().hex(), _crc(s.images)] for s in self.data.splits.values()]
+        return digest([self.data.name, self.data.classes, parts])
+
+    def views(self, split: str) -> Views:
+        inputs = fermodels.MODELS[self.model][0].inputs  # type: ignore[attr-defined]
+        return Views(self.data.splits[split], self.preprocessing, inputs, self.device)
+
+    def fresh(self) -> nn.Module:
+        """The unpruned network with its seed's initial weights."""
+        torch.manual_seed(self.seed)
+        return fermodels.build(self.model, **self.architecture)
+
+
+def _crc(images: np.ndarray) -> int:
+    from zlib import crc32
+
+    value = 0
+    for start in range(0, len(images), 1024):
+        value = crc32(np.ascontiguousarray(images[start : start + 1024]), value)
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A finished training."""
+
+    folder: Path
+    key: str
+
+    @cached_property
+    def outcome(self) -> dict[str, Any]:
+        """`history` (as in `fermodels.training.History`) and `predictions` by measure, one digit per image."""
+        return json.loads((self.folder / "outcome.json").read_text())
+
+    def net(self) -> nn.Module:
+        return checkpoint.load(self.folder / "chosen")[0]
+
+
+class EpochBatches:
+    """Training batches of a split, as `fit` wants them."""
+
+    def __init__(self, views: Views, batch: int, seed: int) -> None:
+        self.views, self.batch, self.seed = views, batch, seed
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.views) / self.batch)
+
+    def epoch(self, epoch: int) -> Any:
+        return self.views.training(self.batch, seed=self.seed, epoch=epoch)
+
+
+Term = Callable[[Output, Batch], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What distinguishes one training from another, beside the network it starts from."""
+
+    name: str
+    train: TrainConfig
+    settings: dict[str, Any]
+    """All further settings that change the outcome (penalty, distillation, origin): part of the cache key."""
+    penalty: Callable[[nn.Module], Penalty] | None = None
+    """Made for the network at the start of the stage."""
+    extra: dict[str, Term] | None = None
+    """Further loss terms by name."""
+    choose_last: bool = False
+    """Take the last epoch, not the best on validation: a sparse stage is not done before its end."""
+
+
+def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title: str) -> Stage:
+    """The stage of `recipe`: from the cache when it is finished there, else trained, resumed where it stopped."""
+    train = replace(recipe.train, seed=job.seed)
+    described = {"stage": recipe.name, "train": asdict(train), "settings": recipe.settings, "model": job.model}
+    described |= {"architecture": job.architecture, "views": asdict(job.preprocessing), "data": job.fingerprint}
+    described |= {"mask_weight": job.scale.mask_weight}
+    stage = Stage(folder=job.runs / f"{job.model}-{recipe.name}-{digest(described)[:16]}", key=digest(described))
+    if (stage.folder / "outcome.json").exists():
+        return stage
+    net = start().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = stage.folder / "state.pt"
+    chosen, last, history = fit(
+        net,
+        EpochBatches(job.views("train"), train.batch, job.seed),
+        _objective(job, train, recipe.extra or {}),
+        train,
+        penalty=recipe.penalty(net) if recipe.penalty else None,
+        monitor=_monitor(job),
+        state=state,
+        bar=EpochBar(title),
+    )
+    _finish(job, stage, described, (last if recipe.choose_last else chosen, last, history))
+    state.unlink(missing_ok=True)
+    return stage
+
+
+def _objective(job: Job, train: TrainConfig, extra: dict[str, Term]) -> Callable[[Output, Batch], dict[str, Tensor]]:
+    def objective(output: Output, batch: Batch) -> dict[str, Tensor]:
+        terms = {"cross_entropy": cross_entropy(output, batch.labels, smoothing=train.label_smoothing)}
+        if output.attention is not None and job.scale.mask_weight:
+            terms["mask"] = job.scale.mask_weight * mask_loss(output.attention, batch.mask)
+        return terms | {name: term(output, batch) for name, term in extra.items()}
+
+    return objective
+
+
+def _monitor(job: Job) -> Callable[[nn.Module], dict[str, Any]]:
+    """Validation chooses the epoch; test predictions are kept for the best_on_test column and choose nothing."""
+    views = {split: job.views(split) for split in ("validation", "test")}
+
+    def monitor(net: nn.Module) -> dict[str, Any]:
+        with autocast(job.device, True):
+            found = {split: predicted(net, view) for split, view in views.items()}
+        right = (found["validation"] == views["validation"].labels.cpu().numpy()).mean()
+        return {"validation": float(right), "test_predictions": accuracy.digits(found["test"])}
+
+    return monitor
+
+
+def predicted(net: nn.Module, views: Views, *, flip: bool = False) -> np.ndarray:
+    """Most probable class of every face, (n,) int64: centre crop, averaged with the mirrored view if `flip`."""
+    total = sum(
+        accuracy.predict(net, (batch.views for batch in views.evaluation(EVALUATION_BATCH, flip=mirrored)))
+        for mirrored in ((False, True) if flip else (False,))
+    )
+    return np.asarray(total).argmax(1)
+
+
+def _finish(job: Job, stage: Stage, described: dict[str, Any], trained: tuple[nn.Module, nn.Module, History]) -> None:
+    chosen, last, history = trained
+    validation, test = job.views("validation"), job.views("test")
+    found = {
+        "validation": predicted(chosen, validation),
+        "val_selected": predicted(chosen, test),
+        "last": predicted(last, test),
+        "flip": predicted(chosen, test, flip=True),
+        "best_on_test": _best_on_test(history, np.asarray(job.data.test.labels)),
+    }
+    score = accuracy.score(found["val_selected"], np.asarray(job.data.test.labels), job.data.classes)
+    about = {"classes": job.data.classes, "preprocessing": job.preprocessing, "data": job.data.name, "split": "test"}
+    about |= {"n": score.n, "accuracy": {k: v for k, v in plain(score).items() if k != "predictions"}}
+    checkpoint.save(chosen, stage.folder / "chosen", about)
+    for entry in history.epochs:
+        entry.pop("test_predictions", None)
+    outcome = {"described": described, "history": asdict(history)}
+    outcome |= {"predictions": {name: accuracy.digits(value) for name, value in found.items()}}
+    write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
+
+
+def _best_on_test(history: History, truth: np.ndarray) -> np.ndarray:
+    """Predictions of the epoch that papers would publish: the best on the test split, for comparison with them only."""
+    epochs = [accuracy.from_digits(entry["test_predictions"]) for entry in history.epochs]
+    return max(epochs, key=lambda predictions: (predictions == truth).mean())

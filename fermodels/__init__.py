@@ -1,0 +1,50 @@
+"""What a facial expression network is, and what it eats.
+
+>>> net = fermodels.build("mrf", widths={"face": scaled(0.25), "local": scaled(0.25)}, size=56, local_size=32, pools=3)
+"""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from torch import nn
+
+from fermodels.mrf import MRF, MRFConfig
+from fermodels.vgg import Output, VGGNet, VGGNetConfig, probabilities, scaled
+
+EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""The class order of paper 1 and of FER2013; data sets with another order are mapped to it by name."""
+
+MODELS: dict[str, tuple[type[nn.Module], type]] = {
+    "mrf": (MRF, MRFConfig),
+    "vggnet": (VGGNet, VGGNetConfig),
+}
+
+
+def build(name: str, **config: Any) -> nn.Module:
+    """A network with fresh weights: `name` of `MODELS`, `config` its dataclass's fields.
+
+    Raises:
+        ValueError: an unknown name, or a setting the network does not take.
+    """
+    if name not in MODELS:
+        raise ValueError(f'no model "{name}": the models are {", ".join(sorted(MODELS))}')
+    network, settings = MODELS[name]
+    known = set(settings.__dataclass_fields__)
+    if unknown := set(config) - known:
+        raise ValueError(f"{name} has no setting {sorted(unknown)}: it takes {sorted(known)}")
+    if "widths" in config:
+        config["widths"] = {trunk: tuple(widths) for trunk, widths in config["widths"].items()}
+    return network(settings(**config))
+
+
+def name_of(net: nn.Module) -> str:
+    """The name in `MODELS` under which `net` was built."""
+    return next(name for name, (network, _) in MODELS.items() if type(net) is network)
+
+
+def rebuild(net: Any, widths: dict[str, tuple[int, ...]]) -> nn.Module:
+    """A network like `net` with other trunk widths and fresh weights."""
+    return build(name_of(net), **asdict(replace(net.config, widths=widths)))
+
+
+__all__ = ["EXPRESSIONS", "MODELS", "Output", "build", "name_of", "probabilities", "rebuild", "scaled"]

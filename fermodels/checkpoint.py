@@ -1,0 +1,88 @@
+"""A checkpoint is a folder: config.json (what a user must know) + model.safetensors (the weights). Never a pickle.
+
+Loading is strict: the network is rebuilt from its architecture and widths, and every tensor must be there with its
+shape. `python -c "import fermodels.checkpoint as c; print(c.describe('FOLDER'))"` says what a checkpoint claims.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as bytes_from_tensors
+from torch import nn
+
+import fermodels
+from fermodels.files import plain, write_atomic
+
+FORMAT = 1
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CLAIMS = ("classes", "preprocessing", "data", "split", "n", "accuracy")
+"""What `about` should hold: class order, ViewConfig, data set, the split measured, its size, accuracy with interval."""
+
+
+def save(net: nn.Module, folder: Path, about: dict[str, Any]) -> None:
+    """Writes `net` and what is known of it to `folder`; config.json comes last, so a half-written one has none.
+
+    Raises:
+        ValueError: `about` lacks one of `CLAIMS` (None is allowed where a value is unknown, silence is not).
+    """
+    if missing := [claim for claim in CLAIMS if claim not in about]:
+        raise ValueError(f"a checkpoint says {', '.join(CLAIMS)}; missing here: {', '.join(missing)} (None if unknown)")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    config = {"format": FORMAT, "architecture": fermodels.name_of(net), "config": asdict(net.config), **plain(about)}  # type: ignore[call-overload]
+    write_atomic(folder / WEIGHTS, bytes_from_tensors(tensors))
+    write_atomic(folder / CONFIG, json.dumps(config, indent=1) + "\n")
+
+
+def describe(folder: Path | str) -> dict[str, Any]:
+    """config.json of a checkpoint.
+
+    Raises:
+        ValueError: the folder holds no checkpoint, or its config.json cannot be read.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{folder} is no checkpoint: it has no {CONFIG}; give the folder that fermodels.save wrote")
+    try:
+        config = json.loads(path.read_text())
+        if config["format"] != FORMAT:
+            raise ValueError(f"{path} has format {config['format']}, this version reads {FORMAT}")
+        _ = config["architecture"], config["config"]
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}); save the checkpoint again") from error
+    return config
+
+
+def load(folder: Path | str) -> tuple[nn.Module, dict[str, Any]]:
+    """The network (eval mode, CPU) and its config.json.
+
+    Raises:
+        ValueError: no checkpoint, a truncated or pickled weights file, or weights of another shape; says which.
+    """
+    config = describe(folder)
+    net = fermodels.build(config["architecture"], **config["config"])
+    path = Path(folder) / WEIGHTS
+    state = _tensors(path)
+    try:
+        net.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} does not fit the architecture in {CONFIG}: {error}; keep the two files together"
+        ) from error
+    return net.eval(), config
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; a checkpoint is {CONFIG} and {WEIGHTS} together")
+    data = path.read_bytes()
+    if data[:2] in (b"PK", b"\x80\x02", b"\x80\x04"):
+        raise ValueError(f"{path} is a pickle, which can run code when loaded; it is refused. Save with fermodels.save")
+    try:
+        return tensors_from_bytes(data)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is truncated or damaged ({error}); copy or save it again") from error

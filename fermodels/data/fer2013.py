@@ -1,0 +1,221 @@
+"""FER2013: 35,887 grey 48x48 faces, in the three forms in which people hold them.
+
+One thing to know: Training trains, PublicTest validates, PrivateTest is the test; 280 and 288 rows of the last two
+repeat a Training row's pixels, and are flagged as leaked.
+
+>>> open_dataset("fer2013:fer2013.csv", size=64, cache=Path("cache"))
+"""
+
+from array import array
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from fermodels import EXPRESSIONS
+from fermodels.data.base import Dataset, LoadOptions
+from fermodels.data.folder import class_tree
+from fermodels.data.rows import UNREADABLE, Rows, Skips, file_rows, fingerprint, once
+from fermodels.data.splits import Source, against_published, assemble
+
+SIDE = 48
+LABELS = frozenset("0123456")
+USAGES = ("Training", "PublicTest", "PrivateTest")
+PUBLISHED: dict[str, tuple[int, ...]] = {
+    "Training": (3995, 436, 4097, 7215, 4830, 3171, 4965),
+    "PublicTest": (467, 56, 496, 895, 653, 415, 607),
+    "PrivateTest": (491, 55, 528, 879, 594, 416, 626),
+}
+"""Rows per class, in the order of `EXPRESSIONS`, which is FER2013's own."""
+LICENCE = (
+    "FER2013 (Goodfellow et al. 2013, Kaggle challenge): for research; pictures collected from the web, "
+    "each with its own rights; not redistributed here."
+)
+HELP = (
+    "fer2013 needs fer2013:PATH, where PATH is Kaggle's fer2013.csv (columns emotion, pixels, Usage), a folder with "
+    "train/<class>/ and test/<class>/ images, or a fer2013.npz (images, labels, usage). Get it from "
+    "https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge"
+)
+NO_LANDMARKS = "fer2013 has no landmarks."
+
+
+def load(path: str | None, options: LoadOptions) -> Dataset:
+    """FER2013 from a csv, an npz or a folder; grey, resized to `options.size`.
+
+    Raises:
+        ValueError: the path is missing or of no known form, or a row or image is broken; the sentence names it.
+    """
+    if not path:
+        raise ValueError(HELP)
+    place = Path(path).expanduser()
+    skips = Skips(allowed=options.skip_broken)
+    if not place.exists():
+        raise ValueError(f"{path} does not exist. {HELP}")
+    if place.suffix == ".npz":
+        return assemble(_by_usage(path, *_npz_rows(place, skips)), options, skips)
+    if place.suffix == ".csv":
+        return assemble(_by_usage(path, *_csv_rows(place, skips)), options, skips)
+    if place.is_dir():
+        return assemble(_from_folders(path, place, skips), options, skips)
+    raise ValueError(f"{path} is neither a .csv nor a .npz file nor a folder. {HELP}")
+
+
+def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
+    """All rows of an npz file with each row's usage (a position in `USAGES`)."""
+    try:
+        with path.open("rb") as raw, np.load(raw) as file:  # np.load itself would leave a broken file open
+            if missing := {"images", "labels", "usage"} - set(file.files):
+                raise ValueError(f"it has no {sorted(missing)}, only {file.files}")
+            labels, usage = file["labels"].astype(np.int64), file["usage"].astype(np.int64)
+        if labels.ndim != 1 or labels.shape != usage.shape:
+            raise ValueError(f"labels {labels.shape} and usage {usage.shape} are not one number for each row")
+    except UNREADABLE as error:
+        raise ValueError(f"{path} cannot be read as FER2013: {error}. {HELP}") from None
+    images = once(lambda: _npz_images(path, len(labels)))
+    names = [f"row {i}" for i in range(len(labels))]
+    rows = Rows(
+        name="fer2013",
+        names=names,
+        labels=labels,
+        fingerprint=fingerprint([path.resolve()]),
+        read=lambda i: Image.fromarray(images()[i]),
+    )
+    return _valid(path, rows, usage, skips)
+
+
+def _npz_images(path: Path, count: int) -> np.ndarray:
+    with path.open("rb") as raw, np.load(raw) as file:
+        images = file["images"]
+    if images.shape != (count, SIDE, SIDE) or images.dtype != np.uint8:
+        raise ValueError(f"images is {images.dtype} {images.shape}, expected uint8 {(count, SIDE, SIDE)}")
+    return images
+
+
+def _valid(path: Path, rows: Rows, usage: np.ndarray, skips: Skips) -> tuple[Rows, np.ndarray]:
+    """The rows whose label and usage are known; reports the others."""
+    good = (rows.labels >= 0) & (rows.labels < len(EXPRESSIONS)) & (usage >= 0) & (usage < len(USAGES))
+    for i in np.flatnonzero(~good).tolist():
+        skips.report(
+            f"{path}, {rows.names[i]}: emotion {rows.labels[i]} (allowed 0 to 6) with usage {usage[i]} (allowed 0 to 2)"
+        )
+    kept = np.flatnonzero(good)
+    return (rows, usage) if good.all() else (rows.take(rows.name, kept), usage[kept])
+
+
+def _csv_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
+    """All good rows of Kaggle's csv with each row's usage. Only offsets stay in memory: pixels are read when needed."""
+    labels, usage, offsets, names = array("q"), array("q"), array("q"), []
+    with path.open("rb") as file:
+        columns = _columns(path, file.readline())
+        offset = file.tell()
+        for row, line in enumerate(file):
+            if line.strip():
+                emotion, kind = (_cell(line, columns[name]) for name in ("emotion", "usage"))
+                if emotion in LABELS and kind in USAGES:
+                    labels.append(int(emotion))
+                    usage.append(USAGES.index(kind))
+                    offsets.append(offset)
+                    names.append(f"row {row}")
+                else:
+                    skips.report(
+                        f'{path}, row {row} (line {row + 2}): emotion "{emotion[:20]}" (allowed 0 to 6) with Usage '
+                        f'"{kind[:20]}" (allowed {", ".join(USAGES)})'
+                    )
+            offset += len(line)
+    rows = Rows(
+        name="fer2013",
+        names=names,
+        labels=np.array(labels, np.int64),
+        fingerprint=fingerprint([path.resolve()]),
+        read=lambda i: _csv_image(path, offsets[i], columns["pixels"]),
+    )
+    return rows, np.array(usage, np.int64)
+
+
+def _columns(path: Path, header: bytes) -> dict[str, int]:
+    """Where emotion, pixels and usage stand."""
+    names = [cell.strip(' "\r\n').lower() for cell in header.decode("utf-8-sig", "replace")[:200].split(",")]
+    if not {"emotion", "pixels", "usage"} <= set(names):
+        raise ValueError(f"{path} begins with the columns {names}, not with emotion, pixels, Usage. {HELP}")
+    return {name: position for position, name in enumerate(names)}
+
+
+def _cell(line: bytes, position: int) -> str:
+    cells = line.split(b",")
+    return cells[position].strip(b' "\r\n').decode("utf-8", "replace") if position < len(cells) else ""
+
+
+def _csv_image(path: Path, offset: int, position: int) -> Image.Image:
+    with path.open("rb") as file:
+        file.seek(offset)
+        cell = _cell(file.readline(), position)
+    try:
+        pixels = bytes(map(int, cell.split()))
+    except ValueError:
+        raise ValueError(f"a pixel in {path} is not a whole number from 0 to 255") from None
+    if len(pixels) != SIDE * SIDE:
+        raise ValueError(f"{len(pixels):,} pixels in {path}, expected {SIDE * SIDE:,}")
+    return Image.frombytes("L", (SIDE, SIDE), pixels)
+
+
+def _from_folders(path: str, root: Path, skips: Skips) -> Source:
+    """Class folders. Where the files' own names tell PublicTest from PrivateTest, the official splits come back."""
+    splits, classes = class_tree(root, f"fer2013:{path}", skips)
+    if classes != EXPRESSIONS:
+        raise ValueError(
+            f"{path} has the class folders {list(classes)}; fer2013's are {', '.join(EXPRESSIONS)}. {HELP}"
+        )
+    parts = {name: file_rows(f"fer2013-{name}", root, *files) for name, files in splits.items()}
+    notes = ["Read from class folders."]
+    usages = np.array([PurePosixPath(name).name.split("_")[0] for name in parts["test"].names])
+    published = {
+        "train": PUBLISHED["Training"],
+        "validation": PUBLISHED["PublicTest"],
+        "test": PUBLISHED["PrivateTest"],
+    }
+    if "validation" not in parts and set(usages.tolist()) == {"PublicTest", "PrivateTest"}:
+        notes.append("The files' names give the official splits: PublicTest is validation, PrivateTest is test.")
+        together = parts["test"]
+        parts["validation"] = together.take("fer2013-validation", np.flatnonzero(usages == "PublicTest"))
+        parts["test"] = together.take("fer2013-test", np.flatnonzero(usages == "PrivateTest"))
+    elif "validation" not in parts and len(parts["test"]) > sum(PUBLISHED["PrivateTest"]):
+        notes.append("This test folder holds PublicTest and PrivateTest together: its scores are not PrivateTest's.")
+        published["test"] = tuple(map(sum, zip(PUBLISHED["PublicTest"], PUBLISHED["PrivateTest"], strict=True)))
+    notes += [against_published(name, rows.labels, EXPRESSIONS, published[name]) for name, rows in parts.items()]
+    return Source(
+        name="fer2013",
+        path=path,
+        classes=EXPRESSIONS,
+        channels=1,
+        train=parts["train"],
+        validation=parts.get("validation"),
+        test=parts["test"],
+        notes=(*notes, NO_LANDMARKS),
+        licence=LICENCE,
+    )
+
+
+def _by_usage(path: str, rows: Rows, usage: np.ndarray) -> Source:
+    """The three official splits."""
+    parts = []
+    for position, name in enumerate(("train", "validation", "test")):
+        indices = np.flatnonzero(usage == position)
+        if not len(indices):
+            raise ValueError(f"{path} has no {USAGES[position]} rows; {name} needs them. {HELP}")
+        parts.append(rows.take(f"fer2013-{name}", indices))
+    counts = [
+        against_published(usage_name, part.labels, EXPRESSIONS, PUBLISHED[usage_name])
+        for usage_name, part in zip(USAGES, parts, strict=True)
+    ]
+    note = "Training is train, PublicTest is validation, PrivateTest is test."
+    return Source(
+        name="fer2013",
+        path=path,
+        classes=EXPRESSIONS,
+        channels=1,
+        train=parts[0],
+        validation=parts[1],
+        test=parts[2],
+        notes=(note, *counts, NO_LANDMARKS),
+        licence=LICENCE,
+    )

@@ -1,0 +1,127 @@
+"""Any set of faces in folders: `train|val|test/<class>/*`.
+
+One thing to know: when every class folder is a known spelling of an expression (angry, Happy, sadness ...) the classes
+are the canonical expressions in their canonical order; else they are the folders' names, sorted.
+
+>>> open_dataset("folder:my_faces", size=112, cache=Path("cache"))
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from fermodels import EXPRESSIONS
+from fermodels.data.base import Dataset, LoadOptions
+from fermodels.data.rows import IMAGE_SUFFIXES, Skips, file_rows
+from fermodels.data.splits import Source, assemble
+
+SPELLINGS = {
+    "angry": "anger",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "afraid": "fear",
+    "happy": "happiness",
+    "joy": "happiness",
+    "sad": "sadness",
+    "surprised": "surprise",
+    "contempt": "contempt",
+    **{name: name for name in EXPRESSIONS},
+}
+"""Folder name (in lower case) -> expression."""
+SPLITS = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
+"""Split -> the folder names under which it is known."""
+HELP = "folder:PATH needs PATH/train/<class>/ and PATH/test/<class>/ with images, and may have PATH/val/<class>/"
+
+Files = tuple[list[str], np.ndarray]
+"""Paths below the root, and their labels."""
+
+
+def load(path: str | None, options: LoadOptions) -> Dataset:
+    """RGB faces from class folders; non-square images are cropped to their central square before resizing.
+
+    Raises:
+        ValueError: a split is missing, a class folder empty or unknown, or an image broken; the sentence names it.
+    """
+    if not path:
+        raise ValueError(f"folder needs a path. {HELP}")
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"{path} is not a folder. {HELP}")
+    skips = Skips(allowed=options.skip_broken)
+    splits, classes = class_tree(root, f"folder:{path}", skips)
+    rows = {name: file_rows(f"folder-{name}", root, *files) for name, files in splits.items()}
+    source = Source(
+        name="folder",
+        path=path,
+        classes=classes,
+        channels=3,
+        train=rows["train"],
+        validation=rows.get("validation"),
+        test=rows["test"],
+        notes=(f"Classes by folder name: {', '.join(classes)}.", "folder has no landmarks."),
+        licence="Unknown to this project: the owner of the folder knows.",
+    )
+    return assemble(source, options, skips)
+
+
+def class_tree(root: Path, spec: str, skips: Skips) -> tuple[dict[str, Files], tuple[str, ...]]:
+    """The files of each split that is there, and the classes. `validation` may be absent.
+
+    Raises:
+        ValueError: train or test is missing, or a class folder is empty or not a class of train.
+    """
+    present = _subfolders(root)
+    places = {split: next((n for n in names if n in present), None) for split, names in SPLITS.items()}
+    if missing := [split for split in ("train", "test") if places[split] is None]:
+        raise ValueError(f"{spec} has no {' and no '.join(missing)} folder; there is: {_told(present)}. {HELP}")
+    folders = {split: _subfolders(root / place) for split, place in places.items() if place}
+    classes, labels = _classes(folders)
+    files: dict[str, Files] = {}
+    for split, names in folders.items():
+        if not names:
+            raise ValueError(f"{root / str(places[split])} has no class folders. {HELP}")
+        if unknown := [name for name in names if name not in labels]:
+            raise ValueError(f"{root}/{places[split]}/{unknown[0]} is not a class of train: {', '.join(classes)}")
+        files[split] = _files(root, [f"{places[split]}/{name}" for name in names], labels, skips)
+    return files, classes
+
+
+def _classes(folders: dict[str, list[str]]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The classes in order, and folder name -> label."""
+    names = {name for found in folders.values() for name in found}
+    if names and all(name.lower() in SPELLINGS for name in names):
+        spelled = {name: SPELLINGS[name.lower()] for name in names}
+        classes = (*EXPRESSIONS, "contempt") if "contempt" in spelled.values() else EXPRESSIONS
+        return classes, {name: classes.index(expression) for name, expression in spelled.items()}
+    classes = tuple(folders["train"])
+    return classes, {name: label for label, name in enumerate(classes)}
+
+
+def _files(root: Path, folders: Iterable[str], labels: dict[str, int], skips: Skips) -> Files:
+    """The images of the class `folders` (paths below `root`) in the order of their names."""
+    paths: list[str] = []
+    of: list[np.ndarray] = []
+    for folder in folders:
+        with os.scandir(root / folder) as entries:
+            found = sorted(entry.name for entry in entries if _is_image(entry.name))
+        if not found:
+            skips.report(f"{root}/{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        paths += [f"{folder}/{name}" for name in found]
+        of.append(np.full(len(found), labels[folder.rpartition("/")[2]], np.int64))
+    return paths, np.concatenate(of)
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _subfolders(place: Path) -> list[str]:
+    with os.scandir(place) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _told(names: list[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{', '.join(names[:10])}{more}" if names else "no folder"
