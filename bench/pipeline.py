@@ -65,7 +65,7 @@ def sparse_stage(job: Job) -> Stage:
         train=scale.sparse,
         settings=settings,
         penalty=penalty,
-        extra=_distilled(job, dense),
+        extra=_distilled(job, scale.distil_weight),
         choose_last=True,
     )
     return train_stage(job, recipe, dense.net, f"{job.model} sparse")
@@ -83,12 +83,12 @@ def _proximal(net: nn.Module, job: Job, train: TrainConfig) -> Proximal:
     return Proximal(gammas, job.scale.travel * mean_gamma(net) / unit, ramp=RAMP, cool=COOL)
 
 
-def _distilled(job: Job, dense: Stage) -> dict[str, Any]:
-    """The distillation term of every stage after the dense one, or nothing at weight 0."""
-    if not job.scale.distil_weight:
+def _distilled(job: Job, weight: float) -> dict[str, Any]:
+    """The term that pulls a network towards the dense one's answers, or nothing at weight 0."""
+    if not weight:
         return {}
-    teacher = dense.net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    term = distillation(teacher.requires_grad_(False), weight=job.scale.distil_weight)
+    teacher = dense_stage(job).net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    term = distillation(teacher.requires_grad_(False), weight=weight)
     return {"distillation": lambda output, batch: term(output, batch.views)}
 
 
@@ -100,19 +100,18 @@ def tune_settings(job: Job, variant: str, ratio: float) -> dict[str, Any]:
 def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     """The sparse network cut to `ratio` and fine-tuned; the plan and what each step of the cut did lie beside it."""
     sparse, cut = sparse_stage(job), tune_settings(job, variant, ratio)
-    settings = cut | {"from": sparse.key, "distil_weight": job.scale.distil_weight, "batches": CALIBRATION_BATCHES}
+    settings = cut | {"from": sparse.key, "distil_weight": job.scale.tune_distil_weight, "batches": CALIBRATION_BATCHES}
     title = f"{job.model} {variant} {ratio:.0%}"
     recipe = Recipe(
         name=f"{variant}{round(100 * ratio)}",
         train=job.scale.tune,
         settings=settings,
-        extra=_distilled(job, dense_stage(job)),
+        extra=_distilled(job, job.scale.tune_distil_weight),
     )
     stage = train_stage(job, recipe, lambda: _cut(job, sparse.net(), cut)[0], title)
-    if not (stage.folder / "cut.json").exists():
-        _, plan, after = _cut_measured(job, sparse.net(), cut)
+    if not (stage.folder / "plan.json").exists():
+        plan = _cut_measured(job, sparse.net(), cut, stage.folder / "cut.json")
         write_atomic(stage.folder / "plan.json", plan.to_json())
-        write_atomic(stage.folder / "cut.json", records.dumps(after))
     return stage
 
 
@@ -135,18 +134,19 @@ def _calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
     ]
 
 
-def _cut_measured(job: Job, net: nn.Module, cut: dict[str, Any]) -> tuple[nn.Module, Plan, dict[str, Any]]:
-    """The cut, and validation predictions right after it: bare, beta absorbed, batch norms recalibrated."""
-    steps = {
-        "cut": {"absorb": False, "calibrate": None},
-        "absorbed": {"calibrate": None},
-        "recalibrated": {},
-    }
-    after, validation = {}, job.views("validation")
-    for name, care in steps.items():
-        slim_net, plan = _cut(job, net, cut, **care)
-        after[name] = accuracy.digits(predicted(slim_net, validation))
-    return slim_net, plan, after  # pyright: ignore[reportPossiblyUnboundVariable] - steps is not empty
+def _cut_measured(job: Job, net: nn.Module, cut: dict[str, Any], path: Path) -> Plan:
+    """The plan; and in `path` the validation predictions right after the cut (not for the random control).
+
+    Three times: the bare cut, then with beta absorbed, then with batch norms recalibrated too.
+    """
+    steps = {"cut": {"absorb": False, "calibrate": None}, "absorbed": {"calibrate": None}, "recalibrated": {}}
+    if cut["criterion"] == "random":
+        return _cut(job, net, cut, calibrate=None)[1]
+    validation = job.views("validation")
+    made = {name: _cut(job, net, cut, **care) for name, care in steps.items()}
+    after = {name: accuracy.digits(predicted(slim_net, validation)) for name, (slim_net, _) in made.items()}
+    write_atomic(path, records.dumps(after))
+    return made["recalibrated"][1]
 
 
 def stage_of(job: Job, cell: Cell) -> Stage:
@@ -229,7 +229,7 @@ def result_of(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
             "weights_bytes": (stage.folder / "chosen" / "model.safetensors").stat().st_size,
         },
         "accuracy": _accuracies(job, stage),
-        "after_cut": _after_cut(job, stage) if cut else None,
+        "after_cut": _after_cut(job, stage) if cell.variant == "slim" else None,
         "latency": {},
         "training": {"stages": _histories(job, cell, stage)},
         "gammas": None if cut else gamma_histogram(net) | {"zero_share": zero_share(net)},

@@ -53,7 +53,8 @@ def _strip(axes: Axes, record: Record, colour: str) -> None:
     starts = [0, *(i + 1 for i, (one, next_) in enumerate(pairwise(trunks)) if one != next_)]
     step = 2 if len(starts) == 1 else 5
     inner = [trunks[:i].count(trunks[i]) for i in places]
-    axes.set_xticks(places, [str(i + 1) if i % step == 0 else "" for i in inner], fontsize=7.5)
+    ticks = [i for i in places if inner[i] % step == 0]
+    axes.set_xticks(ticks, [str(inner[i] + 1) for i in ticks], fontsize=7.5)
     for start in starts[1:]:
         axes.axvline(start - 0.5, color=LIGHT["muted"], linewidth=0.8, linestyle=":")
     if len(starts) > 1:

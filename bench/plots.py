@@ -104,7 +104,7 @@ def _curve(axes: Axes, rows: list[Row], colour: str, label: str, *, control: boo
         return
     lows = [accuracy - (row.mean("accuracy_lo") or accuracy) for row, _, accuracy in known]
     highs = [(row.mean("accuracy_hi") or accuracy) - accuracy for row, _, accuracy in known]
-    axes.errorbar(x, y, yerr=[lows, highs], fmt="none", ecolor=colour, elinewidth=1, capsize=2.5, alpha=0.55)
+    axes.errorbar(x, y, yerr=[lows, highs], fmt="none", ecolor=colour, elinewidth=1.2, alpha=0.55)
 
 
 def _name_points(axes: Axes, rows: list[Row], colour: str) -> None:

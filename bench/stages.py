@@ -148,7 +148,7 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
         _objective(job, train, recipe.extra or {}),
         train,
         penalty=recipe.penalty(net) if recipe.penalty else None,
-        monitor=_monitor(job),
+        monitor=_monitor(job, watch_test=train.epochs > 1),
         state=state,
         bar=EpochBar(title),
     )
@@ -167,38 +167,32 @@ def _objective(job: Job, train: TrainConfig, extra: dict[str, Term]) -> Callable
     return objective
 
 
-def _monitor(job: Job) -> Callable[[nn.Module], dict[str, Any]]:
+def _monitor(job: Job, *, watch_test: bool) -> Callable[[nn.Module], dict[str, Any]]:
     """Validation chooses the epoch; test predictions are kept for the best_on_test column and choose nothing."""
-    views = {split: job.views(split) for split in ("validation", "test")}
+    views = {split: job.views(split) for split in (("validation", "test") if watch_test else ("validation",))}
 
     def monitor(net: nn.Module) -> dict[str, Any]:
         with autocast(job.device, True):
             found = {split: predicted(net, view) for split, view in views.items()}
         right = (found["validation"] == views["validation"].labels.cpu().numpy()).mean()
-        return {"validation": float(right), "test_predictions": accuracy.digits(found["test"])}
+        watched = {"test_predictions": accuracy.digits(found["test"])} if watch_test else {}
+        return {"validation": float(right)} | watched
 
     return monitor
 
 
-def predicted(net: nn.Module, views: Views, *, flip: bool = False) -> np.ndarray:
-    """Most probable class of every face, (n,) int64: centre crop, averaged with the mirrored view if `flip`."""
-    total = sum(
-        accuracy.predict(net, (batch.views for batch in views.evaluation(EVALUATION_BATCH, flip=mirrored)))
-        for mirrored in ((False, True) if flip else (False,))
-    )
-    return np.asarray(total).argmax(1)
+def predicted(net: nn.Module, views: Views) -> np.ndarray:
+    """Most probable class of every face at the centre crop, (n,) int64."""
+    return _probabilities(net, views, flip=False).argmax(1)
+
+
+def _probabilities(net: nn.Module, views: Views, *, flip: bool) -> np.ndarray:
+    return accuracy.predict(net, (batch.views for batch in views.evaluation(EVALUATION_BATCH, flip=flip)))
 
 
 def _finish(job: Job, stage: Stage, described: dict[str, Any], trained: tuple[nn.Module, nn.Module, History]) -> None:
-    chosen, last, history = trained
-    validation, test = job.views("validation"), job.views("test")
-    found = {
-        "validation": predicted(chosen, validation),
-        "val_selected": predicted(chosen, test),
-        "last": predicted(last, test),
-        "flip": predicted(chosen, test, flip=True),
-        "best_on_test": _best_on_test(history, np.asarray(job.data.test.labels)),
-    }
+    found = _final_predictions(job, trained)
+    chosen, _, history = trained
     score = accuracy.score(found["val_selected"], np.asarray(job.data.test.labels), job.data.classes)
     about = {"classes": job.data.classes, "preprocessing": job.preprocessing, "data": job.data.name, "split": "test"}
     about |= {"n": score.n, "accuracy": {k: v for k, v in plain(score).items() if k != "predictions"}}
@@ -210,7 +204,23 @@ def _finish(job: Job, stage: Stage, described: dict[str, Any], trained: tuple[nn
     write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
 
 
-def _best_on_test(history: History, truth: np.ndarray) -> np.ndarray:
+def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) -> dict[str, np.ndarray]:
+    """Predictions in float32: the chosen network (plain, and averaged with the mirrored view), the last, the best."""
+    chosen, last, history = trained
+    test = job.views("test")
+    plain_view = _probabilities(chosen, test, flip=False)
+    same = history.chosen_epoch == len(history.epochs) - 1 or chosen is last
+    found = {
+        "validation": predicted(chosen, job.views("validation")),
+        "val_selected": plain_view.argmax(1),
+        "last": plain_view.argmax(1) if same else predicted(last, test),
+        "flip": (plain_view + _probabilities(chosen, test, flip=True)).argmax(1),
+    }
+    return found | {"best_on_test": _best_on_test(history, np.asarray(job.data.test.labels), found["last"])}
+
+
+def _best_on_test(history: History, truth: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Predictions of the epoch that papers would publish: the best on the test split, for comparison with them only."""
-    epochs = [accuracy.from_digits(entry["test_predictions"]) for entry in history.epochs]
+    watched = [entry["test_predictions"] for entry in history.epochs if "test_predictions" in entry]
+    epochs = [accuracy.from_digits(text) for text in watched] or [last]
     return max(epochs, key=lambda predictions: (predictions == truth).mean())

@@ -3,7 +3,7 @@
 Time is processor time of one thread, which on an idle core is the time on the clock: the limit then means the same on a
 laptop that is also doing something else.
 
-    pytest bench/test_slimming.py
+    pytest bench/test_slimming.py --benchmark-enable
 """
 
 import time

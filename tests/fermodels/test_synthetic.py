@@ -8,7 +8,7 @@ import pytest
 import fermodels
 from fermodels.data.base import LoadOptions
 from fermodels.data.synthetic import Faces, load, render
-from fermodels.data.synthetic.actions import CANONICAL, MIRROR, RECIPES, UNITS, actions_of
+from fermodels.data.synthetic.actions import CANONICAL, MIRROR, RECIPES, UNITS, actions_of, draw_labels
 from fermodels.data.synthetic.anatomy import shape_of
 from fermodels.data.synthetic.chance import Chance, noise_bank
 from fermodels.data.synthetic.drawing import paint_scene
@@ -53,8 +53,6 @@ def test_seeds_and_numbers_give_other_faces(faces: Faces):
 
 
 def test_labels_are_in_range_and_roughly_balanced():
-    from fermodels.data.synthetic.actions import draw_labels
-
     labels = draw_labels(Chance(0, np.arange(7000)))
     counts = np.bincount(labels, minlength=7)
     assert len(counts) == 7
@@ -234,7 +232,7 @@ def test_bad_arguments_are_sentences(arguments: dict, word: str):
 
 @pytest.mark.slow
 def test_pixels_alone_are_not_enough():
-    """A linear probe learns something (chance is 1/7), but far from what a small convolutional net reaches (above 80 %)."""
+    """A linear probe learns something (chance is 1/7), but far from what a small convolutional net learns."""
     train, test = render(range(1500)), render(range(10**6, 10**6 + 500))
 
     def design(faces: Faces) -> np.ndarray:

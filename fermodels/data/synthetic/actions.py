@@ -123,8 +123,11 @@ CANONICAL = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "ne
 """The class order of the labels; equal to `fermodels.EXPRESSIONS`, without importing the networks."""
 
 MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46]
-    + [39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+    [
+        *(*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)),
+        *(*range(45, 41, -1), 47, 46, *range(39, 35, -1), 41, 40),
+        *(*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65),
+    ]
 )
 """Point i of a face is point MIRROR[i] of its mirror image (iBUG-68)."""
 

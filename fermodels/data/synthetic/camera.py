@@ -56,7 +56,7 @@ def _coarse(image: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 def develop(image: Float32[np.ndarray, "n 3 s s"], camera: Camera) -> UInt8[np.ndarray, "n s s 3"]:
     """Scene colours in about [0, 1] to 8-bit pictures, channels last."""
-    n, _, size, _ = image.shape
+    size = image.shape[-1]
     image = _blurred(image, (camera.blur * size / 64).astype(np.float32))
     gain = (camera.gain[:, None] * camera.tint)[..., None, None]
     image *= gain

@@ -16,7 +16,7 @@ VERSION = 1
 """Grows whenever the same (seed, index) gives another picture or label: caches of other versions are not read."""
 
 _BATCH_PIXELS = 128 * 64 * 64
-"""Features are painted on this many pixels' worth of faces together: their tiles are small, calls cost more than pixels."""
+"""Features are painted on this many faces together (at 64 px): their tiles are small, calls cost more than pixels."""
 _HEAD_PIXELS = 16 * 64 * 64
 """Whole pictures are painted and developed on fewer, so that they stay in the processor's cache."""
 

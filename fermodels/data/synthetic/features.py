@@ -13,6 +13,7 @@ from fermodels.data.synthetic.strokes import (
     close_tile,
     disc,
     glow,
+    moved,
     open_tile,
     paint,
     per_face,
@@ -40,7 +41,7 @@ def paint_eye(scene: Scene, image: np.ndarray, right: bool) -> None:
     upper, lower, brow = points[:, _UPPER[right]], points[:, _LOWER[right]], points[:, _BROW[right]]
     middle = points[:, [*_UPPER[right], *_LOWER[right]]].mean(1)
     around_eye(scene, image, middle, right)
-    tile = open_tile(image, middle + np.array([0, -0.02], np.float32), 0.32, 0.24)
+    tile = open_tile(image, moved(middle, 0, -0.02), 0.32, 0.24)
     up = brow.mean(1) - middle
     shade(tile, 0.17 * glow(tile, middle + 0.25 * up, 0.10, 0.06))
 
@@ -82,12 +83,14 @@ def paint_nose(scene: Scene, image: np.ndarray) -> None:
     shade(tile, strength * ribbon(tile, bridge + away, 0.045, ends=(0.5, 1.3)))
     shade(tile, -0.11 * ribbon(tile, bridge - 0.2 * away, 0.036, ends=(0.6, 1.1)))
     shade(tile, -0.14 * glow(tile, tip, 0.035, 0.03))
-    shade(tile, 0.30 * glow(tile, base + np.array([0, 0.022], np.float32), 0.075, 0.022))
+    shade(tile, 0.30 * glow(tile, moved(base, 0, 0.022), 0.075, 0.022))
     for wing, hole, outward in ((31, 32, -1), (35, 34, 1)):
         nostril = 0.35 * points[:, wing] + 0.65 * points[:, hole]
         shade(tile, 0.80 * disc(tile, nostril, 0.020 * scene.who.nose_width, 0.0115))
         edge = points[:, wing]
-        arc = np.stack([edge + (outward * 0.004, -0.045), edge + (outward * 0.016, -0.015), edge + (0, 0.008)], 1)
+        arc = np.stack(
+            [moved(edge, outward * 0.004, -0.045), moved(edge, outward * 0.016, -0.015), moved(edge, 0, 0.008)], 1
+        )
         # The arc is drawn from top to bottom; its chord is nearly vertical, which the frame allows.
         shade(tile, 0.38 * ribbon(tile, arc.astype(np.float32), 0.013))
     close_tile(image, tile)
@@ -113,7 +116,7 @@ def paint_mouth(scene: Scene, image: np.ndarray) -> None:
     middle = points[:, 48:60].mean(1)
     around_mouth(scene, image)
     tile = open_tile(image, middle, 0.50, 0.34)
-    shade(tile, 0.26 * glow(tile, points[:, 57] + np.array([0, 0.035], np.float32), 0.085, 0.022))
+    shade(tile, 0.26 * glow(tile, moved(points[:, 57], 0, 0.035), 0.085, 0.022))
     _moustache(scene, tile)
     red = np.array([0.72, 0.20, 0.24], np.float32) * look.lipstick[:, None] * 0.75
     lips = look.skin * np.array([0.80, 0.56, 0.54], np.float32) * (1 - 0.75 * look.lipstick[:, None]) + red
@@ -156,10 +159,10 @@ def paint_glasses(scene: Scene, image: np.ndarray) -> None:
     alpha = np.zeros(tile.pixels[0].shape, np.float32)
     lens = np.zeros_like(alpha)
     for eye in eyes:
-        middle = eye + np.array([0, 0.012], np.float32)
+        middle = moved(eye, 0, 0.012)
         inside = disc(tile, middle, wide - 0.008, tall - 0.008)
         alpha = np.maximum(alpha, disc(tile, middle, wide + 0.008, tall + 0.008) - inside)
-        lens = np.maximum(lens, inside * glow(tile, middle + np.array([-0.05, -0.05], np.float32), 0.05, 0.05))
+        lens = np.maximum(lens, inside * glow(tile, moved(middle, -0.05, -0.05), 0.05, 0.05))
     edge = [eyes[0] + np.stack([wide, 0 * wide], 1), eyes[1] - np.stack([wide, 0 * wide], 1)]
     span = np.stack([edge[0], 0.5 * (edge[0] + edge[1]) - (0, 0.012), edge[1]], 1).astype(np.float32)
     alpha = np.maximum(alpha, ribbon(tile, span, 0.014))

@@ -41,8 +41,8 @@ def selection_of(path: str | None) -> Selection:
         match = re.fullmatch(r"\s*(\w+)\s*=\s*(\d{1,9})\s*", part)
         if match is None or match[1] not in known or match[1] in chosen:
             raise ValueError(
-                f"synthetic:{path}: {part.strip()!r} is not understood. Faces are generated, not read from a path: write"
-                " synthetic, or any of train=, validation=, test= (faces) and seed= once each, as in"
+                f"synthetic:{path}: {part.strip()!r} is not understood. Faces are generated, not read from a path:"
+                " write synthetic, or any of train=, validation=, test= (faces) and seed= once each, as in"
                 " synthetic:train=8000,test=4000,seed=1."
             )
         chosen[match[1]] = int(match[2])
@@ -110,8 +110,8 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     notes = (
         "Synthetic: every face is drawn by a program from facial action units; no photograph and no person is in it.",
         f"Renderer version {VERSION}, seed {chosen.seed}; labels are drawn by hash, so classes are nearly balanced.",
-        "Landmarks are ground truth of the renderer; confidence is 1 where a point is visible and 0 where the head hides it.",
-        "Train, validation and test are disjoint ranges of independent faces; their numbers do not depend on the counts.",
+        "Landmarks are the renderer's ground truth; confidence is 1 where a point is visible and 0 where it is hidden.",
+        "Train, validation and test are disjoint ranges of independent faces that do not change with the counts.",
     )
     spec = f"synthetic:{path}" if path else "synthetic"
     licence = "Apache-2.0, as the program that draws it"

@@ -59,14 +59,13 @@ def _capsule(x: np.ndarray, y: np.ndarray, end_x: float, end_y: float, radius: f
     return np.hypot(x - along * end_x, y - along * end_y) - radius
 
 
+_FINGERS = ((-0.105, -0.13, -0.065), (-0.04, -0.19, -0.025), (0.03, -0.185, 0.02), (0.10, -0.13, 0.06))
+"""Tip (x, y) and where the finger leaves the palm."""
+
+
 def _hand(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    palm = np.hypot(x / 1.0, (y - 0.10) / 1.15) - 0.105
-    for tip_x, tip_y, root in (
-        (-0.105, -0.13, -0.065),
-        (-0.04, -0.19, -0.025),
-        (0.03, -0.185, 0.02),
-        (0.10, -0.13, 0.06),
-    ):
+    palm = np.hypot(x, (y - 0.10) / 1.15) - 0.105
+    for tip_x, tip_y, root in _FINGERS:
         palm = np.minimum(palm, _capsule(x - root, y - 0.04, tip_x - root, tip_y - 0.04, 0.030))
     arm = _rounded_box(x, y - 0.45, np.float32(0.075), np.float32(0.30), 0.02)
     return np.minimum(np.minimum(palm, arm), _capsule(x - 0.05, y - 0.12, 0.115, -0.07, 0.030))
@@ -82,7 +81,7 @@ def _sunglasses(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _surgical(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     half_w = 0.285 - 0.10 * np.clip(y / 0.2, 0, 1) ** 2
     sheet = _rounded_box(x, y, half_w, np.float32(0.195), 0.06)
-    rise = np.abs(np.abs(y + 0.14 + 0.25 * (np.abs(x) - 0.26)) - 0.0) - 0.009
+    rise = np.abs(y + 0.14 + 0.25 * (np.abs(x) - 0.26)) - 0.009
     return np.minimum(sheet, np.maximum(rise, np.maximum(0.26 - np.abs(x), np.abs(x) - 0.35)))
 
 

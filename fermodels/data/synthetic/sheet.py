@@ -29,8 +29,9 @@ def _by_class(faces: Faces, rows: int) -> list[list[int]]:
     return np.stack(columns, axis=1).tolist()
 
 
-def _with_points(face: Image.Image, points: np.ndarray, visible: np.ndarray) -> Image.Image:
+def _with_points(faces: Faces, which: int) -> Image.Image:
     """Visible landmarks green, hidden ones red; drawn large and reduced, for round dots."""
+    face, points, visible = Image.fromarray(faces.images[which]), faces.landmarks[which], faces.visibility[which]
     zoom = 4
     large = face.resize((face.width * zoom, face.height * zoom), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(large)
@@ -54,13 +55,8 @@ def _rows(seed: int) -> list[tuple[str, list[Image.Image]]]:
     covered = render(range(200, 360), size=_CELL, seed=seed, occluders=1.0)
     picked = _by_class(plain, 6)
     rows = [("" if row else "faces", [Image.fromarray(plain.images[i]) for i in picked[row]]) for row in range(5)]
-    marked = [
-        _with_points(Image.fromarray(plain.images[i]), plain.landmarks[i], plain.visibility[i]) for i in picked[5]
-    ]
-    hidden = []
-    for i in _by_class(covered, 1)[0]:
-        face = Image.fromarray(covered.images[i])
-        hidden.append(_with_points(face, covered.landmarks[i], covered.visibility[i]))
+    marked = [_with_points(plain, i) for i in picked[5]]
+    hidden = [_with_points(covered, i) for i in _by_class(covered, 1)[0]]
     return [("recipe", posed), *rows, ("landmarks", marked), ("occluders", hidden)]
 
 
@@ -82,11 +78,11 @@ def draw_sheet(seed: int = 0) -> Image.Image:
 
 
 def _few_colours(sheet: Image.Image) -> Image.Image:
-    """160 colours without dithering (noise would not compress otherwise), the rare colours of the dots among them."""
-    sample = Image.new("RGB", (sheet.width, sheet.height + 60), _SEEN)
+    """240 colours without dithering (noise would not compress otherwise), the rare colours of the dots among them."""
+    sample = Image.new("RGB", (sheet.width, sheet.height + 16), _SEEN)
     sample.paste(sheet)
-    sample.paste(_HIDDEN, (0, sheet.height + 30, sheet.width, sheet.height + 60))
-    return sheet.quantize(palette=sample.quantize(160), dither=Image.Dither.NONE)
+    sample.paste(_HIDDEN, (0, sheet.height + 8, sheet.width, sheet.height + 16))
+    return sheet.quantize(palette=sample.quantize(240), dither=Image.Dither.NONE)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -74,13 +74,18 @@ def paint(tile: Tile, alpha: np.ndarray, colour: np.ndarray) -> None:
     tile.pixels[...] += step
 
 
+def moved(points: Float32[np.ndarray, "b 2"], right: float, down: float) -> Float32[np.ndarray, "b 2"]:
+    """The points, shifted by shares of the image side."""
+    return points + np.array([right, down], np.float32)
+
+
 _WARM = np.array([0.62, 0.88, 1.0], np.float32)
 
 
 def shade(tile: Tile, alpha: np.ndarray) -> None:
     """Darkens what is there (a negative alpha lightens), blue most and red least, as skin does in shadow."""
-    for channel, share in zip(tile.pixels, _WARM, strict=True):
-        channel *= 1 - share * alpha
+    for channel, share in enumerate(_WARM):
+        tile.pixels[channel] *= 1 - share * alpha
 
 
 def curve(along: np.ndarray, across: np.ndarray, degree: int) -> np.ndarray:
@@ -101,7 +106,7 @@ def height_of(coefficients: np.ndarray, along: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Chord:
-    """Coordinates relative to a chord p-q: `along` is 0 at p and 1 at q, `across` is in shares, downwards for p left of q."""
+    """Coordinates relative to a chord p-q: `along` is 0 at p and 1 at q; `across` is in shares, down if p is left."""
 
     p: np.ndarray
     unit: np.ndarray
