@@ -79,7 +79,7 @@ def _crc(images: np.ndarray) -> int:
 
     value = 0
     for start in range(0, len(images), 1024):
-        value = crc32(np.ascontiguousarray(images[start : start + 1024]), value)
+        value = crc32(images[start : start + 1024].tobytes(), value)
     return value
 
 
@@ -131,13 +131,22 @@ class Recipe:
     """Take the last epoch, not the best on validation: a sparse stage is not done before its end."""
 
 
+def described(job: Job, recipe: Recipe) -> dict[str, Any]:
+    """Everything that decides the outcome of a stage: its digest names the stage."""
+    what = {"stage": recipe.name, "train": asdict(replace(recipe.train, seed=job.seed)), "settings": recipe.settings}
+    what |= {"model": job.model, "architecture": job.architecture, "views": asdict(job.preprocessing)}
+    return what | {"data": job.fingerprint, "mask_weight": job.scale.mask_weight}
+
+
+def stage_of(job: Job, recipe: Recipe) -> Stage:
+    """Where the stage of `recipe` lies, finished or not."""
+    key = digest(described(job, recipe))
+    return Stage(folder=job.runs / f"{job.model}-{recipe.name}-{key[:16]}", key=key)
+
+
 def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title: str) -> Stage:
     """The stage of `recipe`: from the cache when it is finished there, else trained, resumed where it stopped."""
-    train = replace(recipe.train, seed=job.seed)
-    described = {"stage": recipe.name, "train": asdict(train), "settings": recipe.settings, "model": job.model}
-    described |= {"architecture": job.architecture, "views": asdict(job.preprocessing), "data": job.fingerprint}
-    described |= {"mask_weight": job.scale.mask_weight}
-    stage = Stage(folder=job.runs / f"{job.model}-{recipe.name}-{digest(described)[:16]}", key=digest(described))
+    stage, train = stage_of(job, recipe), replace(recipe.train, seed=job.seed)
     if (stage.folder / "outcome.json").exists():
         return stage
     net = start().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -152,7 +161,7 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
         state=state,
         bar=EpochBar(title),
     )
-    _finish(job, stage, described, (last if recipe.choose_last else chosen, last, history))
+    _finish(job, stage, described(job, recipe), (last if recipe.choose_last else chosen, last, history))
     state.unlink(missing_ok=True)
     return stage
 
@@ -190,7 +199,7 @@ def _probabilities(net: nn.Module, views: Views, *, flip: bool) -> np.ndarray:
     return accuracy.predict(net, (batch.views for batch in views.evaluation(EVALUATION_BATCH, flip=flip)))
 
 
-def _finish(job: Job, stage: Stage, described: dict[str, Any], trained: tuple[nn.Module, nn.Module, History]) -> None:
+def _finish(job: Job, stage: Stage, what: dict[str, Any], trained: tuple[nn.Module, nn.Module, History]) -> None:
     found = _final_predictions(job, trained)
     chosen, _, history = trained
     score = accuracy.score(found["val_selected"], np.asarray(job.data.test.labels), job.data.classes)
@@ -199,7 +208,7 @@ def _finish(job: Job, stage: Stage, described: dict[str, Any], trained: tuple[nn
     checkpoint.save(chosen, stage.folder / "chosen", about)
     for entry in history.epochs:
         entry.pop("test_predictions", None)
-    outcome = {"described": described, "history": asdict(history)}
+    outcome = {"described": what, "history": asdict(history)}
     outcome |= {"predictions": {name: accuracy.digits(value) for name, value in found.items()}}
     write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
 

@@ -47,4 +47,6 @@ def rebuild(net: Any, widths: dict[str, tuple[int, ...]]) -> nn.Module:
     return build(name_of(net), **asdict(replace(net.config, widths=widths)))
 
 
-__all__ = ["EXPRESSIONS", "MODELS", "Output", "build", "name_of", "probabilities", "rebuild", "scaled"]
+from fermodels.checkpoint import load, save  # noqa: E402 - a checkpoint is rebuilt through the functions above
+
+__all__ = ["EXPRESSIONS", "MODELS", "Output", "build", "load", "name_of", "probabilities", "rebuild", "save", "scaled"]

@@ -1,0 +1,97 @@
+"""The command as a user types it: arguments, gaps, exit status, the last line."""
+
+import json
+
+import pytest
+from tiny_job import cells, job
+
+from bench import pipeline, publish, report
+from bench.scales import SCALES, scale_for
+
+
+def last_line(capsys) -> dict:
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def test_render_only_never_computes_and_marks_the_gaps(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "compute", lambda *args: pytest.fail("it computed"))
+    status = report.main(["--render-only", "--data", "fer2013:nowhere.csv", "--out", str(tmp_path)])
+    summary = last_line(capsys)
+    assert status == 1 and not summary["complete"] and len(summary["missing"]) == summary["cells"] == 24
+    assert "not measured" in (tmp_path / "tables" / "fer2013-cpu" / "table5.md").read_text()
+
+
+def test_two_seeds_are_twice_the_cells(tmp_path, capsys):
+    report.main(["--render-only", "--seeds", "2", "--out", str(tmp_path)])
+    assert last_line(capsys)["cells"] == 48
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--scale", "huge"], "quick"),
+        (["--table", "table9"], "table5"),
+        (["--seeds", "0"], "at least 1"),
+        (["--models", "resnet"], "mrf, vggnet"),
+        (["--scale", "quick", "--out", "reports"], "never written to reports/"),
+    ],
+)
+def test_a_wrong_word_on_the_command_line_ends_with_a_sentence(words, said, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        report.main(words)
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_unknown_data_is_a_sentence_and_status_2(tmp_path, capsys):
+    assert report.main(["--data", "fer2014", "--out", str(tmp_path), "--runs", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert 'no data set "fer2014"' in error and "fer2013" in error
+
+
+def test_missing_data_names_the_path(tmp_path, capsys):
+    words = ["--data", "fer2013:none.csv", "--out", str(tmp_path), "--runs", str(tmp_path)]
+    assert report.main(words) == 2
+    assert "none.csv" in capsys.readouterr().err
+
+
+def test_options_are_frozen():
+    """A new or renamed option is a change for every script that calls the command: change this list knowingly."""
+    given = vars(report.arguments([]))
+    assert sorted(given) == sorted(
+        ["table", "data", "scale", "seeds", "models", "out", "runs", "device", "render_only", "skip_broken"]
+    )
+    assert (given["table"], given["data"], given["scale"], given["seeds"]) == ("table5", "synthetic", "cpu", 1)
+
+
+def test_limited_keeps_every_field_in_step():
+    data = job(None).data
+    thin = report.limited(data, SCALES["quick"])
+    assert thin.test.labels.tolist() == data.test.labels.tolist()
+    few = report._thinned(data.test, 5)
+    assert len(few) == len(few.names) == len(few.leaked) == 5
+    assert few.names[0] == data.test.names[0] and few.names[-1] == data.test.names[-1]
+
+
+def test_every_scale_keeps_the_map_at_seven_cells():
+    for scale in SCALES.values():
+        assert scale.size / 2**scale.pools == 7
+        assert scale.stored > scale.size
+    with pytest.raises(ValueError, match="quick, cpu, gpu, paper"):
+        scale_for("tiny", "synthetic")
+
+
+def test_publishing_is_held_to_the_records(tmp_path):
+    reports, readme = tmp_path / "reports", tmp_path / "README.md"
+    readme.write_text("no markers needed: the front page has other records")
+    pipeline.measure(job(tmp_path / "runs", "vggnet"), cells("vggnet")[:1], reports / "records")
+    files = publish.published(reports, readme)
+    assert len(publish.stale(files, reports)) == len(files) > 0
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert publish.stale(files, reports) == []
+    changed = next(iter(files))
+    changed.write_bytes(changed.read_bytes() + b" ")
+    (changed.parent / "stray.md").write_text("by hand")
+    assert publish.stale(files, reports) == sorted([str(changed), str(changed.parent / "stray.md")])
