@@ -53,7 +53,7 @@ CPU = Scale(
     dense=_CPU_DENSE,
     sparse=replace(_CPU_DENSE, epochs=3, batch=64, lr=0.02),
     tune=replace(_CPU_DENSE, epochs=1, batch=64, lr=0.01, warmup_epochs=0.1),
-    travel=1.0,
+    travel=2.5,
     tune_distil_weight=0.0,
 )
 

@@ -1,5 +1,6 @@
 """From indices to pictures: scenes are drawn, painted in small batches and developed."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,24 +50,26 @@ def paint_scene(scene: Scene, size: int, thing: Occluder | None = None) -> UInt8
     return pictures
 
 
-def render(indices: Int64[np.ndarray, " n"] | range, *, size: int = 64, seed: int = 0, occluders: float = 0.0) -> Faces:
+def render(
+    indices: Sequence[int] | Int64[np.ndarray, " n"], *, size: int = 64, seed: int = 0, occluders: float = 0.0
+) -> Faces:
     """The faces `indices` (non-negative) of `seed`, as size x size RGB pictures.
 
     Face i depends on (seed, i), the size and the share of occluders only. `occluders` in [0, 1] is the share
     of faces with something in front; it changes no other property of a face.
     """
-    indices = np.asarray(indices, np.int64)
+    numbers = np.asarray(indices, np.int64)
     if size < 32:
         raise ValueError(f"size {size} is too small for a face: give at least 32 pixels.")
     if not 0 <= occluders <= 1:
         raise ValueError(f"occluders is a share of the faces between 0 and 1, not {occluders}.")
-    if len(indices) and indices.min() < 0:
-        raise ValueError(f"indices count from 0; {indices.min()} is negative.")
-    chance = Chance(seed, indices)
+    if len(numbers) and numbers.min() < 0:
+        raise ValueError(f"indices count from 0; {numbers.min()} is negative.")
+    chance = Chance(seed, numbers)
     scene, thing = scene_of(chance), draw_occluder(chance, occluders)
-    images = np.empty((len(indices), size, size, 3), np.uint8)
+    images = np.empty((len(numbers), size, size, 3), np.uint8)
     step = max(1, _BATCH_PIXELS // size**2)
-    for start in range(0, len(indices), step):
+    for start in range(0, len(numbers), step):
         rows = slice(start, start + step)
         images[rows] = paint_scene(rows_of(scene, rows), size, rows_of(thing, rows) if occluders else None)
     visibility = np.where(hidden(scene, thing), 0, scene.shape.visibility).astype(np.float32)

@@ -1,6 +1,6 @@
 """What a face looks like apart from its shape: colours, hair, glasses, light, and the camera that took it."""
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -153,6 +153,6 @@ Group = TypeVar("Group")
 def rows_of(group: Group, rows: slice | np.ndarray) -> Group:
     """The same (nested) tuple of arrays with only these rows: a scene of some of the faces."""
     if isinstance(group, np.ndarray):
-        return group[rows]
+        return cast(Group, group[rows])
     assert isinstance(group, tuple)
     return type(group)(*(rows_of(part, rows) for part in group))

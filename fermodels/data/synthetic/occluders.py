@@ -48,7 +48,9 @@ def draw_occluder(chance: Chance, share: float) -> Occluder:
     )
 
 
-def _rounded_box(x: np.ndarray, y: np.ndarray, half_w: np.ndarray, half_h: np.ndarray, corner: float) -> np.ndarray:
+def _rounded_box(
+    x: np.ndarray, y: np.ndarray, half_w: float | np.ndarray, half_h: float | np.ndarray, corner: float
+) -> np.ndarray:
     dx, dy = np.abs(x) - half_w + corner, np.abs(y) - half_h + corner
     return np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0) - corner
 
@@ -67,20 +69,20 @@ def _hand(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     palm = np.hypot(x, (y - 0.10) / 1.15) - 0.105
     for tip_x, tip_y, root in _FINGERS:
         palm = np.minimum(palm, _capsule(x - root, y - 0.04, tip_x - root, tip_y - 0.04, 0.030))
-    arm = _rounded_box(x, y - 0.45, np.float32(0.075), np.float32(0.30), 0.02)
+    arm = _rounded_box(x, y - 0.45, 0.075, 0.30, 0.02)
     return np.minimum(np.minimum(palm, arm), _capsule(x - 0.05, y - 0.12, 0.115, -0.07, 0.030))
 
 
 def _sunglasses(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    lenses = _rounded_box(np.abs(x) - 0.155, y, np.float32(0.125), np.float32(0.078), 0.06)
-    bridge = _rounded_box(x, y + 0.02, np.float32(0.06), np.float32(0.012), 0.005)
-    temples = _rounded_box(np.abs(x) - 0.32, y + 0.025, np.float32(0.07), np.float32(0.012), 0.005)
+    lenses = _rounded_box(np.abs(x) - 0.155, y, 0.125, 0.078, 0.06)
+    bridge = _rounded_box(x, y + 0.02, 0.06, 0.012, 0.005)
+    temples = _rounded_box(np.abs(x) - 0.32, y + 0.025, 0.07, 0.012, 0.005)
     return np.minimum(np.minimum(lenses, bridge), temples)
 
 
 def _surgical(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     half_w = 0.285 - 0.10 * np.clip(y / 0.2, 0, 1) ** 2
-    sheet = _rounded_box(x, y, half_w, np.float32(0.195), 0.06)
+    sheet = _rounded_box(x, y, half_w, 0.195, 0.06)
     rise = np.abs(y + 0.14 + 0.25 * (np.abs(x) - 0.26)) - 0.009
     return np.minimum(sheet, np.maximum(rise, np.maximum(0.26 - np.abs(x), np.abs(x) - 0.35)))
 

@@ -86,7 +86,7 @@ def _few_colours(sheet: Image.Image) -> Image.Image:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m fermodels.data.synthetic", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m fermodels.data.synthetic", description="Draws the contact sheet.")
     parser.add_argument("--sheet", type=Path, required=True, metavar="PNG", help="where to write the contact sheet")
     parser.add_argument("--seed", type=int, default=0, help="which faces (default 0: those of the data set)")
     chosen = parser.parse_args(arguments)
