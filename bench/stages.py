@@ -45,7 +45,9 @@ class Job:
 
     @cached_property
     def preprocessing(self) -> ViewConfig:
-        return ViewConfig(size=self.scale.size, local_size=self.scale.local_size)
+        scale = self.scale
+        side = scale.size // 2**scale.pools
+        return ViewConfig(size=scale.size, local_size=scale.local_size, map_side=side)
 
     @cached_property
     def architecture(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_the_record_carries_configuration_environment_and_commit(made):
     for record in records.load_all(made / "records", table="table5", data="tiny", scale="quick").values():
         assert record.config["stage"]["train"]["epochs"] in (2, 3)
         assert record.config["evaluation"]["crop"] == "single centre crop"
-        assert record.environment["torch"] == torch.__version__ or torch.__version__ in str(record.environment)
+        assert torch.__version__ in str(record.environment)
         assert record.commit and isinstance(record.dirty, bool)
         assert str(Path.home()) not in records.dumps(record)
 
