@@ -51,7 +51,7 @@ CPU = Scale(
     pools=3,
     width=0.25,
     dense=_CPU_DENSE,
-    sparse=replace(_CPU_DENSE, epochs=3, batch=64, lr=0.02),
+    sparse=replace(_CPU_DENSE, epochs=4, lr=0.02),
     tune=replace(_CPU_DENSE, epochs=1, batch=64, lr=0.01, warmup_epochs=0.1),
     travel=2.5,
     tune_distil_weight=0.0,
@@ -102,13 +102,13 @@ QUICK = replace(
 
 SCALES = {scale.name: scale for scale in (QUICK, CPU, GPU, PAPER)}
 
-_SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=8, batch=64)
+_SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=6, batch=32, lr=0.03)
 FOR_DATA = {
     ("cpu", "synthetic"): replace(
         CPU,
         dense=_SYNTHETIC_DENSE,
         sparse=replace(_SYNTHETIC_DENSE, epochs=2, lr=0.02),
-        tune=replace(_SYNTHETIC_DENSE, epochs=1, lr=0.01, warmup_epochs=0.1),
+        tune=replace(_SYNTHETIC_DENSE, epochs=1, lr=0.02, warmup_epochs=0.1),
     ),
 }
 """Schedules of their own for data sets of another size: 20 epochs of a small set would be a minute of training."""

@@ -123,3 +123,24 @@ def test_population_and_statistics():
     histogram = gamma_histogram(net, bins=4)
     assert histogram["edges"] == pytest.approx([0, 0.125, 0.25, 0.375, 0.5])
     assert all(counts == [2, 0, 0, 6] for counts in histogram["counts"].values())
+
+
+def test_keeping_the_scale_moves_what_one_channel_loses_to_the_others():
+    """Thresholds 0.1 by hand: [1, .5, .05] -> [.9, .4, 0], then times 1.55 / 1.3; the sum of |gamma| is unchanged."""
+    gamma = torch.nn.Parameter(torch.tensor([1.0, -0.5, 0.05]))
+    penalty = Proximal([gamma], 1.0, ramp=0, cool=0, keep_scale=True)
+    penalty.before_step(0.1, 0.5)
+    penalty.after_step(0.1, 0.5)
+    assert torch.allclose(gamma, torch.tensor([0.9, -0.4, 0.0]) * 1.55 / 1.3)
+
+
+def test_with_kept_scale_uneven_gammas_part_and_even_ones_stay():
+    uneven = torch.nn.Parameter(torch.tensor([1.2, 1.0, 0.8, 0.6]))
+    even = torch.nn.Parameter(torch.full((4,), 0.7))
+    penalty = Proximal([uneven, even], 1.0, ramp=0, cool=0, keep_scale=True)
+    for step in range(400):
+        penalty.before_step(0.01, step / 400)
+        penalty.after_step(0.01, step / 400)
+    assert uneven.sum().item() == pytest.approx(3.6, rel=1e-4)
+    assert (uneven == 0).sum() >= 2 and uneven[0] > 1.2
+    assert torch.allclose(even, torch.full((4,), 0.7), atol=1e-4)

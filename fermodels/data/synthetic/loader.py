@@ -25,11 +25,11 @@ _ARRAYS = ("images", "labels", "landmarks", "visibility")
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What `synthetic:train=4000,validation=1000,test=2000,seed=0` asks for."""
+    """What `synthetic:train=2400,validation=600,test=1200,seed=0` asks for."""
 
-    train: int = 4000
-    validation: int = 1000
-    test: int = 2000
+    train: int = 2400
+    validation: int = 600
+    test: int = 1200
     seed: int = 0
 
 
