@@ -5,22 +5,19 @@ PyTorch network, later runtimes bring their own. Subjects take turns (A B A B ..
 paired, and each runs with the caches as its neighbours left them: times are a little above those of a network alone.
 """
 
-import gc
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench.accuracy import evaluating
-from bench.environment import Load, busy, load_between, machine_load
+from bench.environment import busy, load_between
 from bench.stats import Ratio, ratio_interval
+from bench.turns import Progress, Samples, Subject, measure_interleaved
 
 NOISY_CV = 0.025
 """Coefficient of variation above which a figure is marked noisy."""
@@ -28,38 +25,6 @@ PRECISIONS = {torch.float32: "fp32", torch.float64: "fp64", torch.float16: "fp16
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Subject = Callable[[], None]
-Progress = Callable[[float], None]
-"""Told the share done, 0 to 1, between rounds and never inside a timed run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WarmUp:
-    """Rounds before the first kept sample: until every subject is stable, or the cap is reached."""
-
-    window: int = 10
-    """Runs per rolling median; two windows in a row must agree."""
-    tolerance: float = 0.02
-    """Largest relative change of the rolling median that counts as stable."""
-    max_runs: int = 100
-    max_seconds: float = 3.0
-    """Cap per subject, on average."""
-
-
-WARM_UP = WarmUp()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Samples:
-    """Every kept run of one subject, in order; round i of all subjects of one measurement lie next to each other."""
-
-    ms: Float[np.ndarray, " n"]
-    """Milliseconds, to four decimals (0.1 us), so that every figure can be recomputed from the record."""
-    warmup_runs: int
-    stable: bool
-    """Whether the warm-up ended because the times had settled, not because of its cap."""
-    before: Load
-    after: Load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,43 +53,6 @@ class Latency:
     """Machine load before and after, and the percent of the time in which some task waited for a processor."""
     warmup_runs: int
     stable: bool
-
-
-def measure_interleaved(
-    subjects: Mapping[str, Subject],
-    *,
-    min_runs: int = 100,
-    min_seconds: float = 3.0,
-    warmup: WarmUp = WARM_UP,
-    clock: Callable[[], int] = time.perf_counter_ns,
-    progress: Progress | None = None,
-) -> dict[str, Samples]:
-    """Warms up, then lets the subjects take turns until each has `min_runs` runs and `min_seconds` of them.
-
-    All subjects get the same number of runs; garbage collection is off meanwhile.
-
-    Args:
-        clock: nanoseconds.
-
-    Raises:
-        ValueError: there is no subject, or `min_runs` is below 2, too few for a spread.
-    """
-    if not subjects or min_runs < 2:
-        raise ValueError(f"{len(subjects)} subjects, min_runs={min_runs}: give at least one subject and two runs")
-    with _no_collection():
-        warmup_runs, stable = _warm_up(subjects, warmup, clock)
-        before = machine_load()
-        rounds: list[list[float]] = []
-        seconds = np.zeros(len(subjects))
-        while len(rounds) < min_runs or seconds.min() < min_seconds:
-            rounds.append(_round(subjects, clock))
-            seconds += np.array(rounds[-1]) / 1e3
-            if progress is not None:
-                progress(min(1.0, len(rounds) / min_runs, seconds.min() / (min_seconds or 1e-9)))
-        after = machine_load()
-    shared = partial(Samples, warmup_runs=warmup_runs, before=before, after=after)
-    columns = np.array(rounds).round(4).T
-    return {name: shared(ms=ms, stable=calm) for name, ms, calm in zip(subjects, columns, stable, strict=True)}
 
 
 def summarise(
@@ -231,49 +159,6 @@ def _discard(net: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     net(*inputs)
 
 
-def _round(subjects: Mapping[str, Subject], clock: Callable[[], int]) -> list[float]:
-    """One run of each subject in turn, milliseconds."""
-    times = []
-    for run in subjects.values():
-        start = clock()
-        run()
-        times.append((clock() - start) / 1e6)
-    return times
-
-
-def _warm_up(subjects: Mapping[str, Subject], warmup: WarmUp, clock: Callable[[], int]) -> tuple[int, list[bool]]:
-    """Rounds run, and for each subject whether it was stable at the end."""
-    rounds: list[list[float]] = []
-    cap_ms = 1e3 * warmup.max_seconds * len(subjects)
-    spent_ms = 0.0
-    stable = [False] * len(subjects)
-    while not all(stable) and len(rounds) < warmup.max_runs and spent_ms < cap_ms:
-        rounds.append(_round(subjects, clock))
-        spent_ms += sum(rounds[-1])
-        stable = [_settled(column, warmup) for column in zip(*rounds, strict=True)]
-    return len(rounds), stable
-
-
-def _settled(times: tuple[float, ...], warmup: WarmUp) -> bool:
-    if len(times) < 2 * warmup.window:
-        return False
-    older = np.median(times[-2 * warmup.window : -warmup.window])
-    newer = np.median(times[-warmup.window :])
-    return bool(abs(newer - older) <= warmup.tolerance * older)
-
-
 def _precision(net: nn.Module) -> str:
     dtype = next(net.parameters()).dtype
     return PRECISIONS.get(dtype, str(dtype).removeprefix("torch."))
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    was_on = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

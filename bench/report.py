@@ -20,7 +20,8 @@ import numpy as np
 from rich.console import Console
 
 from bench import records, render, tables
-from bench.pipeline import measure, say
+from bench.pipeline import measure
+from bench.recipes import say
 from bench.records import Cell, Record
 from bench.scales import SCALES, Scale, scale_for
 from bench.stages import Job

@@ -5,7 +5,7 @@ A scale is a value; a variant is `replace(base, ...)`. Sizes keep the attention 
 
 from dataclasses import dataclass, replace
 
-from fermodels.training import TrainConfig
+from fermodels.schedule import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ CPU = Scale(
     dense=_CPU_DENSE,
     sparse=replace(_CPU_DENSE, epochs=4, lr=0.02),
     tune=replace(_CPU_DENSE, epochs=1, batch=64, lr=0.01, warmup_epochs=0.1),
-    travel=2.5,
+    travel=6.0,
     tune_distil_weight=0.0,
 )
 

@@ -24,7 +24,8 @@ from fermodels.data.base import Dataset
 from fermodels.files import digest, plain, write_atomic
 from fermodels.losses import cross_entropy, mask_loss
 from fermodels.progress import EpochBar
-from fermodels.training import History, Penalty, TrainConfig, autocast, fit
+from fermodels.schedule import TrainConfig
+from fermodels.training import History, Penalty, autocast, fit
 from fermodels.vgg import Output
 from fermodels.views import Batch, ViewConfig, Views
 

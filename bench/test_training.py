@@ -17,7 +17,8 @@ from torch import Tensor, nn
 import fermodels
 from compress.sparsity import Proximal, SubGradient, penalised
 from fermodels.losses import cross_entropy
-from fermodels.training import TrainConfig, autocast, fit, optimizer_for
+from fermodels.schedule import TrainConfig, optimizer_for
+from fermodels.training import autocast, fit
 from fermodels.vgg import Output
 from fermodels.views import Batch
 

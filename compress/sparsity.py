@@ -95,7 +95,7 @@ class Proximal:
     their betas stay, until ReLUs no longer bend (on FER2013 that cost 11 points, see CONTRIBUTING.md).
     """
 
-    def __init__(  # noqa: PLR0913 - four numbers, each with a default
+    def __init__(
         self,
         gammas: Sequence[nn.Parameter],
         strength: float = 1e-3,

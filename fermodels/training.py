@@ -18,48 +18,9 @@ from torch import Tensor, nn
 
 from fermodels.files import atomic_path, digest
 from fermodels.progress import EpochBar, Silent
+from fermodels.schedule import TrainConfig, learning_rate, optimizer_for
 from fermodels.vgg import Output
 from fermodels.views import Batch
-
-OPTIMIZERS = ("sgd", "adam")
-SCHEDULES = ("cosine", "step", "constant")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Settings of one call of `fit`."""
-
-    epochs: int
-    batch: int = 128
-    """Images per forward pass."""
-    accumulate: int = 1
-    """Forward passes per optimiser step; the effective batch is `batch * accumulate`."""
-    optimizer: str = "sgd"
-    lr: float = 0.05
-    momentum: float = 0.9
-    """SGD's momentum, Adam's beta1."""
-    weight_decay: float = 5e-4
-    """Applied to convolution and linear weights; never to batch norm and biases."""
-    schedule: str = "cosine"
-    """Per step: "cosine" to 0, "step" (x `step_factor` every `step_epochs` epochs), or "constant"."""
-    warmup_epochs: float = 0.0
-    step_epochs: int = 20
-    step_factor: float = 0.1
-    label_smoothing: float = 0.0
-    ema: float = 0.0
-    """Decay per step of an exponential moving average of the weights, which is then what is validated; 0: off."""
-    bf16: bool = True
-    """Forward under bf16 autocast."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f'{name}="{getattr(self, name)}": allowed are {", ".join(allowed)}')
-        if min(self.epochs, self.batch, self.accumulate) < 1:
-            raise ValueError(f"epochs={self.epochs}, batch={self.batch}, accumulate={self.accumulate}: each at least 1")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema={self.ema}: a decay in [0, 1), such as 0.999")
 
 
 class Batches(Protocol):
@@ -91,30 +52,6 @@ class History:
     epochs: list[dict[str, Any]]
     images_per_s: float = 0.0
     chosen_epoch: int = -1
-
-
-def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """The learning rate of step 0 .. `steps` - 1 (`steps` optimiser steps in all epochs)."""
-    warmup = round(config.warmup_epochs * steps / config.epochs)
-    if step < warmup:
-        return config.lr * (step + 1) / warmup
-    if config.schedule == "cosine":
-        return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-    epoch = step * config.epochs // steps
-    return config.lr * (config.step_factor ** (epoch // config.step_epochs) if config.schedule == "step" else 1.0)
-
-
-def optimizer_for(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """SGD or Adam; one-dimensional parameters (batch norm, biases) are free of weight decay.
-
-    Decay on gammas would act as a second, unstated penalty beside the sparsity term (slimming).
-    """
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    free = [p for p in net.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    if config.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=config.lr, betas=(config.momentum, 0.999))
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
 
 
 class _Run:

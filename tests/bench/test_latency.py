@@ -8,15 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.environment import Load, busy
-from bench.latency import (
-    Samples,
-    WarmUp,
-    latency_of,
-    measure_interleaved,
-    subject_of,
-    summarise,
-    synchronised,
-)
+from bench.latency import latency_of, subject_of, summarise, synchronised
+from bench.turns import Samples, WarmUp, measure_interleaved
 from fermodels.files import plain
 
 QUIET = Load(at=0.0, load1=0.1, pressure_avg10=0.0, stalled_us=0)

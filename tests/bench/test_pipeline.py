@@ -14,7 +14,7 @@ import torch
 from tiny_job import cells, job
 
 import fermodels
-from bench import pipeline, records, render
+from bench import pipeline, recipes, records, render
 from bench.accuracy import from_digits
 from bench.stages import Recipe, stage_of
 from compress.plan import Plan
@@ -78,7 +78,7 @@ def test_the_record_carries_configuration_environment_and_commit(made):
 
 
 def test_the_checkpoint_of_a_slim_cell_is_an_ordinary_network(made):
-    stage = pipeline.slim_stage(job(made / "runs"), "slim", 0.6)
+    stage = recipes.slim_stage(job(made / "runs"), "slim", 0.6)
     net, config = checkpoint.load(stage.folder / "chosen")
     plan = Plan.load(stage.folder / "plan.json")
     widths = [width for trunk in net.config.widths.values() for width in trunk]
@@ -143,7 +143,7 @@ def test_records_render(made):
 
 
 def test_calibration_takes_training_faces_only(made):
-    batches = pipeline._calibration(job(made / "runs"))
+    batches = recipes._calibration(job(made / "runs"))
     train = job(made / "runs").data.train.images[:, 1:17, 1:17, 0] / 255
     faces = np.concatenate([views[0][:, 0].numpy() * 0.25 + 0.5 for views in batches])
     assert len(faces) == 64 and np.allclose(faces, train, atol=1e-6)

@@ -15,7 +15,7 @@ from bench.scales import QUICK
 from bench.stages import Job
 from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, Split
-from fermodels.training import TrainConfig
+from fermodels.schedule import TrainConfig
 
 TRAIN = TrainConfig(epochs=3, batch=16, lr=0.05, bf16=False)
 SCALE = replace(

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from fermodels.training import TrainConfig, fit, learning_rate, optimizer_for
+from fermodels.schedule import TrainConfig, learning_rate, optimizer_for
+from fermodels.training import fit
 from fermodels.vgg import Output
 from fermodels.views import Batch
 

@@ -1,0 +1,146 @@
+"""The trainings of a job: dense, sparse from it, and every cut fine-tuned from the sparse one, each a cached stage.
+
+Ratios share the sparse stage, and both share the dense one, which also teaches the sparse stage.
+"""
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench import accuracy, records
+from bench.stages import Job, Recipe, Stage, predicted, train_stage
+from compress.finetune import distillation
+from compress.plan import Plan
+from compress.slim import slim
+from compress.sparsity import Proximal, mean_gamma, penalised
+from fermodels.files import write_atomic
+from fermodels.schedule import TrainConfig, learning_rate
+
+ALIGN = 8
+"""Kept widths are multiples of this: what CPU and GPU kernels step at."""
+CRITERION_OF = {"slim": "gamma", "random": "random"}
+CALIBRATION_BATCHES = 16
+"""Training batches on which batch norms are measured anew after a cut."""
+RAMP, COOL = 0.2, 0.2
+
+
+def say(text: str) -> None:
+    """A line for the person who waits; standard output is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def dense_stage(job: Job) -> Stage:
+    """The unpruned network, trained without any sparsity."""
+    return train_stage(job, Recipe(name="dense", train=job.scale.dense, settings={}), job.fresh, f"{job.model} dense")
+
+
+def sparse_stage(job: Job) -> Stage:
+    """The dense network under a proximal L1 penalty on its gammas, distilled from itself (Liu et al. 2017)."""
+    dense, scale = dense_stage(job), job.scale
+    settings = {
+        "from": dense.key,
+        "penalty": "proximal",
+        "travel": scale.travel,
+        "ramp": RAMP,
+        "cool": COOL,
+        "keep_scale": True,
+    }
+    settings |= {"distil_weight": scale.distil_weight}
+
+    def penalty(net: nn.Module) -> Proximal:
+        made = _proximal(net, job, scale.sparse)
+        say(f"{job.model}: {made.travel(_rates(job, scale.sparse), scale.sparse.momentum).sentence(mean_gamma(net))}")
+        return made
+
+    recipe = Recipe(
+        name="sparse",
+        train=scale.sparse,
+        settings=settings,
+        penalty=penalty,
+        extra=_distilled(job, scale.distil_weight),
+        choose_last=True,
+    )
+    return train_stage(job, recipe, dense.net, f"{job.model} sparse")
+
+
+def _rates(job: Job, train: TrainConfig) -> list[float]:
+    steps = train.epochs * -(-len(job.data.train) // (train.batch * train.accumulate))
+    return [learning_rate(train, step, steps) for step in range(steps)]
+
+
+def _proximal(net: nn.Module, job: Job, train: TrainConfig) -> Proximal:
+    """The penalty whose budget is `scale.travel` times the mean |gamma| of `net`."""
+    gammas = penalised(net)
+    unit = Proximal(gammas, 1.0, ramp=RAMP, cool=COOL).travel(_rates(job, train), train.momentum).distance
+    strength = job.scale.travel * mean_gamma(net) / unit
+    return Proximal(gammas, strength, ramp=RAMP, cool=COOL, keep_scale=True)
+
+
+def _distilled(job: Job, weight: float) -> dict[str, Any]:
+    """The term that pulls a network towards the dense one's answers, or nothing at weight 0."""
+    if not weight:
+        return {}
+    teacher = dense_stage(job).net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    term = distillation(teacher.requires_grad_(False), weight=weight)
+    return {"distillation": lambda output, batch: term(output, batch.views)}
+
+
+def tune_settings(job: Job, variant: str, ratio: float) -> dict[str, Any]:
+    """What decides a cut, beside the sparse network it is made in."""
+    return {"rule": "exact", "criterion": CRITERION_OF[variant], "align": ALIGN, "ratio": ratio, "seed": job.seed}
+
+
+def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
+    """The sparse network cut to `ratio` and fine-tuned; the plan and what each step of the cut did lie beside it."""
+    sparse, cut = sparse_stage(job), tune_settings(job, variant, ratio)
+    settings = cut | {"from": sparse.key, "distil_weight": job.scale.tune_distil_weight, "batches": CALIBRATION_BATCHES}
+    title = f"{job.model} {variant} {ratio:.0%}"
+    recipe = Recipe(
+        name=f"{variant}{round(100 * ratio)}",
+        train=job.scale.tune,
+        settings=settings,
+        extra=_distilled(job, job.scale.tune_distil_weight),
+    )
+    stage = train_stage(job, recipe, lambda: _cut(job, sparse.net(), cut)[0], title)
+    if not (stage.folder / "plan.json").exists():
+        plan = _cut_measured(job, sparse.net(), cut, stage.folder / "cut.json")
+        write_atomic(stage.folder / "plan.json", plan.to_json())
+    return stage
+
+
+def _cut(job: Job, net: nn.Module, cut: dict[str, Any], **care: Any) -> tuple[nn.Module, Plan]:
+    care = {"calibrate": _calibration(job)} | care
+    net = net.to(job.device)
+    return slim(net, **cut, **care)
+
+
+def _calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
+    """Views of training faces at the centre crop, spread over the whole split."""
+    views, count = job.views("train"), CALIBRATION_BATCHES * 128
+    picked = torch.linspace(0, len(views) - 1, min(count, len(views))).long()
+    corner = torch.full((len(picked), 2), (views.stored - views.config.size) // 2)
+    batches = zip(picked.split(128), corner.split(128), strict=True)
+    device = job.device
+    return [
+        views.batch(index.to(device), place.to(device), torch.zeros(len(index), dtype=torch.bool, device=device)).views
+        for index, place in islice(batches, CALIBRATION_BATCHES)
+    ]
+
+
+def _cut_measured(job: Job, net: nn.Module, cut: dict[str, Any], path: Path) -> Plan:
+    """The plan; and in `path` the validation predictions right after the cut (not for the random control).
+
+    Three times: the bare cut, then with beta absorbed, then with batch norms recalibrated too.
+    """
+    steps = {"cut": {"absorb": False, "calibrate": None}, "absorbed": {"calibrate": None}, "recalibrated": {}}
+    if cut["criterion"] == "random":
+        return _cut(job, net, cut, calibrate=None)[1]
+    validation = job.views("validation")
+    made = {name: _cut(job, net, cut, **care) for name, care in steps.items()}
+    after = {name: accuracy.digits(predicted(slim_net, validation)) for name, (slim_net, _) in made.items()}
+    write_atomic(path, records.dumps(after))
+    return made["recalibrated"][1]
