@@ -78,7 +78,8 @@ def _record(job: Job, cell: Cell, stage: Stage) -> Record:
     sha, dirty = commit()
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     config = {"key": stage.key, "stage": stage.outcome["described"], "scale": plain(asdict(job.scale))}
-    config |= {"evaluation": {"crop": "single centre crop", "flip": False, "precision": "fp32"}}
+    crop = {"centre": "single centre crop", "five": "centre and four corners, averaged"}[job.crops]
+    config |= {"evaluation": {"crop": crop, "flip": False, "precision": "fp32"}}
     return Record(
         cell=cell,
         config=config,

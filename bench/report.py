@@ -24,7 +24,7 @@ from bench.pipeline import measure
 from bench.recipes import say
 from bench.records import Cell, Record
 from bench.scales import SCALES, Scale, scale_for
-from bench.stages import Job
+from bench.stages import CROPS, Job
 from fermodels.data import DATASETS, open_dataset
 from fermodels.data.base import Dataset, Split
 from fermodels.files import write_atomic
@@ -55,6 +55,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="cache of stages, safe to delete")
     parser.add_argument("--device", default="cpu", help='"cpu" or "cuda" (default: cpu)')
+    parser.add_argument("--crops", default="centre", choices=list(CROPS), help="crops at evaluation (default: centre)")
     parser.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
     parser.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
     given = parser.parse_args(argv)
@@ -95,7 +96,8 @@ def compute(given: argparse.Namespace, cells: Sequence[Cell]) -> None:
     for note in data.notes:
         say(f"{data.name}: {note}")
     for (seed, model), group in groupby(cells, key=lambda cell: (cell.seed, cell.model)):
-        job = Job(data=data, scale=scale, model=model, seed=seed, runs=given.runs, device=given.device)
+        place = {"runs": given.runs, "device": given.device, "crops": given.crops}
+        job = Job(data=data, scale=scale, model=model, seed=seed, **place)
         measure(job, list(group), given.out / "records")
 
 

@@ -52,7 +52,7 @@ CPU = Scale(
     width=0.25,
     dense=_CPU_DENSE,
     sparse=replace(_CPU_DENSE, epochs=4, lr=0.02),
-    tune=replace(_CPU_DENSE, epochs=1, batch=64, lr=0.01, warmup_epochs=0.1),
+    tune=replace(_CPU_DENSE, epochs=2, lr=0.05, warmup_epochs=0.1),
     travel=6.0,
     tune_distil_weight=0.0,
 )
@@ -108,7 +108,8 @@ FOR_DATA = {
         CPU,
         dense=_SYNTHETIC_DENSE,
         sparse=replace(_SYNTHETIC_DENSE, epochs=2, lr=0.02),
-        tune=replace(_SYNTHETIC_DENSE, epochs=1, lr=0.02, warmup_epochs=0.1),
+        tune=replace(_SYNTHETIC_DENSE, epochs=1, lr=0.03, warmup_epochs=0.1),
+        travel=4.0,
     ),
 }
 """Schedules of their own for data sets of another size: 20 epochs of a small set would be a minute of training."""

@@ -27,9 +27,11 @@ from fermodels.progress import EpochBar
 from fermodels.schedule import TrainConfig
 from fermodels.training import History, Penalty, autocast, fit
 from fermodels.vgg import Output
-from fermodels.views import Batch, ViewConfig, Views
+from fermodels.views import FIVE_CROPS, Batch, ViewConfig, Views
 
 EVALUATION_BATCH = 256
+CROPS = {"centre": FIVE_CROPS[:1], "five": FIVE_CROPS}
+"""Where the face view is cut at evaluation: the single centre crop, or the paper's centre and corners, averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class Job:
     runs: Path
     """Cache of stages; safe to delete."""
     device: str = "cpu"
+    crops: str = "centre"
+    """One of `CROPS`."""
 
     @cached_property
     def preprocessing(self) -> ViewConfig:
@@ -138,7 +142,8 @@ def described(job: Job, recipe: Recipe) -> dict[str, Any]:
     """Everything that decides the outcome of a stage: its digest names the stage."""
     what = {"stage": recipe.name, "train": asdict(replace(recipe.train, seed=job.seed)), "settings": recipe.settings}
     what |= {"model": job.model, "architecture": job.architecture, "views": asdict(job.preprocessing)}
-    return what | {"data": job.fingerprint, "mask_weight": job.scale.mask_weight}
+    what |= {"data": job.fingerprint, "mask_weight": job.scale.mask_weight}
+    return what | ({} if job.crops == "centre" else {"crops": job.crops})
 
 
 def stage_of(job: Job, recipe: Recipe) -> Stage:
@@ -193,13 +198,14 @@ def _monitor(job: Job, *, watch_test: bool) -> Callable[[nn.Module], dict[str, A
     return monitor
 
 
-def predicted(net: nn.Module, views: Views) -> np.ndarray:
-    """Most probable class of every face at the centre crop, (n,) int64."""
-    return _probabilities(net, views, flip=False).argmax(1)
+def predicted(net: nn.Module, views: Views, crops: str = "centre") -> np.ndarray:
+    """Most probable class of every face, (n,) int64; probabilities are averaged over the `crops`."""
+    return _probabilities(net, views, crops, flip=False).argmax(1)
 
 
-def _probabilities(net: nn.Module, views: Views, *, flip: bool) -> np.ndarray:
-    return accuracy.predict(net, (batch.views for batch in views.evaluation(EVALUATION_BATCH, flip=flip)))
+def _probabilities(net: nn.Module, views: Views, crops: str, *, flip: bool) -> np.ndarray:
+    batches = (views.evaluation(EVALUATION_BATCH, crop=crop, flip=flip) for crop in CROPS[crops])
+    return np.mean([accuracy.predict(net, (batch.views for batch in each)) for each in batches], axis=0)
 
 
 def _finish(job: Job, stage: Stage, what: dict[str, Any], trained: tuple[nn.Module, nn.Module, History]) -> None:
@@ -220,13 +226,13 @@ def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) 
     """Predictions in float32: the chosen network (plain, and averaged with the mirrored view), the last, the best."""
     chosen, last, history = trained
     test = job.views("test")
-    plain_view = _probabilities(chosen, test, flip=False)
+    plain_view = _probabilities(chosen, test, job.crops, flip=False)
     same = history.chosen_epoch == len(history.epochs) - 1 or chosen is last
     found = {
-        "validation": predicted(chosen, job.views("validation")),
+        "validation": predicted(chosen, job.views("validation"), job.crops),
         "val_selected": plain_view.argmax(1),
-        "last": plain_view.argmax(1) if same else predicted(last, test),
-        "flip": (plain_view + _probabilities(chosen, test, flip=True)).argmax(1),
+        "last": plain_view.argmax(1) if same else predicted(last, test, job.crops),
+        "flip": (plain_view + _probabilities(chosen, test, job.crops, flip=True)).argmax(1),
     }
     return found | {"best_on_test": _best_on_test(history, np.asarray(job.data.test.labels), found["last"])}
 

@@ -7,28 +7,22 @@ The parameters that `penalised` lists belong in an optimiser group without weigh
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Any, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from compress.groups import channel_groups
+from fermodels import training
 
 ENOUGH = 3.0
 """A budget below this multiple of the mean |gamma| kills next to nothing: the loss pulls back."""
 
 
-class Penalty(Protocol):
-    """What the training loop calls around `optimizer.step()`; `progress` is the share of the training done, 0 to 1."""
-
-    def before_step(self, lr: float, progress: float) -> None:
-        """After backward and after gradient clipping: may add to the gammas' gradients."""
-        ...
-
-    def after_step(self, lr: float, progress: float) -> None:
-        """After `optimizer.step()`: may move the gammas."""
-        ...
+@runtime_checkable
+class Penalty(training.Penalty, Protocol):
+    """What the training loop calls around `optimizer.step()`, and the budget to state before it starts."""
 
     def travel(self, rates: Sequence[float], momentum: float) -> "Travel":
         """How far it can move a gamma over a training with these learning rates, one for each step."""
@@ -128,14 +122,18 @@ class Proximal:
             gamma[held] = 0
         for gamma in self.gammas:
             shrunk = gamma.sign() * (gamma.abs() - threshold).clamp_(min=0)
-            if self.keep_scale and threshold:
-                shrunk *= gamma.abs().sum() / shrunk.abs().sum().clamp(min=torch.finfo(gamma.dtype).tiny)
-            gamma.copy_(shrunk)
+            gamma.copy_(_rescaled(shrunk, gamma) if self.keep_scale else shrunk)
 
     def travel(self, rates: Sequence[float], momentum: float) -> Travel:
         """The momentum does not matter: the threshold acts after the step."""
         shares = [self.schedule(step / max(1, len(rates))) for step in range(len(rates))]
         return travel_budget([rate * share for rate, share in zip(rates, shares, strict=True)], self.strength)
+
+
+def _rescaled(shrunk: Float[Tensor, " c"], gamma: Float[Tensor, " c"]) -> Float[Tensor, " c"]:
+    """`shrunk` with the sum of |gamma|; a step that would kill the whole layer is not taken."""
+    left = shrunk.abs().sum()
+    return torch.where(left > 0, shrunk * (gamma.abs().sum() / left), gamma)
 
 
 PENALTIES = {"subgradient": SubGradient, "proximal": Proximal}

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from fermodels.vgg import Output
 from fermodels.views import Batch
 
 
+@runtime_checkable
 class Batches(Protocol):
     """Training batches of an epoch, the same for the same epoch. `__len__` is the number of batches."""
 
@@ -31,6 +32,7 @@ class Batches(Protocol):
     def epoch(self, epoch: int) -> Iterable[Batch]: ...
 
 
+@runtime_checkable
 class Penalty(Protocol):
     """What acts on weights around the optimiser's step (sparsity). `progress` runs from 0 to 1 over the training."""
 

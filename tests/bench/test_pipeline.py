@@ -147,3 +147,21 @@ def test_calibration_takes_training_faces_only(made):
     train = job(made / "runs").data.train.images[:, 1:17, 1:17, 0] / 255
     faces = np.concatenate([views[0][:, 0].numpy() * 0.25 + 0.5 for views in batches])
     assert len(faces) == 64 and np.allclose(faces, train, atol=1e-6)
+
+
+def test_five_crops_average_centre_and_corners(made):
+    from bench import accuracy, stages
+
+    one = job(made / "runs")
+    net, views = recipes.dense_stage(one).net(), one.views("test")
+    single = [
+        accuracy.predict(net, (batch.views for batch in views.evaluation(64, crop=crop)))
+        for crop in ((0.5, 0.5), (0, 0), (1, 0), (0, 1), (1, 1))
+    ]
+    assert np.array_equal(stages.predicted(net, views, "five"), (sum(single) / 5).argmax(1))
+    assert np.array_equal(stages.predicted(net, views), single[0].argmax(1))
+    assert stage_of(replace(one, crops="five"), _dense(one)).folder != stage_of(one, _dense(one)).folder
+
+
+def _dense(one) -> Recipe:
+    return Recipe(name="dense", train=one.scale.dense, settings={})

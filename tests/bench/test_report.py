@@ -59,7 +59,7 @@ def test_options_are_frozen():
     """A new or renamed option is a change for every script that calls the command: change this list knowingly."""
     given = vars(report.arguments([]))
     assert sorted(given) == sorted(
-        ["table", "data", "scale", "seeds", "models", "out", "runs", "device", "render_only", "skip_broken"]
+        ["table", "data", "scale", "seeds", "models", "out", "runs", "device", "crops", "render_only", "skip_broken"]
     )
     assert (given["table"], given["data"], given["scale"], given["seeds"]) == ("table5", "synthetic", "cpu", 1)
 

@@ -144,3 +144,10 @@ def test_with_kept_scale_uneven_gammas_part_and_even_ones_stay():
     assert uneven.sum().item() == pytest.approx(3.6, rel=1e-4)
     assert (uneven == 0).sum() >= 2 and uneven[0] > 1.2
     assert torch.allclose(even, torch.full((4,), 0.7), atol=1e-4)
+
+
+def test_with_kept_scale_no_step_kills_a_whole_layer():
+    gamma = torch.nn.Parameter(torch.tensor([0.02, -0.01]))
+    penalty = Proximal([gamma], 1.0, ramp=0, cool=0, keep_scale=True)
+    penalty.after_step(1.0, 0.5)
+    assert gamma.tolist() == pytest.approx([0.02, -0.01])
