@@ -26,7 +26,10 @@ SCRIPT = Path(__file__).parent / "tiny_job.py"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the killed runs: another number of threads sums in another order
     pipeline.measure(job(root / "runs"), cells(), root / "records")
+    torch.set_num_threads(threads)
     return root
 
 
