@@ -29,6 +29,8 @@ class Scale:
     """How far the proximal step could move a gamma over the sparse stage, in units of the mean gamma at its start."""
     mask_weight: float = 0.03
     """alpha of the mask loss: it starts near 10 % of the cross-entropy (digest, row 10)."""
+    mask_target: str = "mask"
+    """Which reading of eq 6. "off-mask", as written, silences the map altogether (CONTRIBUTING.md, log)."""
     distil_weight: float = 1.0
     """Weight of the distillation term in the sparse stage; the teacher is the dense network."""
     tune_distil_weight: float = 1.0
@@ -102,7 +104,7 @@ QUICK = replace(
 
 SCALES = {scale.name: scale for scale in (QUICK, CPU, GPU, PAPER)}
 
-_SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=6, batch=32, lr=0.03)
+_SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=6, batch=32, lr=0.04)
 FOR_DATA = {
     ("cpu", "synthetic"): replace(
         CPU,

@@ -143,6 +143,7 @@ def described(job: Job, recipe: Recipe) -> dict[str, Any]:
     what = {"stage": recipe.name, "train": asdict(replace(recipe.train, seed=job.seed)), "settings": recipe.settings}
     what |= {"model": job.model, "architecture": job.architecture, "views": asdict(job.preprocessing)}
     what |= {"data": job.fingerprint, "mask_weight": job.scale.mask_weight}
+    what |= {"mask_target": job.scale.mask_target} if "attention_width" in job.architecture else {}
     return what | ({} if job.crops == "centre" else {"crops": job.crops})
 
 
@@ -178,7 +179,9 @@ def _objective(job: Job, train: TrainConfig, extra: dict[str, Term]) -> Callable
     def objective(output: Output, batch: Batch) -> dict[str, Tensor]:
         terms = {"cross_entropy": cross_entropy(output, batch.labels, smoothing=train.label_smoothing)}
         if output.attention is not None and job.scale.mask_weight:
-            terms["mask"] = job.scale.mask_weight * mask_loss(output.attention, batch.mask)
+            terms["mask"] = job.scale.mask_weight * mask_loss(
+                output.attention, batch.mask, target=job.scale.mask_target
+            )
         return terms | {name: term(output, batch) for name, term in extra.items()}
 
     return objective
