@@ -123,6 +123,7 @@ def _accuracies(job: Job, stage: Stage) -> dict[str, Any]:
     scores: dict[str, Any] = {
         name: accuracy.score(accuracy.from_digits(found[name]), truth, classes)
         for name in ("val_selected", "last", "best_on_test", "flip")
+        if name in found
     }
     validation = np.asarray(job.data.validation.labels)
     scores["validation"] = accuracy.score(accuracy.from_digits(found["validation"]), validation, classes)

@@ -4,7 +4,6 @@ Ratios share the sparse stage, and both share the dense one, which also teaches 
 """
 
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from fermodels.schedule import TrainConfig, learning_rate
 ALIGN = 8
 """Kept widths are multiples of this: what CPU and GPU kernels step at."""
 CRITERION_OF = {"slim": "gamma", "random": "random"}
-CALIBRATION_BATCHES = 16
-"""Training batches on which batch norms are measured anew after a cut."""
 RAMP, COOL = 0.2, 0.2
 
 
@@ -97,7 +94,11 @@ def tune_settings(job: Job, variant: str, ratio: float) -> dict[str, Any]:
 def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     """The sparse network cut to `ratio` and fine-tuned; the plan and what each step of the cut did lie beside it."""
     sparse, cut = sparse_stage(job), tune_settings(job, variant, ratio)
-    settings = cut | {"from": sparse.key, "distil_weight": job.scale.tune_distil_weight, "batches": CALIBRATION_BATCHES}
+    settings = cut | {
+        "from": sparse.key,
+        "distil_weight": job.scale.tune_distil_weight,
+        "calibration": job.scale.calibration,
+    }
     title = f"{job.model} {variant} {ratio:.0%}"
     recipe = Recipe(
         name=f"{variant}{round(100 * ratio)}",
@@ -113,21 +114,22 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
 
 
 def _cut(job: Job, net: nn.Module, cut: dict[str, Any], **care: Any) -> tuple[nn.Module, Plan]:
-    care = {"calibrate": _calibration(job)} | care
-    net = net.to(job.device)
-    return slim(net, **cut, **care)
+    if "calibrate" not in care:
+        care["calibrate"] = _calibration(job)
+    slim_net, plan = slim(net.to(job.device), **cut, **care)
+    return slim_net.to(memory_format=torch.channels_last), plan  # type: ignore[call-overload]
 
 
 def _calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
     """Views of training faces at the centre crop, spread over the whole split."""
-    views, count = job.views("train"), CALIBRATION_BATCHES * 128
-    picked = torch.linspace(0, len(views) - 1, min(count, len(views))).long()
+    views = job.views("train")
+    picked = torch.linspace(0, len(views) - 1, min(job.scale.calibration, len(views))).long()
     corner = torch.full((len(picked), 2), (views.stored - views.config.size) // 2)
     batches = zip(picked.split(128), corner.split(128), strict=True)
     device = job.device
     return [
         views.batch(index.to(device), place.to(device), torch.zeros(len(index), dtype=torch.bool, device=device)).views
-        for index, place in islice(batches, CALIBRATION_BATCHES)
+        for index, place in batches
     ]
 
 

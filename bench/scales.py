@@ -38,6 +38,10 @@ class Scale:
     dropout: float = 0.2
     limit: int | None = None
     """At most so many faces of each split, evenly spaced; None: all."""
+    mirrored: bool = True
+    """Also score the average with the mirrored view, which doubles the time of the last look."""
+    calibration: int = 2048
+    """Training faces on which batch norms are measured anew after a cut."""
     latency_runs: int = 100
     latency_seconds: float = 3.0
     publishable: bool = True
@@ -112,6 +116,8 @@ FOR_DATA = {
         sparse=replace(_SYNTHETIC_DENSE, epochs=2, lr=0.02),
         tune=replace(_SYNTHETIC_DENSE, epochs=1, lr=0.03, warmup_epochs=0.1),
         travel=4.0,
+        mirrored=False,
+        calibration=512,
     ),
 }
 """Schedules of their own for data sets of another size: 20 epochs of a small set would be a minute of training."""

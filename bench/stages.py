@@ -235,8 +235,9 @@ def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) 
         "validation": predicted(chosen, job.views("validation"), job.crops),
         "val_selected": plain_view.argmax(1),
         "last": plain_view.argmax(1) if same else predicted(last, test, job.crops),
-        "flip": (plain_view + _probabilities(chosen, test, job.crops, flip=True)).argmax(1),
     }
+    if job.scale.mirrored:
+        found["flip"] = (plain_view + _probabilities(chosen, test, job.crops, flip=True)).argmax(1)
     return found | {"best_on_test": _best_on_test(history, np.asarray(job.data.test.labels), found["last"])}
 
 

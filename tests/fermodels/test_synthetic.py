@@ -218,8 +218,8 @@ def test_a_bad_specification_is_a_sentence(path: str):
 
 def test_default_counts():
     chosen = selection_of(None)
-    assert (chosen.train, chosen.validation, chosen.test, chosen.seed) == (2400, 600, 1200, 0)
-    assert selection_of("test=9").test == 9 and selection_of("test=9").train == 2400
+    assert (chosen.train, chosen.validation, chosen.test, chosen.seed) == (1600, 300, 800, 0)
+    assert selection_of("test=9").test == 9 and selection_of("test=9").train == 1600
 
 
 @pytest.mark.parametrize(
