@@ -86,7 +86,7 @@ class Proximal:
 
     With `keep_scale` the sum of |gamma| of every layer is restored after each step: what one channel loses the others
     gain. A layer's scale means nothing to the batch norm behind it, but plain L1 shrinks all gammas together while
-    their betas stay, until ReLUs no longer bend (on FER2013 that cost 11 points, see CONTRIBUTING.md).
+    their betas stay (on FER2013 that cost 11.8 points, kept scale far less at the same travel: CONTRIBUTING.md, log).
     """
 
     def __init__(
