@@ -11,22 +11,19 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from bench import records, render, tables
+from bench.jobs import Source, train_side_by_side
 from bench.pipeline import measure
 from bench.recipes import say
 from bench.records import Cell, Record
-from bench.scales import SCALES, Scale, scale_for
-from bench.stages import CROPS, Job
-from fermodels.data import DATASETS, open_dataset
-from fermodels.data.base import Dataset, Split
+from bench.scales import SCALES
+from bench.stages import CROPS
+from fermodels.data import DATASETS
 from fermodels.files import write_atomic
 
 PUBLISHED = "reports"
@@ -55,12 +52,16 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="cache of stages, safe to delete")
     parser.add_argument("--device", default="cpu", help='"cpu" or "cuda" (default: cpu)')
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="train N networks side by side, cores shared (default: 1)"
+    )
     parser.add_argument("--crops", default="centre", choices=list(CROPS), help="crops at evaluation (default: centre)")
     parser.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
     parser.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
     given = parser.parse_args(argv)
-    if given.seeds < 1:
-        parser.error(f"--seeds {given.seeds}: at least 1")
+    for name in ("seeds", "jobs"):
+        if getattr(given, name) < 1:
+            parser.error(f"--{name} {getattr(given, name)}: at least 1")
     if unknown := set(given.models or ()) - set(tables.TABLES[given.table].models):
         parser.error(
             f"--models {' '.join(sorted(unknown))}: {given.table} has {', '.join(tables.TABLES[given.table].models)}"
@@ -70,35 +71,19 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return given
 
 
-def limited(data: Dataset, scale: Scale) -> Dataset:
-    """At most `scale.limit` faces of each split, evenly spaced; the notes say so."""
-    if scale.limit is None:
-        return data
-    splits = {name: _thinned(split, scale.limit) for name, split in data.splits.items()}
-    return replace(data, **splits, notes=(*data.notes, f"Only {scale.limit} faces of each split (scale {scale.name})."))
-
-
-def _thinned(split: Split, limit: int) -> Split:
-    picked = np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).astype(int))
-    taken: dict[str, Any] = {"names": [split.names[i] for i in picked]}
-    for field in ("images", "labels", "landmarks", "confidence", "leaked"):
-        value = getattr(split, field)
-        taken[field] = None if value is None else np.asarray(value)[picked]
-    return Split(**taken)
-
-
 def compute(given: argparse.Namespace, cells: Sequence[Cell]) -> None:
-    """Measures every cell that OUT/records lacks, network by network."""
-    scale = scale_for(given.scale, given.data.partition(":")[0])
-    cache = given.runs / "data"
-    data = open_dataset(given.data, size=scale.stored, cache=cache, skip_broken=given.skip_broken, progress=True)
-    data = limited(data, scale)
+    """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network."""
+    asked = {name: getattr(given, name) for name in ("data", "scale", "runs", "device", "crops", "skip_broken")}
+    source = Source(**asked)
+    networks = {key: list(group) for key, group in groupby(cells, key=lambda cell: (cell.model, cell.seed))}
+    jobs = {key: source.job(*key) for key in networks}
+    data = next(iter(jobs.values())).data
     for note in data.notes:
         say(f"{data.name}: {note}")
-    for (seed, model), group in groupby(cells, key=lambda cell: (cell.seed, cell.model)):
-        place = {"runs": given.runs, "device": given.device, "crops": given.crops}
-        job = Job(data=data, scale=scale, model=model, seed=seed, **place)
-        measure(job, list(group), given.out / "records")
+    if given.jobs > 1:
+        train_side_by_side(source, cells, given.jobs)
+    for key, own in networks.items():
+        measure(jobs[key], own, given.out / "records")
 
 
 def write_tables(given: argparse.Namespace, found: dict[Cell, Record], name: str) -> list[Path]:

@@ -35,7 +35,7 @@ class Scale:
     """Weight of the distillation term in the sparse stage; the teacher is the dense network."""
     tune_distil_weight: float = 1.0
     """The same in fine-tuning; a teacher makes an epoch of a slim network about 1.4 times as long."""
-    dropout: float = 0.2
+    dropout: float = 0.1
     limit: int | None = None
     """At most so many faces of each split, evenly spaced; None: all."""
     mirrored: bool = True
@@ -48,7 +48,7 @@ class Scale:
     """False: watermarked, and never written to reports/."""
 
 
-_CPU_DENSE = TrainConfig(epochs=20, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1)
+_CPU_DENSE = TrainConfig(epochs=24, batch=64, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1)
 CPU = Scale(
     name="cpu",
     stored=64,

@@ -220,9 +220,14 @@ def _finish(job: Job, stage: Stage, what: dict[str, Any], trained: tuple[nn.Modu
     checkpoint.save(chosen, stage.folder / "chosen", about)
     for entry in history.epochs:
         entry.pop("test_predictions", None)
-    outcome = {"described": what, "history": asdict(history)}
+    outcome = {"described": what, "history": asdict(history) | {"trained_on": _trained_on(job)}}
     outcome |= {"predictions": {name: accuracy.digits(value) for name, value in found.items()}}
     write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
+
+
+def _trained_on(job: Job) -> dict[str, Any]:
+    """What moves a training's last digits and its images per second; a record's environment is of its measurement."""
+    return {"device": job.device, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
 
 
 def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) -> dict[str, np.ndarray]:
@@ -238,11 +243,15 @@ def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) 
     }
     if job.scale.mirrored:
         found["flip"] = (plain_view + _probabilities(chosen, test, job.crops, flip=True)).argmax(1)
-    return found | {"best_on_test": _best_on_test(history, np.asarray(job.data.test.labels), found["last"])}
+    measured = [found["val_selected"], found["last"]]
+    return found | {"best_on_test": _best_on_test(history, np.asarray(job.data.test.labels), measured)}
 
 
-def _best_on_test(history: History, truth: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Predictions of the epoch that papers would publish: the best on the test split, for comparison with them only."""
+def _best_on_test(history: History, truth: np.ndarray, measured: list[np.ndarray]) -> np.ndarray:
+    """Predictions of the epoch that papers would publish: the best on the test split, for comparison with them only.
+
+    Epochs are watched under bf16; the `measured` float32 predictions compete too, so that the best is never below them.
+    """
     watched = [entry["test_predictions"] for entry in history.epochs if "test_predictions" in entry]
-    epochs = [accuracy.from_digits(text) for text in watched] or [last]
+    epochs = measured + [accuracy.from_digits(text) for text in watched]
     return max(epochs, key=lambda predictions: (predictions == truth).mean())

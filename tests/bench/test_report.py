@@ -5,7 +5,7 @@ import json
 import pytest
 from tiny_job import cells, job
 
-from bench import pipeline, publish, report
+from bench import jobs, pipeline, publish, report
 from bench.scales import SCALES, scale_for
 
 
@@ -32,6 +32,7 @@ def test_two_seeds_are_twice_the_cells(tmp_path, capsys):
         (["--scale", "huge"], "quick"),
         (["--table", "table9"], "table5"),
         (["--seeds", "0"], "at least 1"),
+        (["--jobs", "0"], "at least 1"),
         (["--models", "resnet"], "mrf, vggnet"),
         (["--scale", "quick", "--out", "reports"], "never written to reports/"),
     ],
@@ -59,16 +60,20 @@ def test_options_are_frozen():
     """A new or renamed option is a change for every script that calls the command: change this list knowingly."""
     given = vars(report.arguments([]))
     assert sorted(given) == sorted(
-        ["table", "data", "scale", "seeds", "models", "out", "runs", "device", "crops", "render_only", "skip_broken"]
+        [
+            *("table", "data", "scale", "seeds", "models", "out", "runs", "device", "jobs", "crops"),
+            "render_only",
+            "skip_broken",
+        ]
     )
     assert (given["table"], given["data"], given["scale"], given["seeds"]) == ("table5", "synthetic", "cpu", 1)
 
 
 def test_limited_keeps_every_field_in_step():
     data = job(None).data
-    thin = report.limited(data, SCALES["quick"])
+    thin = jobs.limited(data, SCALES["quick"])
     assert thin.test.labels.tolist() == data.test.labels.tolist()
-    few = report._thinned(data.test, 5)
+    few = jobs._thinned(data.test, 5)
     assert len(few) == len(few.names) == len(few.leaked) == 5
     assert few.names[0] == data.test.names[0] and few.names[-1] == data.test.names[-1]
 

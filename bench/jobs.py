@@ -1,0 +1,130 @@
+"""Which networks to train on what, and training them side by side: one process each, the cores shared among them.
+
+Small networks do not fill two threads: on two cores, two processes of one thread train about 1.2 times as many images a
+second as one process of two. A stage is trained by one process only, so a killed run resumes as ever.
+"""
+
+import io
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.pipeline import stage_behind
+from bench.records import Cell
+from bench.scales import Scale, scale_for
+from bench.stages import Job
+from fermodels.data import open_dataset
+from fermodels.data.base import Dataset, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Everything of the command line that decides a job. Small and picklable: a process opens the data set anew."""
+
+    data: str
+    """NAME or NAME:PATH."""
+    scale: str
+    runs: Path
+    device: str = "cpu"
+    crops: str = "centre"
+    skip_broken: bool = False
+
+    def job(self, model: str, seed: int) -> Job:
+        """The job of one network; the data set is opened once per process."""
+        scale = scale_for(self.scale, self.data.partition(":")[0])
+        place: dict[str, Any] = {"runs": self.runs, "device": self.device, "crops": self.crops}
+        return Job(data=_opened(self), scale=scale, model=model, seed=seed, **place)
+
+
+@cache
+def _opened(source: Source) -> Dataset:
+    scale = scale_for(source.scale, source.data.partition(":")[0])
+    place = {"size": scale.stored, "cache": source.runs / "data"}
+    return limited(open_dataset(source.data, skip_broken=source.skip_broken, progress=True, **place), scale)
+
+
+def limited(data: Dataset, scale: Scale) -> Dataset:
+    """At most `scale.limit` faces of each split, evenly spaced; the notes say so."""
+    if scale.limit is None:
+        return data
+    splits = {name: _thinned(split, scale.limit) for name, split in data.splits.items()}
+    return replace(data, **splits, notes=(*data.notes, f"Only {scale.limit} faces of each split (scale {scale.name})."))
+
+
+def _thinned(split: Split, limit: int) -> Split:
+    picked = np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).astype(int))
+    taken: dict[str, Any] = {"names": [split.names[i] for i in picked]}
+    for field in ("images", "labels", "landmarks", "confidence", "leaked"):
+        value = getattr(split, field)
+        taken[field] = None if value is None else np.asarray(value)[picked]
+    return Split(**taken)
+
+
+def train_side_by_side(source: Source, cells: Sequence[Cell], workers: int) -> None:
+    """Makes every stage behind `cells`, up to `workers` at once.
+
+    A network's dense and sparse stages come first, in one process; then each of its cuts is free to go to any.
+
+    Raises:
+        Whatever a stage raises; the others stop at their next epoch's end or sooner, and resume in the next call.
+    """
+    threads = max(1, torch.get_num_threads() // workers)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads,)) as pool:
+        running: dict[Future[None], list[Cell]] = {}
+        for own in _by_network(cells):
+            first = [cell for cell in own if cell.variant in ("dense", "sparse")] or own[:1]
+            running[pool.submit(_make, source, first)] = [cell for cell in own if cell not in first]
+        try:
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    future.result()
+                    running |= {pool.submit(_make, source, [cell]): [] for cell in running.pop(future)}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _by_network(cells: Sequence[Cell]) -> list[list[Cell]]:
+    groups: dict[tuple[int, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.seed, cell.model), []).append(cell)
+    return list(groups.values())
+
+
+def _begin(threads: int) -> None:
+    """In a new process: its share of the cores, plain lines of progress, and an end when the parent is gone."""
+    torch.set_num_threads(threads)
+    sys.stderr = _Lines(os.fdopen(os.dup(2), "wb", 0), write_through=True)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only ever called in a child"
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)  # an orphan would write into the stages of the next call
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _make(source: Source, cells: Sequence[Cell]) -> None:
+    for cell in cells:
+        stage_behind(source.job(cell.model, cell.seed), cell)
+
+
+class _Lines(io.TextIOWrapper):
+    """Several processes cannot share one live line: every epoch is a line of its own."""
+
+    def isatty(self) -> bool:
+        return False
