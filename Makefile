@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
+JOBS ?= 2
+# bytecode is made when a module is first used; making all of it would double the time to install torch
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: help table5 test bench check lint types layers render sheet clean
 
@@ -11,15 +14,15 @@ help:  ## this list
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(INSTALL) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e '.[dev]'
 	@touch $@
 
 table5: $(VENV)/.core  ## the main job on the embedded faces: trains, slims, measures and renders Table 5 into OUT
-	$(BIN)/python -m bench.report --table table5 --data synthetic --scale cpu --out $(OUT)
+	$(BIN)/python -m bench.report --table table5 --data synthetic --scale cpu --jobs $(JOBS) --out $(OUT)
 
 test: $(VENV)/.dev  ## the test suite
 	$(BIN)/python -m pytest

@@ -23,6 +23,7 @@ TRAINING_SETTINGS = {
     "label_smoothing": "label smoothing {}",
 }
 """Settings of a stage that the footer says; all of them are listed below the table."""
+TRAINED_ON = "{device}, threads {threads}, torch {torch}"
 UNSAID = ("key", "stage.data", "stage.settings.from", "stage.train.seed")
 """Digests, and what the rows say already."""
 LONGEST_LIST = 16
@@ -152,16 +153,19 @@ def _selection_line(records: Iterable[Record]) -> str:
 def _training_line(records: Iterable[Record]) -> str:
     """Length and main settings of every stage that led to the cells."""
     epochs: dict[str, set[int]] = {}
+    places: dict[str, None] = {}
     for record in records:
         for stage, history in record.result["training"]["stages"].items():
             epochs.setdefault(stage, set()).add(len(history["epochs"]))
+            if place := history.get("trained_on"):
+                places[TRAINED_ON.format(**place)] = None
     shared = _shared(record.config for record in records)
     said = []
     for stage in (stage for stage in STAGES if stage in epochs):
         known = {name: shared.get(f"scale.{stage}.{name}", "") for name in TRAINING_SETTINGS}
         details = ", ".join(text.format(known[name]) for name, text in TRAINING_SETTINGS.items() if known[name])
         said.append(f"{stage} {_span(epochs[stage])} epochs{f' ({details})' if details else ''}")
-    return "; ".join(said)
+    return "; ".join(said + ([f"trained on {' and '.join(places)}"] if said and places else []))
 
 
 def _crop_line(records: Iterable[Record]) -> str:

@@ -169,6 +169,11 @@ def test_several_seeds_show_mean_and_spread_and_keep_their_rows() -> None:
     assert "over 3 seeds" in page
 
 
+def test_the_footer_says_on_what_the_networks_were_trained(files: dict[str, bytes]) -> None:
+    said = next(text for text in files["table5.md"].decode().splitlines() if "dense 20 epochs" in text)
+    assert said.endswith("; trained on cpu, threads 1, torch 2.13.0+cpu")
+
+
 def test_latex_escapes_and_keeps_its_columns() -> None:
     assert latex_text("a_b & 50 % #1 {x} \\ ~ ^ $") == (
         r"a\_b \& 50 \% \#1 \{x\} \textbackslash{} \textasciitilde{} \textasciicircum{} \$"
