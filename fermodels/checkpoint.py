@@ -24,18 +24,21 @@ CLAIMS = ("classes", "preprocessing", "data", "split", "n", "accuracy")
 """What `about` should hold: class order, ViewConfig, data set, the split measured, its size, accuracy with interval."""
 
 
-def save(net: nn.Module, folder: Path, about: dict[str, Any]) -> None:
+def save(net: nn.Module, folder: Path | str, about: dict[str, Any]) -> None:
     """Writes `net` and what is known of it to `folder`; config.json comes last, so a half-written one has none.
 
+    Args:
+        about: the `CLAIMS`. What `load` gave may be handed on: the architecture written is that of `net` itself.
     Raises:
         ValueError: `about` lacks one of `CLAIMS` (None is allowed where a value is unknown, silence is not).
     """
     if missing := [claim for claim in CLAIMS if claim not in about]:
         raise ValueError(f"a checkpoint says {', '.join(CLAIMS)}; missing here: {', '.join(missing)} (None if unknown)")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    config = {"format": FORMAT, "architecture": fermodels.name_of(net), "config": asdict(net.config), **plain(about)}  # type: ignore[call-overload]
-    write_atomic(folder / WEIGHTS, bytes_from_tensors(tensors))
-    write_atomic(folder / CONFIG, json.dumps(config, indent=1) + "\n")
+    own = {"format": FORMAT, "architecture": fermodels.name_of(net), "config": asdict(net.config)}  # type: ignore[call-overload]
+    config = own | {name: value for name, value in plain(about).items() if name not in own}
+    write_atomic(Path(folder) / WEIGHTS, bytes_from_tensors(tensors))
+    write_atomic(Path(folder) / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
 def describe(folder: Path | str) -> dict[str, Any]:
