@@ -57,9 +57,9 @@ CPU = Scale(
     pools=3,
     width=0.25,
     dense=_CPU_DENSE,
-    sparse=replace(_CPU_DENSE, epochs=4, lr=0.02),
-    tune=replace(_CPU_DENSE, epochs=2, lr=0.05, warmup_epochs=0.1),
-    travel=6.0,
+    sparse=replace(_CPU_DENSE, epochs=6, lr=0.03),
+    tune=replace(_CPU_DENSE, epochs=4, lr=0.03, warmup_epochs=0.1),
+    travel=5.0,
     tune_distil_weight=0.0,
 )
 
