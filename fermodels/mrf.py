@@ -74,8 +74,8 @@ class MRF(nn.Module):
     def _local(self, eyes: Tensor, mouth: Tensor) -> tuple[Tensor, Tensor]:
         if self.config.local_trunk == "separate":
             return self.trunks["eyes"](eyes).mean((2, 3)), self.trunks["mouth"](mouth).mean((2, 3))
-        both = self.trunks["local"](torch.cat((eyes, mouth))).mean((2, 3))
-        return both[: len(eyes)], both[len(eyes) :]
+        both = self.trunks["local"](torch.cat((eyes, mouth))).mean((2, 3)).unflatten(0, (len(REGIONS), -1))
+        return both[0], both[1]
 
     def _local_width(self, region: str) -> int:
         return self.config.widths["local" if self.config.local_trunk == "shared" else region][-1]

@@ -1,0 +1,92 @@
+"""ONNX: one file, dynamic batch, no batch norm left, described, and the same answers as PyTorch."""
+
+import numpy as np
+import pytest
+import torch
+
+import fermodels
+from compress import export
+from fermodels.deployed import Deployed
+from fermodels.views import ViewConfig
+
+onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
+WIDTHS = (8, 16, 8, 8, 12, 8, 8, 8, 10, 8, 8, 8, 9)
+ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
+
+
+def graph(model: str) -> Deployed:
+    torch.manual_seed(0)
+    trunks = {"mrf": ("face", "local"), "vggnet": ("face",)}[model]
+    net = fermodels.build(model, widths=dict.fromkeys(trunks, WIDTHS), size=56, pools=3)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    return Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
+
+
+@pytest.fixture(scope="module", params=fermodels.MODELS)
+def exported(request, tmp_path_factory):
+    made = graph(request.param)
+    return made, export.onnx_from_net(made, tmp_path_factory.mktemp(request.param) / "net.onnx", ABOUT)
+
+
+def test_the_file_answers_as_the_network_at_every_batch_size(exported):
+    made, path = exported
+    found = export.verify(path, made, [made.example(1), made.example(3), made.example(8)])
+    assert found.n == 12
+    assert found.largest < 1e-4 and found.agreement == 1
+    assert found.checked(export.TOLERANCES["fp32"]) is found
+
+
+def test_it_is_one_checked_file_without_batch_norms(exported):
+    _, path = exported
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [p.name for p in path.parent.iterdir()] == ["net.onnx"]
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+    assert all(value.type.tensor_type.shape.dim[0].dim_param == "batch" for value in model.graph.input)
+
+
+def test_it_says_what_to_feed_and_what_comes_out(exported):
+    made, path = exported
+    said = export.described(path)
+    assert said["classes"] == list(fermodels.EXPRESSIONS)
+    assert said["inputs"]["face"] == {
+        **{"colour": "RGB", "layout": "NCHW", "dtype": "float32", "range": [0, 255]},
+        "side": 64,
+    }
+    assert tuple(said["outputs"]) == made.outputs and said["precision"] == "fp32"
+
+
+def test_half_precision_is_in_the_file(tmp_path):
+    made = graph("mrf")
+    path = export.onnx_from_net(made, tmp_path / "half.onnx", ABOUT, precision="fp16")
+    model = onnx.load(path)
+    kinds = {one.data_type for one in model.graph.initializer if len(one.dims) == 4}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert {value.type.tensor_type.elem_type for value in model.graph.input} == {onnx.TensorProto.FLOAT}
+    assert next(made.net.parameters()).dtype == torch.float32, "the network given was changed"
+    export.verify(path, made, [made.example(4)]).checked(export.TOLERANCES["fp16"])
+
+
+def test_a_broken_artefact_is_told_by_its_answers():
+    rng = np.random.default_rng(0)
+    right = rng.dirichlet(np.ones(7), 50)
+    far = export.parity(right[::-1].copy(), right)
+    with pytest.raises(ValueError, match="does not compute the network"):
+        far.checked(export.TOLERANCES["fp32"])
+    near = export.parity(right + 1e-5, right)
+    assert near.largest == pytest.approx(1e-5) and near.agreement == 1 and near.n == 50
+    with pytest.raises(ValueError, match="the same images"):
+        export.parity(right[:3], right)
+
+
+def test_bad_input_is_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match="fp32, fp16"):
+        export.onnx_from_net(graph("vggnet"), tmp_path / "x.onnx", ABOUT, precision="fp8")
+    with pytest.raises(ValueError, match="no readable ONNX file"):
+        export.described(tmp_path / "none.onnx")
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.onnx"):
+        export.described(tmp_path / "text.onnx")
