@@ -216,6 +216,7 @@ def _finish(job: Job, stage: Stage, what: dict[str, Any], trained: tuple[nn.Modu
     chosen, _, history = trained
     score = accuracy.score(found["val_selected"], np.asarray(job.data.test.labels), job.data.classes)
     about = {"classes": job.data.classes, "preprocessing": job.preprocessing, "data": job.data.name, "split": "test"}
+    about |= {"stored": job.scale.stored, "regions": "fixed" if job.data.train.landmarks is None else "given"}
     about |= {"n": score.n, "accuracy": {k: v for k, v in plain(score).items() if k != "predictions"}}
     checkpoint.save(chosen, stage.folder / "chosen", about)
     for entry in history.epochs:

@@ -1,0 +1,22 @@
+"""Where a network runs: one small contract, one dict.
+
+    artefact = RUNTIMES["onnxruntime"].build(Path("net.onnx"), precision="fp32")
+    session = RUNTIMES["onnxruntime"].open(artefact, precision="fp32")
+    session.run({"face": pixels})["probabilities"]
+
+A runtime whose library, driver or device is missing raises `Unavailable` with the mend, which tables print as a row.
+"""
+
+from compress.runtimes.onnx_runtime import OnnxRuntime
+from compress.runtimes.open_vino import OpenVino
+from compress.runtimes.session import IO, Runtime, Session, TensorSpec, Unavailable
+from compress.runtimes.torch_runtimes import Compiled, Eager
+
+RUNTIMES: dict[str, Runtime] = {
+    "torch": Eager(),
+    "torch-compile": Compiled(),
+    "onnxruntime": OnnxRuntime(),
+    "openvino": OpenVino(),
+}
+
+__all__ = ["IO", "RUNTIMES", "Runtime", "Session", "TensorSpec", "Unavailable"]

@@ -1,0 +1,100 @@
+"""ONNX Runtime on the CPU. The artefact is the ONNX file itself: its precision is what the file says."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured
+
+COMPUTING = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose"}
+QUANTISED = {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulInteger", "ConvInteger", "NhwcFusedConv"}
+ELEMENTS = {1: "fp32", 10: "fp16", 16: "bf16"}
+"""ONNX's numbers of element types."""
+DTYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(uint8)": torch.uint8}
+HONOURED = {"fp32": ("fp32",), "int8": ("int8", "fp32")}
+"""The first is asked for; the products that cut the regions stay in float32."""
+
+
+class OnnxRuntimeSession:
+    """An inference session with as many threads as PyTorch has."""
+
+    runtime = "onnxruntime"
+
+    def __init__(self, path: Path, precision: str) -> None:
+        self.path, self.precision = path, precision
+        self._session = _session(path)
+        self.io = IO(
+            inputs=tuple(_spec(one) for one in self._session.get_inputs()),
+            outputs=tuple(_spec(one) for one in self._session.get_outputs()),
+        )
+
+    def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self.io.check(batch)
+        found = self._session.run(None, {name: tensor.numpy() for name, tensor in batch.items()})
+        return {spec.name: torch.from_numpy(value) for spec, value in zip(self.io.outputs, found, strict=True)}
+
+    def precision_by_layer(self) -> dict[str, str]:
+        """Read from the graph as ONNX Runtime has optimised it for this machine."""
+        import onnx
+
+        with tempfile.TemporaryDirectory() as folder:
+            optimised = Path(folder) / "optimised.onnx"
+            _session(self.path, optimised=optimised)
+            graph = onnx.load(optimised).graph
+        kinds = {one.name: one.data_type for one in graph.initializer}
+        kinds |= {one.name: one.type.tensor_type.elem_type for one in (*graph.value_info, *graph.input, *graph.output)}
+        return {
+            node.name or node.output[0]: _precision(node, kinds)
+            for node in graph.node
+            if node.op_type in COMPUTING | QUANTISED
+        }
+
+
+class OnnxRuntime:
+    """ONNX Runtime's CPU provider."""
+
+    name = "onnxruntime"
+    precisions = ("fp32", "int8")
+    """No fp16: on a CPU it computes in float32 between casts, which `honoured` would refuse."""
+
+    def build(self, onnx: Path, *, precision: str) -> Path:
+        asked(self, precision)
+        if not onnx.is_file():
+            raise ValueError(f"{onnx} is no file: export the network first (python -m compress.export)")
+        return onnx
+
+    def open(self, artefact: Path, *, precision: str) -> Session:
+        asked(self, precision)
+        return honoured(OnnxRuntimeSession(artefact, precision), HONOURED)
+
+
+def _session(path: Path, *, optimised: Path | None = None) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise Unavailable(f"onnxruntime is not installed: pip install 'fermodels[onnx]' ({error})") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors share no base class
+        raise ValueError(f"ONNX Runtime cannot open {path} ({error}); export the network again") from error
+
+
+def _spec(one: Any) -> TensorSpec:
+    shape = tuple(side if isinstance(side, int) else None for side in one.shape)
+    return TensorSpec(name=one.name, dtype=DTYPES.get(one.type, torch.float32), shape=shape)
+
+
+def _precision(node: Any, kinds: Mapping[str, int]) -> str:
+    if node.op_type in QUANTISED and node.op_type != "NhwcFusedConv":
+        return "int8"
+    known = [kinds[name] for name in node.input if name in kinds]
+    return next((ELEMENTS[kind] for kind in known if kind in ELEMENTS), "fp32")

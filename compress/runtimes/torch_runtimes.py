@@ -1,0 +1,99 @@
+"""PyTorch itself, eager and compiled: the references every other runtime is held to.
+
+The artefact is the checkpoint that `compress.export` puts beside the ONNX file, wrapped in the same `Deployed` graph.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compress.runtimes.session import IO, Session, TensorSpec, asked
+from fermodels import checkpoint
+from fermodels.deployed import Deployed
+from fermodels.views import ViewConfig
+
+CHECKPOINT = "checkpoint"
+"""Name of the checkpoint's folder beside the ONNX file."""
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class TorchSession:
+    """A `Deployed` graph in inference mode, channels_last, on one device."""
+
+    def __init__(self, graph: Deployed, call: Callable[..., Any], *, runtime: str, precision: str) -> None:
+        self.graph, self.call, self.runtime, self.precision = graph, call, runtime, precision
+        inputs = [
+            TensorSpec(name=name, dtype=torch.float32, shape=(None, 3, side, side))
+            for name, side in graph.sides.items()
+        ]
+        outputs = [TensorSpec(name=name, dtype=torch.float32, shape=(None,)) for name in graph.outputs]
+        self.io = IO(inputs=tuple(inputs), outputs=tuple(outputs))
+
+    def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self.io.check(batch)
+        with torch.inference_mode():
+            found = self.call(*(batch[name] for name in self.graph.inputs))
+            if found[0].is_cuda:
+                torch.cuda.synchronize(found[0].device)
+        return dict(zip(self.graph.outputs, found, strict=True))
+
+    def precision_by_layer(self) -> dict[str, str]:
+        names = {dtype: name for name, dtype in DTYPES.items()}
+        layers = [(name, m) for name, m in self.graph.net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        return {name: names[module.weight.dtype] for name, module in layers}
+
+
+class Eager:
+    """PyTorch as it is."""
+
+    name = "torch"
+    precisions = ("fp32", "bf16")
+
+    def build(self, onnx: Path, *, precision: str) -> Path:
+        asked(self, precision)
+        folder = onnx.parent / CHECKPOINT
+        if not (folder / checkpoint.CONFIG).is_file():
+            raise ValueError(f"{self.name} runs the checkpoint beside {onnx}, and {folder} holds none: export it again")
+        return folder
+
+    def open(self, artefact: Path, *, precision: str) -> Session:
+        asked(self, precision)
+        graph = graph_from_checkpoint(artefact)
+        graph.net.to(DTYPES[precision])
+        graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return TorchSession(graph, self._callable(graph), runtime=self.name, precision=precision)
+
+    def _callable(self, graph: Deployed) -> Callable[..., Any]:
+        return graph
+
+
+class Compiled(Eager):
+    """torch.compile with frozen weights; the first run of every batch size compiles."""
+
+    name = "torch-compile"
+
+    def _callable(self, graph: Deployed) -> Callable[..., Any]:
+        frozen = copy.deepcopy(graph).requires_grad_(False)
+        return torch.compile(frozen, options={"freezing": True}, dynamic=False)
+
+
+def graph_from_checkpoint(folder: Path, *, stored: int | None = None, regions: str | None = None) -> Deployed:
+    """The deployable graph of a checkpoint.
+
+    Args:
+        stored: side of the aligned face in pixels; by default what the checkpoint says.
+        regions: "fixed" or "given" (see `Deployed`); by default what the checkpoint says, else "fixed".
+
+    Raises:
+        ValueError: the checkpoint does not say how large its aligned faces are, and `stored` does not either.
+    """
+    net, about = checkpoint.load(folder)
+    stored = stored or about.get("stored")
+    if stored is None:
+        raise ValueError(f"{folder} does not say how large its aligned faces are: give stored (--stored), like 64")
+    config = ViewConfig(**about["preprocessing"])
+    return Deployed(net, config, stored=stored, regions=regions or about.get("regions") or "fixed")

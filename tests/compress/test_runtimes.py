@@ -1,0 +1,127 @@
+"""Laws that every runtime keeps: PyTorch's answers at every batch size, wrong inputs refused, precision as asked."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import fermodels
+from compress import export
+from compress.runtimes import RUNTIMES, Session, TensorSpec, Unavailable, session
+from compress.runtimes.torch_runtimes import CHECKPOINT, graph_from_checkpoint
+from fermodels.views import ViewConfig
+
+pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
+WIDTHS = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
+TOLERANCES = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02}
+CASES = [
+    pytest.param(name, precision, marks=[pytest.mark.slow] if name == "torch-compile" else [])
+    for name, runtime in RUNTIMES.items()
+    for precision in runtime.precisions
+    if precision in TOLERANCES
+]
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory) -> Path:
+    """A folder with a checkpoint and its ONNX files."""
+    folder = tmp_path_factory.mktemp("deployed")
+    torch.manual_seed(0)
+    net = fermodels.build("mrf", widths={"face": WIDTHS, "local": WIDTHS}, size=56, local_size=28, pools=3)
+    about = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
+    about |= {"preprocessing": ViewConfig(size=56, local_size=28), "stored": 64}
+    fermodels.save(net, folder / CHECKPOINT, about)
+    graph = graph_from_checkpoint(folder / CHECKPOINT)
+    for precision in ("fp32", "fp16"):
+        export.onnx_from_net(graph, folder / f"{precision}.onnx", about, precision=precision)
+    shutil.copy(folder / "fp32.onnx", folder / "bf16.onnx")  # the runtime computes in bf16, the file stays float32
+    return folder
+
+
+def opened(folder: Path, name: str, precision: str) -> Session:
+    runtime = RUNTIMES[name]
+    try:
+        return runtime.open(runtime.build(folder / f"{precision}.onnx", precision=precision), precision=precision)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize(("name", "precision"), CASES)
+def test_answers_are_those_of_pytorch_at_every_batch_size(deployed: Path, name: str, precision: str) -> None:
+    graph = graph_from_checkpoint(deployed / CHECKPOINT)
+    running = opened(deployed, name, precision)
+    for batch in (1, 3):
+        pixels = graph.example(batch)
+        found = running.run(dict(zip(graph.inputs, pixels, strict=True)))
+        with torch.inference_mode():
+            wanted = dict(zip(graph.outputs, graph(*pixels), strict=True))
+        assert found.keys() == wanted.keys()
+        for output, value in wanted.items():
+            assert found[output].shape == value.shape and found[output].dtype == torch.float32
+            assert np.abs(found[output].numpy() - value.numpy()).max() < TOLERANCES[precision]
+
+
+@pytest.mark.parametrize("name", [name for name in RUNTIMES if name != "torch-compile"])
+def test_a_batch_that_does_not_fit_is_refused_with_what_is_wanted(deployed: Path, name: str) -> None:
+    running = opened(deployed, name, "fp32")
+    face = torch.zeros(1, 3, 64, 64)
+    for wrong in (face[0], face[:, :1], face.half(), torch.zeros(1, 3, 56, 56)):
+        with pytest.raises(ValueError, match=r'"face" float32 \(any, 3, 64, 64\) was given'):
+            running.run({"face": wrong})
+    with pytest.raises(ValueError, match=r"'image'.*this session eats \"face\""):
+        running.run({"image": face})
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_an_unknown_precision_and_a_missing_file_are_sentences(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=rf'{name} has no precision "fp7": it has fp32'):
+        RUNTIMES[name].build(tmp_path / "net.onnx", precision="fp7")
+    with pytest.raises(ValueError, match="export"):
+        RUNTIMES[name].build(tmp_path / "net.onnx", precision="fp32")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_truncated_file_is_refused_with_a_sentence(deployed: Path, tmp_path: Path, name: str) -> None:
+    opened(deployed, name, "fp32")  # skips where the library is missing
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes((deployed / "fp32.onnx").read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"cannot open .*broken\.onnx"):
+        RUNTIMES[name].open(broken, precision="fp32")
+
+
+class Claimed:
+    """A session that says what it is told to say."""
+
+    runtime, precision = "imagined", "int8"
+
+    def __init__(self, **layers: str) -> None:
+        self.layers = layers
+
+    def precision_by_layer(self) -> dict[str, str]:
+        return self.layers
+
+
+def test_a_precision_that_was_not_honoured_is_an_error() -> None:
+    allowed = {"int8": ("int8", "fp32")}
+    fine = Claimed(conv="int8", cut="fp32")
+    assert session.honoured(fine, allowed) is fine
+    with pytest.raises(ValueError, match="conv: fp16; 1 of 2 layers"):
+        session.honoured(Claimed(conv="fp16", head="int8"), allowed)
+    with pytest.raises(ValueError, match="no layer has it"):
+        session.honoured(Claimed(conv="fp32"), allowed)
+
+
+def test_specs_speak() -> None:
+    spec = TensorSpec(name="face", dtype=torch.float32, shape=(None, 3, 64, 64))
+    assert str(spec) == '"face" float32 (any, 3, 64, 64)'
+    assert spec.fits(torch.zeros(5, 3, 64, 64)) and not spec.fits(torch.zeros(5, 3, 64, 65))
+
+
+def test_a_checkpoint_must_say_how_large_its_faces_are(deployed: Path, tmp_path: Path) -> None:
+    net, about = fermodels.load(deployed / CHECKPOINT)
+    fermodels.save(net, tmp_path / "old", about | {"stored": None})
+    with pytest.raises(ValueError, match="--stored"):
+        graph_from_checkpoint(tmp_path / "old")
+    assert graph_from_checkpoint(tmp_path / "old", stored=72).sides == {"face": 72}
