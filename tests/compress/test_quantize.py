@@ -1,0 +1,96 @@
+"""INT8: pairs in the file as TensorRT wants them, close to float32, chosen on validation."""
+
+import numpy as np
+import pytest
+import torch
+
+import fermodels
+from compress import export, quantize
+from compress.runtimes import RUNTIMES
+from fermodels.deployed import Deployed
+from fermodels.views import ViewConfig
+
+onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
+WIDTHS = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
+ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Graph, float32 file, and calibration feeds of 500 smooth faces."""
+    torch.manual_seed(0)
+    net = fermodels.build("mrf", widths={"face": WIDTHS, "local": WIDTHS}, size=56, local_size=28, pools=3)
+    graph = Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
+    path = export.onnx_from_net(graph, tmp_path_factory.mktemp("int8") / "fp32.onnx", ABOUT)
+    coarse = torch.rand(500, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    faces = 255 * torch.nn.functional.interpolate(coarse, size=64, mode="bilinear")
+    return graph, path, [{"face": part.numpy()} for part in faces.split(100)]
+
+
+@pytest.fixture(scope="module")
+def quantised(made):
+    _, path, feeds = made
+    asked = []
+    found = quantize.int8_from_onnx(
+        path,
+        path.with_name("int8.onnx"),
+        feeds,
+        lambda file: asked.append(file.stem) or {"percentile": 0.7}.get(file.stem, 0.5),
+    )
+    return found, asked
+
+
+def test_every_calibration_is_scored_and_the_best_kept(quantised):
+    found, asked = quantised
+    assert asked == list(quantize.METHODS) == list(found.scores)
+    assert found.method == "percentile" and found.scores["percentile"] == 0.7
+    said = export.described(found.path)
+    assert (said["precision"], said["calibration"]) == ("int8", "percentile")
+    assert said["classes"] == list(fermodels.EXPRESSIONS)
+
+
+def test_weights_and_activations_are_signed_and_symmetric_and_biases_are_float(quantised):
+    model = onnx.load(quantised[0].path)
+    values = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    pairs = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert pairs
+    for node in pairs:
+        assert values[node.input[2]].dtype == np.int8 and not values[node.input[2]].any()
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 28
+    in_float = [node for node in convolutions if node.input[1] in values]
+    assert [values[node.input[1]].shape[1] for node in in_float] == [3, 3], "those that see the pixels"
+    for node in (node for node in convolutions if node not in in_float):
+        weight = makers[node.input[1]]
+        assert weight.op_type == "DequantizeLinear" and values[weight.input[0]].dtype == np.int8
+        assert values[weight.input[1]].shape == (values[weight.input[0]].shape[0],), "one scale per channel"
+        assert all(values[bias].dtype == np.float32 for bias in node.input[2:])
+
+
+def test_regions_are_cut_in_float(quantised):
+    model = onnx.load(quantised[0].path)
+    makers = {output: node.op_type for node in model.graph.node for output in node.output}
+    cuts = [node for node in model.graph.node if node.op_type == "MatMul"]
+    assert len(cuts) == 4
+    assert all(makers.get(name, "given") != "DequantizeLinear" for node in cuts for name in node.input)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_runtimes_honour_it_and_stay_close(made, quantised, name):
+    graph, _, feeds = made
+    if name == "openvino":
+        pytest.importorskip("openvino", reason="needs openvino: pip install -e '.[openvino]'")
+    running = RUNTIMES[name].open(quantised[0].path, precision="int8")
+    pixels = torch.from_numpy(feeds[0]["face"])
+    with torch.inference_mode():
+        wanted = graph(pixels)[0]
+    assert (running.run({"face": pixels})["probabilities"] - wanted).abs().max() < 0.05
+
+
+def test_too_few_faces_and_unknown_methods_are_sentences(made, tmp_path):
+    _, path, feeds = made
+    with pytest.raises(ValueError, match="at least 500"):
+        quantize.int8_from_onnx(path, tmp_path / "x.onnx", feeds[:2], lambda file: 0.0)
+    with pytest.raises(ValueError, match="minmax, percentile, entropy"):
+        quantize.int8_from_onnx(path, tmp_path / "x.onnx", feeds, lambda file: 0.0, ["guess"])
