@@ -2,7 +2,8 @@
 
 Symmetric signed 8 bit for weights (per channel) and activations, biases in float: the form that TensorRT takes too
 (ONNX Runtime's default of unsigned activations with integer biases does not parse there). Normalisation, region cuts
-and the first convolution of every trunk (1 % of the MACs, but it sees the pixels) stay in float. Which calibration is best depends on the network, so all are tried and validation decides.
+and the first convolution of every trunk (1 % of the MACs, but it sees the pixels) stay in float. Which calibration is
+best depends on the network, so all are tried and validation decides.
 """
 
 import json
