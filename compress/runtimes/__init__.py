@@ -10,6 +10,7 @@ A runtime whose library, driver or device is missing raises `Unavailable` with t
 from compress.runtimes.onnx_runtime import OnnxRuntime
 from compress.runtimes.open_vino import OpenVino
 from compress.runtimes.session import IO, Runtime, Session, TensorSpec, Unavailable
+from compress.runtimes.tensor_rt import TensorRt
 from compress.runtimes.torch_runtimes import Compiled, Eager
 
 RUNTIMES: dict[str, Runtime] = {
@@ -17,6 +18,8 @@ RUNTIMES: dict[str, Runtime] = {
     "torch-compile": Compiled(),
     "onnxruntime": OnnxRuntime(),
     "openvino": OpenVino(),
+    "tensorrt": TensorRt("tensorrt"),
+    "tensorrt-rtx": TensorRt("tensorrt-rtx"),
 }
 
 __all__ = ["IO", "RUNTIMES", "Runtime", "Session", "TensorSpec", "Unavailable"]

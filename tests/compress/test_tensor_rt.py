@@ -1,0 +1,184 @@
+"""TensorRT without a GPU: engines really built, precision proved, sidecars checked, foreign and broken ones refused."""
+
+import json
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+
+import pytest
+import torch
+
+import fermodels
+from compress import export, quantize
+from compress.runtimes import RUNTIMES, Unavailable, tensor_rt
+from compress.runtimes.session import honoured
+from compress.runtimes.tensor_rt import EngineConfig, TensorRt
+from fermodels.deployed import Deployed
+from fermodels.views import ViewConfig
+
+pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
+SLIM = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
+ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
+CONFIG = EngineConfig(capabilities=("8.0", "8.6", "8.9", "12.0"))
+RTX = replace(RUNTIMES["tensorrt-rtx"], config=CONFIG)
+needs_rtx = pytest.mark.skipif(
+    "not __import__('importlib.util').util.find_spec('tensorrt_rtx')",
+    reason="needs tensorrt-rtx: pip install -e '.[trt-rtx]'",
+)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    """A folder with fp32.onnx, fp16.onnx and int8.onnx of a slim MRF."""
+    folder = tmp_path_factory.mktemp("trt")
+    torch.manual_seed(0)
+    net = fermodels.build("mrf", widths={"face": SLIM, "local": SLIM}, size=56, local_size=28, pools=3)
+    graph = Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
+    for precision in ("fp32", "fp16"):
+        export.onnx_from_net(graph, folder / f"{precision}.onnx", ABOUT, precision=precision)
+    feeds = [{"face": graph.example(250)[0].numpy()} for _ in range(2)]
+    quantize.quantise(folder / "fp32.onnx", folder / "int8.onnx", feeds, method="minmax")
+    return folder
+
+
+@needs_rtx
+@pytest.mark.trt
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_engines_for_four_architectures_are_built_without_a_gpu(exported: Path, precision: str) -> None:
+    engine = RTX.build(exported / f"{precision}.onnx", precision=precision)
+    said = tensor_rt.told(engine)
+    assert engine.stat().st_size == said["bytes"] > 100_000
+    assert said["config"]["capabilities"] == list(CONFIG.capabilities)
+    found = list(said["layers"].values())
+    assert len(found) >= 28, "every convolution is listed"
+    kinds = {kind: found.count(kind) for kind in set(found)}
+    if precision == "int8":
+        assert kinds["int8"] >= 26 and kinds.keys() <= {"int8", "fp32"}
+    elif precision == "fp16":
+        assert kinds["fp16"] >= 28 and kinds.keys() <= {"fp16", "fp32"}, "only the region cuts stay in float32"
+    else:
+        assert kinds.keys() == {"fp32"}
+
+
+@needs_rtx
+@pytest.mark.trt
+def test_an_engine_is_built_once_and_again_when_anything_changes(exported: Path, monkeypatch) -> None:
+    onnx = exported / "fp32.onnx"
+    engine = RTX.build(onnx, precision="fp32")
+    built = []
+    monkeypatch.setattr(tensor_rt, "_plan", lambda *given: built.append(given) or (b"plan", {}))
+    before = engine.read_bytes()
+    assert RTX.build(onnx, precision="fp32") == engine and not built
+    other = replace(RTX, config=replace(CONFIG, workspace_mib=512))
+    other.build(onnx, precision="fp32")
+    assert len(built) == 1
+    engine.write_bytes(before[:100])
+    RTX.build(onnx, precision="fp32")
+    assert len(built) == 2, "a truncated engine is built again"
+
+
+def fake(tmp_path: Path, **changes) -> Path:
+    """An engine of four bytes with a sidecar that fits it, but for `changes`."""
+    engine = tmp_path / "net-tensorrt.engine"
+    engine.write_bytes(b"plan")
+    said = {"engine_sha256": tensor_rt.hashlib.sha256(b"plan").hexdigest(), "version": "1.0", "gpu": None} | changes
+    tensor_rt.sidecar(engine).write_text(json.dumps(said))
+    return engine
+
+
+def test_broken_engines_and_sidecars_are_refused_before_tensorrt_sees_them(tmp_path: Path) -> None:
+    engine = fake(tmp_path)
+    assert tensor_rt.told(engine)["version"] == "1.0"
+    engine.write_bytes(b"pla")
+    with pytest.raises(ValueError, match="truncated, damaged or exchanged"):
+        tensor_rt.told(engine)
+    for text in ("{", "[]", "{}"):
+        tensor_rt.sidecar(engine).write_text(text)
+        with pytest.raises(ValueError, match="is damaged"):
+            tensor_rt.told(engine)
+    tensor_rt.sidecar(engine).unlink()
+    with pytest.raises(ValueError, match="needs its sidecar"):
+        tensor_rt.told(engine)
+
+
+def test_what_differs_is_named(tmp_path: Path) -> None:
+    engine = fake(tmp_path, onnx_sha256="abc")
+    assert tensor_rt.mismatches(engine, {"version": "1.0", "onnx_sha256": "abd", "gpu": None}) == ["onnx_sha256"]
+    engine.write_bytes(b"")
+    assert tensor_rt.mismatches(engine, {"version": "1.0"}) == ["version"]
+
+
+class Library:
+    """TensorRT as far as opening looks at it before it would load an engine."""
+
+    __version__ = "2.0"
+
+
+def test_without_a_gpu_opening_says_so_and_elsewhere_what_differs(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tensor_rt, "_library", lambda name: Library)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    runtime = TensorRt("tensorrt")
+    with pytest.raises(Unavailable, match="needs an NVIDIA GPU"):
+        runtime.open(fake(tmp_path), precision="fp32")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(tensor_rt, "_machine", lambda trt: {"version": trt.__version__, "gpu": None})
+    with pytest.raises(ValueError, match=r"built elsewhere \(version '1.0', here '2.0'\)"):
+        runtime.open(fake(tmp_path), precision="fp32")
+
+
+def test_a_missing_library_names_its_extra(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(tensor_rt.PACKAGES, "tensorrt", ("no_such_module", "trt"))
+    (tmp_path / "net.onnx").write_bytes(b"")
+    with pytest.raises(Unavailable, match=r"pip install 'fermodels\[trt\]'"):
+        TensorRt("tensorrt").build(tmp_path / "net.onnx", precision="fp32")
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    for batches in ((0, 1, 2), (4, 2, 8), (1, 8, 4)):
+        with pytest.raises(ValueError, match="rising"):
+            EngineConfig(batches=batches)
+
+    class Known:
+        ComputeCapability = Enum("ComputeCapability", ["NONE", "SM80", "SM121"])
+
+    with pytest.raises(ValueError, match=r"SM90: this version builds for 8\.0, 12\.1"):
+        tensor_rt._target(Known, None, EngineConfig(capabilities=("9.0",)))
+    with pytest.raises(ValueError, match="only be named for tensorrt-rtx"):
+        tensor_rt._target(object(), None, EngineConfig(capabilities=("9.0",)))
+
+
+def test_the_command_of_tensorrts_own_tool_is_told() -> None:
+    said = EngineConfig(batches=(1, 8, 32)).trtexec(Path("net.onnx"), {"face": (3, 64, 64)})
+    assert said == (
+        "trtexec --onnx=net.onnx --stronglyTyped --minShapes=face:1x3x64x64 --optShapes=face:8x3x64x64 "
+        "--maxShapes=face:32x3x64x64 --shapes=face:8x3x64x64 --memPoolSize=workspace:1024M"
+    )
+
+
+def test_the_inspectors_report_is_read() -> None:
+    report = [
+        {"Name": "conv1", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Row major linear FP32"}]},
+        {"Name": "conv2", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Thirty-two wide Int8"}]},
+        {"Name": "gemm", "LayerType": "gemm", "Inputs": [{"Format/Datatype": "Channel major FP16 format"}]},
+        {"Name": "relu", "LayerType": "PointWise", "Inputs": [{"Format/Datatype": "Row major FP32"}]},
+    ]
+    found = {layer["Name"]: tensor_rt._inspected(layer) for layer in report if tensor_rt._computes(layer)}
+    assert found == {"conv1": "fp32", "conv2": "int8", "gemm": "fp16"}
+
+
+@pytest.mark.gpu
+@pytest.mark.trt
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("name", tensor_rt.PACKAGES)
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_on_a_gpu_the_engine_answers_as_onnx_runtime(exported: Path, name: str, precision: str) -> None:
+    runtime = TensorRt(name)
+    try:
+        running = runtime.open(runtime.build(exported / f"{precision}.onnx", precision=precision), precision=precision)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+    assert honoured(running, tensor_rt.HONOURED) is running
+    pixels = torch.randint(0, 256, (5, 3, 64, 64)).float()
+    reference = RUNTIMES["onnxruntime"].open(exported / "fp32.onnx", precision="fp32").run({"face": pixels})
+    found = running.run({"face": pixels.cuda()})["probabilities"].cpu()
+    assert (found - reference["probabilities"]).abs().max() < {"fp32": 1e-3, "fp16": 0.02, "int8": 0.1}[precision]
