@@ -15,7 +15,7 @@ from bench.stages import Job, Recipe, Stage, predicted, train_stage
 from compress.finetune import distillation
 from compress.plan import Plan
 from compress.slim import slim
-from compress.sparsity import Proximal, mean_gamma, penalised
+from compress.sparsity import Proximal, by_width, mean_gamma, penalised
 from fermodels.files import write_atomic
 from fermodels.schedule import TrainConfig, learning_rate
 
@@ -45,6 +45,7 @@ def sparse_stage(job: Job) -> Stage:
         "ramp": RAMP,
         "cool": COOL,
         "keep_scale": True,
+        "weights": "by width",
     }
     settings |= {"distil_weight": scale.distil_weight}
 
@@ -74,7 +75,7 @@ def _proximal(net: nn.Module, job: Job, train: TrainConfig) -> Proximal:
     gammas = penalised(net)
     unit = Proximal(gammas, 1.0, ramp=RAMP, cool=COOL).travel(_rates(job, train), train.momentum).distance
     strength = job.scale.travel * mean_gamma(net) / unit
-    return Proximal(gammas, strength, ramp=RAMP, cool=COOL, keep_scale=True)
+    return Proximal(gammas, strength, ramp=RAMP, cool=COOL, keep_scale=True, weights=by_width(gammas))
 
 
 def _distilled(job: Job, weight: float) -> dict[str, Any]:

@@ -59,7 +59,7 @@ CPU = Scale(
     dense=_CPU_DENSE,
     sparse=replace(_CPU_DENSE, epochs=6, lr=0.03),
     tune=replace(_CPU_DENSE, epochs=3, lr=0.03, warmup_epochs=0.1),
-    travel=5.0,
+    travel=7.0,
     tune_distil_weight=0.0,
 )
 

@@ -97,11 +97,12 @@ class Proximal:
         ramp: float = 0.2,
         cool: float = 0.2,
         keep_scale: bool = False,
+        weights: Sequence[float] = (),
     ) -> None:
         if ramp < 0 or cool < 0 or ramp + cool > 1:
             raise ValueError(f"ramp={ramp}, cool={cool}: shares of the training, 0 or more, together at most 1")
         self.gammas, self.strength, self.ramp, self.cool = list(gammas), _positive(strength), ramp, cool
-        self.keep_scale = keep_scale
+        self.keep_scale, self.weights = keep_scale, list(weights) or [1.0] * len(self.gammas)
         self._held: list[Tensor] = []
 
     def schedule(self, progress: float) -> float:
@@ -120,14 +121,23 @@ class Proximal:
         threshold = lr * self.strength * self.schedule(progress)
         for gamma, held in zip(self.gammas, self._held, strict=False):
             gamma[held] = 0
-        for gamma in self.gammas:
-            shrunk = gamma.sign() * (gamma.abs() - threshold).clamp_(min=0)
+        for gamma, weight in zip(self.gammas, self.weights, strict=True):
+            shrunk = gamma.sign() * (gamma.abs() - weight * threshold).clamp_(min=0)
             gamma.copy_(_rescaled(shrunk, gamma) if self.keep_scale else shrunk)
 
     def travel(self, rates: Sequence[float], momentum: float) -> Travel:
         """The momentum does not matter: the threshold acts after the step."""
         shares = [self.schedule(step / max(1, len(rates))) for step in range(len(rates))]
         return travel_budget([rate * share for rate, share in zip(rates, shares, strict=True)], self.strength)
+
+
+def by_width(gammas: Sequence[nn.Parameter]) -> list[float]:
+    """Weights for `Proximal`: each layer's width as a share of the widest, which alone feels the full strength.
+
+    A share of channels is cheapest taken where most of them are: slim VGGs keep their early layers (Liu et al. 2017).
+    """
+    widest = max(len(gamma) for gamma in gammas)
+    return [len(gamma) / widest for gamma in gammas]
 
 
 def _rescaled(shrunk: Float[Tensor, " c"], gamma: Float[Tensor, " c"]) -> Float[Tensor, " c"]:
