@@ -9,6 +9,7 @@ from compress.sparsity import (
     PENALTIES,
     Proximal,
     SubGradient,
+    by_width,
     gamma_histogram,
     gamma_names,
     mean_gamma,
@@ -144,6 +145,15 @@ def test_with_kept_scale_uneven_gammas_part_and_even_ones_stay():
     assert uneven.sum().item() == pytest.approx(3.6, rel=1e-4)
     assert (uneven == 0).sum() >= 2 and uneven[0] > 1.2
     assert torch.allclose(even, torch.full((4,), 0.7), atol=1e-4)
+
+
+def test_a_narrow_layer_feels_its_share_of_the_penalty():
+    """Threshold 0.1 for the wide layer, 0.05 for the one half as wide."""
+    wide, narrow = (torch.nn.Parameter(torch.full((n,), 0.5)) for n in (8, 4))
+    assert by_width([wide, narrow]) == [1.0, 0.5]
+    penalty = Proximal([wide, narrow], 1.0, ramp=0, cool=0, weights=by_width([wide, narrow]))
+    penalty.after_step(0.1, 0.5)
+    assert wide.tolist() == pytest.approx([0.4] * 8) and narrow.tolist() == pytest.approx([0.45] * 4)
 
 
 def test_with_kept_scale_no_step_kills_a_whole_layer():
