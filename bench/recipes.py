@@ -14,8 +14,8 @@ from bench import accuracy, records
 from bench.stages import Job, Recipe, Stage, predicted, train_stage
 from compress.finetune import distillation
 from compress.plan import Plan
-from compress.slim import slim
 from compress.sparsity import Proximal, by_width, mean_gamma, penalised
+from compress.surgery import slim
 from fermodels.files import write_atomic
 from fermodels.schedule import TrainConfig, learning_rate
 
@@ -123,15 +123,7 @@ def _cut(job: Job, net: nn.Module, cut: dict[str, Any], **care: Any) -> tuple[nn
 
 def _calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
     """Views of training faces at the centre crop, spread over the whole split."""
-    views = job.views("train")
-    picked = torch.linspace(0, len(views) - 1, min(job.scale.calibration, len(views))).long()
-    corner = torch.full((len(picked), 2), (views.stored - views.config.size) // 2)
-    batches = zip(picked.split(128), corner.split(128), strict=True)
-    device = job.device
-    return [
-        views.batch(index.to(device), place.to(device), torch.zeros(len(index), dtype=torch.bool, device=device)).views
-        for index, place in batches
-    ]
+    return [batch.views for batch in job.views("train").spread(job.scale.calibration)]
 
 
 def _cut_measured(job: Job, net: nn.Module, cut: dict[str, Any], path: Path) -> Plan:

@@ -16,7 +16,7 @@ from torch import nn
 import fermodels
 from bench.accuracy import evaluating
 from bench.latency import subject_of
-from compress.slim import slim
+from compress.surgery import slim
 from fermodels.cost import macs, params
 
 RATIOS = (0.0, 0.4, 0.5, 0.6)

@@ -7,7 +7,7 @@ from compress.criteria import CRITERIA, Context
 from compress.groups import ChannelGroup, channel_groups
 from compress.plan import Plan
 from compress.select import RULES, Floor
-from compress.slim import apply, slim
+from compress.surgery import apply, slim
 
 __all__ = [
     "CRITERIA",

@@ -1,190 +1,77 @@
-"""A smaller network of the same class: choose channels, absorb their constants, cut, prove it, rebuild, recalibrate.
+"""The command that slims a checkpoint; the function `compress.slim` lives in compress/surgery.py.
 
-The one thing to know: the cut is proved every time. The network with its removed channels silenced (gamma = beta = 0)
-and the network without them must give the same logits, or slimming stops.
-
->>> slim_net, plan = slim(net, ratio=0.6, align=8, calibrate=batches)
->>> plan.achieved, plan.macs_after / plan.macs_before
+python -m compress.slim reports/runs/FOLDER/chosen --ratio 0.6 --data fer2013:fer2013.csv --out slim60
 """
 
-import copy
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
-
-import torch
-import torch_pruning as tp
-from torch import Tensor, nn
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
 
 import fermodels
-from compress.absorb import Removed, Views, absorb, silence
-from compress.criteria import CRITERIA, Context, Labelled
-from compress.groups import TRACE_SIDE_PX, ChannelGroup, channel_groups, dependency_graph, evaluating, example_views
-from compress.plan import Plan
-from compress.recalibrate import recalibrate
-from compress.select import Floor, Kept, select
-from fermodels.cost import macs_by_positions, params, positions
+from compress.criteria import CRITERIA
+from compress.select import RULES
+from compress.surgery import slim
+from fermodels.data import DATASETS, open_dataset
+from fermodels.views import ViewConfig, Views
 
-ABSORB_BATCHES = 8
-"""Constants are measured on at most so many calibration batches: only the mean of an attention map needs them."""
-PROOF_SIDE_PX = 64
-"""Side of the random image on which silenced and cut network are compared: 2 x 2 positions after five pools."""
-SPREAD_TOLERANCE, SIZE_TOLERANCE = 1e-3, 1e-5
-"""How much their logits may differ: as a share of the logits' spread, plus one of their size for float32 rounding."""
+CALIBRATION = 2048
+"""Training faces on which batch norms are measured anew."""
 
 
-def slim(  # noqa: PLR0913 - what users type: every keyword has a default
-    net: nn.Module,
-    *,
-    ratio: float = 0.6,
-    rule: str = "exact",
-    criterion: str = "gamma",
-    align: int = 1,
-    floor: Floor | None = None,
-    calibrate: Iterable[Views] | None = None,
-    labelled: Iterable[Labelled] | None = None,
-    absorb: bool = True,
-    seed: int = 0,
-) -> tuple[Any, Plan]:
-    """A network of the class of `net` with the share `ratio` of its batch-normed channels removed, and the plan.
-
-    Args:
-        net: a network of `fermodels.MODELS`; left unchanged.
-        ratio: share of the removable channels, 0 <= ratio < 1.
-        rule: "exact" (budget met, floor kept) or "liu" (the reference's global threshold).
-        criterion: one of `CRITERIA`; "random" is the control.
-        align: widths that change become multiples of this; 8 suits CPU and GPU kernels.
-        floor: what each layer keeps at least, `Floor(channels=8, share=0.1)` when None.
-        calibrate: batches of views (training images): batch norms are measured anew on them.
-        labelled: batches of (views, labels) for `criterion="taylor"`.
-        absorb: move what removed channels leave (relu(beta)) into the next biases instead of dropping it.
-        seed: of `criterion="random"`.
-
-    Raises:
-        ValueError: a setting out of range, nothing to slim, or a budget that cannot be met; the mend is said.
-    """
-    if criterion not in CRITERIA:
-        raise ValueError(f'criterion="{criterion}": allowed are {", ".join(CRITERIA)}')
-    floor = floor or Floor()
-    groups = channel_groups(net)
-    scores = CRITERIA[criterion](net, groups, Context(labelled=labelled, seed=seed))
-    kept = select(scores, ratio, rule=rule, floor=floor, align=align)
-    slim_net = _carve(net, groups, kept, _Care(absorb=absorb, calibrate=calibrate))
-    at = positions(net)
-    plan = Plan(
-        requested=ratio,
-        rule=rule,
-        criterion=criterion,
-        align=align,
-        floor=floor,
-        seed=seed,
-        absorb=absorb,
-        kept=kept,
-        widths_before={group.name: group.size for group in groups},
-        params_before=params(net),
-        params_after=params(slim_net),
-        macs_before=macs_by_positions(net, at),
-        macs_after=macs_by_positions(slim_net, at),
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m compress.slim",
+        description="Cuts channels out of a trained network and writes the smaller one with its plan.",
+        epilog="The result is not fine-tuned: train it on, or see bench.report for the whole of it.",
     )
-    return slim_net, plan
-
-
-def apply(plan: Plan, net: nn.Module, calibrate: Iterable[Views] | None = None) -> Any:
-    """`net` cut as `plan` says; on the network it was made from, with the same `calibrate`, the same result again.
-
-    Raises:
-        ValueError: the plan was made for a network of other layers or widths.
-    """
-    groups = channel_groups(net)
-    widths = {group.name: group.size for group in groups}
-    if widths != plan.widths_before:
-        odd = sorted({name for name, _ in widths.items() ^ plan.widths_before.items()})
-        raise ValueError(f"this plan is for another network (other widths: {', '.join(odd)}): slim this one itself")
-    return _carve(net, groups, plan.kept, _Care(absorb=plan.absorb, calibrate=calibrate))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Care:
-    """What is done so that accuracy survives the cut."""
-
-    absorb: bool
-    calibrate: Iterable[Views] | None
-
-
-def _carve(net: nn.Module, groups: Sequence[ChannelGroup], kept: Kept, care: _Care) -> nn.Module:
-    """The network of the channels in `kept`, as a fresh network of the same class; `net` is left unchanged."""
-    batches = None if care.calibrate is None else _again(care.calibrate)
-    removed = _removed(groups, kept)
-    work = _working_copy(net)
-    silence(work, groups, removed, beta=False)
-    if care.absorb and any(len(gone) for gone in removed.values()):
-        measured_on = [example_views(net, PROOF_SIDE_PX)] if batches is None else batches
-        absorb(work, groups, removed, islice(measured_on, ABSORB_BATCHES))
-    silence(work, groups, removed, beta=True)
-    views = example_views(net, PROOF_SIDE_PX, seed=1)
-    silenced = _logits(work, views)
-    _cut(work, groups, removed)
-    slim_net = _rebuilt(net, work)
-    _assert_same(silenced, _logits(slim_net, views))
-    if batches is not None:
-        recalibrate(slim_net, batches)
-    return slim_net
-
-
-def _removed(groups: Sequence[ChannelGroup], kept: Mapping[str, Sequence[int]]) -> Removed:
-    removed = {}
-    for group in groups:
-        stays = set(kept[group.name])
-        removed[group.name] = torch.tensor([i for i in range(group.size) if i not in stays], dtype=torch.long)
-    return removed
-
-
-def _again(calibrate: Iterable[Views]) -> Iterable[Views]:
-    """`calibrate` as something that can be walked through twice: an iterator would be empty the second time."""
-    return list(calibrate) if iter(calibrate) is calibrate else calibrate
-
-
-def _working_copy(net: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose large weights are shared with `net`: nothing below writes to them in place."""
-    memo: dict[int, Any] = {}
-    for weight in net.parameters():
-        values = weight.detach()
-        memo[id(weight)] = nn.Parameter(values if weight.ndim > 1 else values.clone(), requires_grad=True)
-    return copy.deepcopy(net, memo).eval()
-
-
-@torch.no_grad()
-def _logits(net: nn.Module, views: tuple[Tensor, ...]) -> Tensor:
-    with evaluating(net):
-        return net(*views).logits
-
-
-def _cut(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed) -> None:
-    """Removes the channels in place through the dependency graph, which makes new, smaller weights."""
-    graph = dependency_graph(net, example_views(net, TRACE_SIDE_PX))
-    for group in groups:
-        gone = removed[group.name].tolist()
-        if gone:
-            graph.get_pruning_group(net.get_submodule(group.name), tp.prune_conv_out_channels, gone).prune()
-
-
-def _rebuilt(net: Any, cut: Any) -> nn.Module:
-    """An ordinary network of the class of `net` with the widths and the weights of `cut`, loaded strictly."""
-    widths = {name: trunk.widths for name, trunk in cut.trunks.items()}
-    with torch.random.fork_rng(devices=[]):  # fresh weights are drawn, then overwritten
-        fresh = fermodels.rebuild(net, widths)
-    weight = next(net.parameters())
-    fresh.to(device=weight.device, dtype=weight.dtype)
-    fresh.load_state_dict(cut.state_dict(), strict=True)
-    return fresh.train(net.training)
-
-
-def _assert_same(silenced: Tensor, cut: Tensor) -> None:
-    """The law of slimming: silencing channels and cutting them give the same logits, up to the order of sums."""
-    spread, size = float(silenced.std()), float(silenced.abs().max())
-    error = float((silenced - cut).abs().max())
-    assert error <= SPREAD_TOLERANCE * spread + SIZE_TOLERANCE * size, (
-        f"cutting the channels changed the logits by {error:.3g} (spread {spread:.3g}): the dependency graph misread "
-        "this network, please report it with the architecture"
+    parser.add_argument("checkpoint", type=Path, help="folder that fermodels.save wrote")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the slim checkpoint")
+    parser.add_argument("--ratio", type=float, default=0.6, help="share of the channels to remove (default: 0.6)")
+    parser.add_argument("--rule", default="exact", choices=RULES, help="how the budget is met (default: exact)")
+    parser.add_argument("--criterion", default="gamma", choices=[name for name in CRITERIA if name != "taylor"])
+    parser.add_argument("--align", type=int, default=8, help="widths are multiples of this (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random criterion (default: 0)")
+    parser.add_argument(
+        "--data", help=f"NAME or NAME:PATH ({', '.join(DATASETS)}): measures the batch norms anew on training faces"
     )
+    parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
+    return parser.parse_args(argv)
+
+
+def run(given: argparse.Namespace) -> dict[str, object]:
+    """Slims, saves, and returns what the last line of standard output says."""
+    net, about = fermodels.load(given.checkpoint)
+    batches = None
+    if given.data:
+        config = view_config(about)
+        data = open_dataset(given.data, size=about["stored"], cache=given.runs / "data", progress=True)
+        batches = [batch.views for batch in Views(data.train, config, net.inputs).spread(CALIBRATION)]  # type: ignore[arg-type]
+    chosen = {name: getattr(given, name) for name in ("ratio", "rule", "criterion", "align", "seed")}
+    small, plan = slim(net, **chosen, calibrate=batches)
+    fermodels.save(small, given.out, about | {"accuracy": None, "n": 0})
+    plan.save(given.out / "plan.json")
+    return plan.summary() | {"checkpoint": str(given.out), "calibrated": batches is not None}
+
+
+def view_config(about: dict) -> ViewConfig:
+    """The preprocessing of a checkpoint's config.json; fields of other versions are refused by name."""
+    return ViewConfig(**{field.name: about["preprocessing"][field.name] for field in fields(ViewConfig)})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: status 2 and a sentence for a mistake in the input."""
+    given = arguments(argv)
+    try:
+        print(json.dumps(run(given)))
+    except (ValueError, KeyError) as error:
+        print(f"compress.slim: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -113,6 +113,14 @@ class Views:
             flips = torch.full((len(index),), flip, device=device)
             yield self.batch(index, place.expand(len(index), 2), flips)
 
+    def spread(self, n: int, batch: int = 128) -> list[Batch]:
+        """At most `n` faces at the centre crop, evenly spaced over the split: ranges and norms are measured on them."""
+        device = self.images.device
+        picked = torch.linspace(0, len(self) - 1, min(n, len(self))).long().to(device)
+        corner = torch.full((2,), (self.stored - self.config.size) // 2, device=device)
+        plain = torch.zeros(batch, dtype=torch.bool, device=device)
+        return [self.batch(i, corner.expand(len(i), 2), plain[: len(i)]) for i in picked.split(batch)]
+
 
 def _cropped(pixels: UInt8[Tensor, "b h w c"], corner: Int[Tensor, "b 2"], size: int) -> UInt8[Tensor, "b s s c"]:
     """Each image's own size x size window, its upper left pixel at `corner` (x, y); three plain gathers, any device."""

@@ -1,0 +1,46 @@
+"""`python -m compress.slim` as typed: a checkpoint in, a smaller one with its plan out."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import fermodels
+from compress import Plan
+from fermodels.views import ViewConfig
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    torch.manual_seed(0)
+    net = fermodels.build("vggnet", widths={"face": fermodels.scaled(0.25)}, size=56, pools=3)
+    about = {"classes": fermodels.EXPRESSIONS, "preprocessing": ViewConfig(size=56), "data": "synthetic"}
+    fermodels.save(net, tmp_path / "net", about | {"split": "test", "n": 9, "accuracy": {"overall": 0.5}, "stored": 64})
+    return tmp_path / "net"
+
+
+def typed(*words):
+    command = [sys.executable, "-m", "compress.slim", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+
+def test_a_slim_checkpoint_is_an_ordinary_one_and_claims_no_accuracy(checkpoint, tmp_path):
+    data = ("--data", "synthetic:train=64,validation=8,test=8", "--runs", tmp_path / "runs")
+    done = typed(checkpoint, "--ratio", 0.5, "--out", tmp_path / "slim", *data)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    small, about = fermodels.load(tmp_path / "slim")
+    plan = Plan.load(tmp_path / "slim" / "plan.json")
+    assert said["achieved"] == plan.achieved == pytest.approx(0.5, abs=0.01) and said["calibrated"]
+    assert sum(small.trunks["face"].widths) == said["channels_after"]
+    assert about["accuracy"] is None and about["data"] == "synthetic" and about["stored"] == 64
+
+
+def test_mistakes_are_sentences(tmp_path, checkpoint):
+    gone = typed(tmp_path / "nowhere", "--out", tmp_path / "x")
+    assert gone.returncode == 2 and "is no checkpoint" in gone.stderr and "Traceback" not in gone.stderr
+    much = typed(checkpoint, "--ratio", 1.5, "--out", tmp_path / "x")
+    assert much.returncode == 2 and "1.5" in much.stderr and not (tmp_path / "x").exists()
