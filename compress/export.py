@@ -9,6 +9,7 @@ The precision is in the file (float32, float16, or explicit quantisation): no ru
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -181,3 +182,9 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(before)
+
+
+if __name__ == "__main__":
+    from compress.export_command import main
+
+    sys.exit(main())
