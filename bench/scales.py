@@ -108,14 +108,14 @@ QUICK = replace(
 
 SCALES = {scale.name: scale for scale in (QUICK, CPU, GPU, PAPER)}
 
-_SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=6, batch=32, lr=0.04)
+_SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=8, batch=32, lr=0.04)
 FOR_DATA = {
     ("cpu", "synthetic"): replace(
         CPU,
         dense=_SYNTHETIC_DENSE,
-        sparse=replace(_SYNTHETIC_DENSE, epochs=2, lr=0.02),
-        tune=replace(_SYNTHETIC_DENSE, epochs=1, lr=0.03, warmup_epochs=0.1),
-        travel=4.0,
+        sparse=replace(_SYNTHETIC_DENSE, epochs=3, lr=0.02),
+        tune=replace(_SYNTHETIC_DENSE, epochs=2, lr=0.03, warmup_epochs=0.1),
+        travel=6.0,
         mirrored=False,
         calibration=512,
     ),

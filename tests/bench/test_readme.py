@@ -1,6 +1,7 @@
 """The README is typed by people: its Python runs, its commands parse, its links and its table of scales are true."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import torch
 import fermodels
 from bench import report
 from bench.scales import SCALES, scale_for
+from compress import export_command
 from fermodels.views import ViewConfig
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+PARSERS = {
+    "bench.report": report.arguments,
+    "compress.export": export_command.arguments,
+    "compress.slim": runpy.run_module("compress.slim")["arguments"],
+}
 COMMANDS = [line for language, block in BLOCKS if not language for line in block.strip().splitlines()]
 
 
@@ -38,8 +45,8 @@ def test_every_command_is_one_that_exists(line):
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     else:
-        assert words[:3] == ["python", "-m", "bench.report"]
-        assert report.arguments(words[3:]).table == "table5"
+        assert words[:2] == ["python", "-m"]
+        assert PARSERS[words[2]](words[3:])
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
