@@ -15,7 +15,7 @@ from bench import records, render
 from fermodels.files import write_atomic
 
 REPORTS, README = Path("reports"), Path("README.md")
-FRONT = ("table5", "synthetic", "cpu")
+FRONT = ("table5", "fer2013", "cpu")
 """Table, data set and scale of the records on the front page."""
 
 
