@@ -97,7 +97,7 @@ def onnx_from_net(graph: Deployed, path: Path, about: dict[str, Any], *, precisi
         batch = torch.export.Dim("batch", min=1, max=65536)
         shapes = {"pixels": tuple({0: batch} for _ in graph.inputs)}
         program = torch.export.export(graph, graph.example(2), dynamic_shapes=shapes)
-        names = {"input_names": list(graph.inputs), "output_names": list(graph.outputs)}
+        names: dict[str, Any] = {"input_names": list(graph.inputs), "output_names": list(graph.outputs)}
         exported = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False, **names)
     assert exported is not None
     model = exported.model_proto

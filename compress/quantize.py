@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -82,7 +82,7 @@ def quantise(source: Path, path: Path, calibration: Sequence[Feed], *, method: s
     quantization.quantize_static(
         source,
         path,
-        _Reader(calibration),
+        cast(Any, _Reader(calibration)),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=list(QUANTISED),
         nodes_to_exclude=_seeing_pixels(source),

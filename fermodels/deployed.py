@@ -17,7 +17,7 @@ from fermodels.vgg import probabilities
 from fermodels.views import ViewConfig
 
 REGION_CHOICES = ("fixed", "given")
-BOXES = dict(zip(("eyes", "mouth"), FALLBACK_BOXES, strict=True))
+BOXES: dict[str, tuple[float, ...]] = dict(zip(("eyes", "mouth"), FALLBACK_BOXES, strict=True))
 
 
 class Deployed(nn.Module):

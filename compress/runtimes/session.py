@@ -76,8 +76,11 @@ class Session(Protocol):
 class Runtime(Protocol):
     """A way to run a network. `precisions` are those it can be asked for."""
 
-    name: str
-    precisions: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def precisions(self) -> tuple[str, ...]: ...
 
     def build(self, onnx: Path, *, precision: str) -> Path:
         """The artefact that `open` takes, made of an exported ONNX file of that precision (see compress.export).
