@@ -70,6 +70,10 @@ class TensorRt:
         if not onnx.is_file():
             raise ValueError(f"{onnx} is no file: export the network first (python -m compress.export)")
         trt = _library(self.name)
+        if not self.config.capabilities and not torch.cuda.is_available():
+            raise Unavailable(
+                f"{self.name} builds for the GPU at hand and there is none (tensorrt-rtx: --capability 8.6)"
+            )
         engine = onnx.with_name(f"{onnx.stem}-{self.name}{_suffix(self.config)}.engine")
         wanted = self._conditions(trt, onnx, precision)
         if engine.is_file() and not mismatches(engine, wanted):

@@ -16,8 +16,10 @@ from fermodels.views import ViewConfig
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 WIDTHS = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
 TOLERANCES = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02}
+COMPILES = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")]
+"""The compiler's own imports warn of each other."""
 CASES = [
-    pytest.param(name, precision, marks=[pytest.mark.slow] if name == "torch-compile" else [])
+    pytest.param(name, precision, marks=COMPILES if name == "torch-compile" else [])
     for name, runtime in RUNTIMES.items()
     for precision in runtime.precisions
     if precision in TOLERANCES
