@@ -6,7 +6,6 @@ OUT then holds checkpoint/ (what PyTorch runs), fp32.onnx, the ONNX file of the 
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,12 +18,12 @@ import torch
 from torch import Tensor
 
 import fermodels
+from compress.command import dataset_of, parser_of, status_of
 from compress.export import PRECISIONS, TOLERANCES, Parity, onnx_from_net, parity, verify
 from compress.quantize import int8_from_onnx
 from compress.runtimes import RUNTIMES, Runtime, Session, Unavailable
 from compress.runtimes.tensor_rt import EngineConfig, TensorRt
 from compress.runtimes.torch_runtimes import CHECKPOINT, graph_from_checkpoint
-from fermodels.data import DATASETS, open_dataset
 from fermodels.data.base import Dataset
 from fermodels.deployed import Deployed
 from fermodels.files import plain
@@ -38,20 +37,18 @@ RANDOM_FACES = 64
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m compress.export",
+    parser = parser_of(
+        "compress.export",
         description="Exports a checkpoint to ONNX, builds the runtime's artefact, and verifies it against PyTorch.",
         epilog="Without --data the verification runs on random images; int8 needs --data for its calibration.",
+        result="the artefacts",
+        data="verifies on its validation split",
     )
-    parser.add_argument("checkpoint", type=Path, help="folder that fermodels.save wrote")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the artefacts")
     parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES, help="(default: onnxruntime)")
     parser.add_argument("--precision", default="fp32", help="fp32, fp16, bf16 or int8, where the runtime has it")
     parser.add_argument("--batch", default="1,32,128", help="smallest, best, largest batch of a TensorRT engine")
     parser.add_argument("--capability", default="", help='GPUs to build a tensorrt-rtx engine for, like "8.6,8.9"')
     parser.add_argument("--stored", type=int, help="side of the aligned face in pixels, where the checkpoint is silent")
-    parser.add_argument("--data", help=f"NAME or NAME:PATH ({', '.join(DATASETS)}): verifies on its validation split")
-    parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
     return parser.parse_args(argv)
 
 
@@ -63,10 +60,7 @@ class _Export:
 
     @cached_property
     def data(self) -> Dataset | None:
-        if not self.given.data:
-            return None
-        cache = self.given.runs / "data"
-        return open_dataset(self.given.data, size=self.graph.stored, cache=cache, progress=True)
+        return dataset_of(self.given, stored=self.graph.stored) if self.given.data else None
 
     def views(self, split: str) -> Views:
         assert self.data is not None, "asked only where there is a data set"
@@ -150,7 +144,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 def _verified(export: _Export, session: Session) -> dict[str, Any]:
     """Parity with PyTorch through the artefact itself, and both accuracies on the validation split."""
     found = export.through(session)
-    same: Parity = parity(found, export.wanted).checked(TOLERANCES.get(export.given.precision, TOLERANCES["fp16"]))
+    same: Parity = parity(found, export.wanted).checked(TOLERANCES[export.given.precision])
     accuracies = {"accuracy": export.accuracy(found), "accuracy_pytorch": export.accuracy(export.wanted)}
     return plain(asdict(same)) | accuracies | {"faces": export.given.data or "random images"}
 
@@ -177,10 +171,4 @@ def _size(artefact: Path) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input or a missing library."""
-    given = arguments(argv)
-    try:
-        print(json.dumps(run(given)))
-    except (ValueError, Unavailable) as error:
-        print(f"compress.export: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return status_of("compress.export", run, arguments(argv))

@@ -3,31 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from tiny_nets import ABOUT, tiny_graph
 
 import fermodels
 from compress import export
-from fermodels.deployed import Deployed
-from fermodels.views import ViewConfig
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
-WIDTHS = (8, 16, 8, 8, 12, 8, 8, 8, 10, 8, 8, 8, 9)
-ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
-
-
-def graph(model: str) -> Deployed:
-    torch.manual_seed(0)
-    trunks = {"mrf": ("face", "local"), "vggnet": ("face",)}[model]
-    net = fermodels.build(model, widths=dict.fromkeys(trunks, WIDTHS), size=56, pools=3)
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
-    return Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
 
 
 @pytest.fixture(scope="module", params=fermodels.MODELS)
 def exported(request, tmp_path_factory):
-    made = graph(request.param)
+    made = tiny_graph(request.param)
     return made, export.onnx_from_net(made, tmp_path_factory.mktemp(request.param) / "net.onnx", ABOUT)
 
 
@@ -60,7 +46,7 @@ def test_it_says_what_to_feed_and_what_comes_out(exported):
 
 
 def test_half_precision_is_in_the_file(tmp_path):
-    made = graph("mrf")
+    made = tiny_graph("mrf")
     path = export.onnx_from_net(made, tmp_path / "half.onnx", ABOUT, precision="fp16")
     model = onnx.load(path)
     kinds = {one.data_type for one in model.graph.initializer if len(one.dims) == 4}
@@ -84,7 +70,7 @@ def test_a_broken_artefact_is_told_by_its_answers():
 
 def test_bad_input_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="fp32, fp16"):
-        export.onnx_from_net(graph("vggnet"), tmp_path / "x.onnx", ABOUT, precision="fp8")
+        export.onnx_from_net(tiny_graph("vggnet"), tmp_path / "x.onnx", ABOUT, precision="fp8")
     with pytest.raises(ValueError, match="no readable ONNX file"):
         export.described(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("hello")
