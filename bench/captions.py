@@ -13,7 +13,7 @@ from bench.rows import MISSING, Row, Sheet, written
 Pairs = list[tuple[str, str]]
 """(name, sentence) in the order of printing."""
 
-STAGES = ("dense", "sparse", "tune")
+STAGES = ("dense", "sparse", "tune", "control")
 TRAINING_SETTINGS = {
     "optimizer": "{}",
     "lr": "lr {}",

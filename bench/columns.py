@@ -88,6 +88,7 @@ VALUES: dict[str, str] = {
     "collapsed_layers": "whole",
     **_latency_values(1),
     **_latency_values(32),
+    "short_percent": "percent",
     "control_percent": "percent",
     "control_gap_points": "points",
     "control_gap_lo": "points",

@@ -73,7 +73,8 @@ def _thinned(split: Split, limit: int) -> Split:
 def train_side_by_side(source: Source, cells: Sequence[Cell], workers: int) -> None:
     """Makes every stage behind `cells`, up to `workers` at once.
 
-    A network's dense and sparse stages come first, in one process; then each of its cuts is free to go to any.
+    A network's dense and sparse stages come first, in one process; then its cuts are free to go to any, but those of
+    one ratio together: a slim network and the one beside the control may be the same stage.
 
     Raises:
         Whatever a stage raises; the others stop at their next epoch's end or sooner, and resume in the next call.
@@ -89,7 +90,7 @@ def train_side_by_side(source: Source, cells: Sequence[Cell], workers: int) -> N
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     future.result()
-                    running |= {pool.submit(_make, source, [cell]): [] for cell in running.pop(future)}
+                    running |= {pool.submit(_make, source, cut): [] for cut in _by_ratio(running.pop(future))}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -101,6 +102,14 @@ def _by_network(cells: Sequence[Cell]) -> list[list[Cell]]:
     groups: dict[tuple[int, str], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.seed, cell.model), []).append(cell)
+    return list(groups.values())
+
+
+def _by_ratio(cells: list[Cell]) -> list[list[Cell]]:
+    """Random controls by themselves, everything else together with its ratio."""
+    groups: dict[tuple[float, bool], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.ratio, cell.variant == "random"), []).append(cell)
     return list(groups.values())
 
 

@@ -40,8 +40,9 @@ def measure(job: Job, cells: Sequence[Cell], root: Path) -> None:
     stages: dict[Cell, Stage] = {}
     for cell in cells:
         stages[cell] = stage_behind(job, cell)
-        if not _recorded(root, cell, stages[cell]):
-            records.save(_record(job, cell, stages[cell]), root)
+        if not records.made_by(root / cell.path, stages[cell].key):
+            result = result_of(job, cell, stages[cell])
+            records.save(record_of(job, cell, stages[cell], result), root)
     timed = [cell for cell in cells if cell.variant in TIMED]
     if all(len(_loaded(root, cell).result["latency"]) == len(BATCHES) for cell in timed):
         return
@@ -67,14 +68,8 @@ def _loaded(root: Path, cell: Cell) -> Record:
     return records.load(root / cell.path)
 
 
-def _recorded(root: Path, cell: Cell, stage: Stage) -> bool:
-    """Whether `root` holds this cell as this very configuration made it."""
-    if not (root / cell.path).exists():
-        return False
-    return _loaded(root, cell).config.get("key") == stage.key
-
-
-def _record(job: Job, cell: Cell, stage: Stage) -> Record:
+def record_of(job: Job, cell: Cell, stage: Stage, result: dict[str, Any]) -> Record:
+    """`result` of the network of `stage`, measured now, on this machine, with this code."""
     sha, dirty = commit()
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     config = {"key": stage.key, "stage": stage.outcome["described"], "scale": plain(asdict(job.scale))}
@@ -83,7 +78,7 @@ def _record(job: Job, cell: Cell, stage: Stage) -> Record:
     return Record(
         cell=cell,
         config=config,
-        result=plain(result_of(job, cell, stage)),
+        result=plain(result),
         environment=environment(),
         commit=sha,
         dirty=dirty,
@@ -143,7 +138,8 @@ def _histories(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     made: dict[str, Callable[[], Stage]] = {"dense": lambda: dense_stage(job), "sparse": lambda: sparse_stage(job)}
     names = {"dense": ("dense",), "sparse": ("dense", "sparse")}.get(cell.variant, ("dense", "sparse"))
     stages = {name: made[name]().outcome["history"] for name in names}
-    return stages | ({"tune": stage.outcome["history"]} if cell.variant in CRITERION_OF else {})
+    tuned = "tune" if cell.variant == "slim" else "control"
+    return stages | ({tuned: stage.outcome["history"]} if cell.variant in CRITERION_OF else {})
 
 
 def _data(job: Job) -> dict[str, Any]:

@@ -64,12 +64,14 @@ def _draw_accuracy(figure: Figure, sheet: Sheet, models: tuple[str, ...]) -> Non
 
 
 def _accuracy_field(axes: Axes, sheet: Sheet, model: str) -> None:
-    dense, slim, control = (sheet.of(model, variant) for variant in ("dense", "slim", "random"))
-    if not any(row.measured for row in dense + slim + control):
+    dense, slim, short, control = (sheet.of(model, variant) for variant in ("dense", "slim", "short", "random"))
+    if not any(row.measured for row in dense + slim + short + control):
         nothing(axes, "accuracy")
         return
     colour = LIGHT.get(model, LIGHT["other"])
     _curve(axes, dense + slim, colour, "smallest gammas (% cut beside)", control=False)
+    if _accuracies(short) != _accuracies(slim):
+        _curve(axes, short, colour, "the same, fine-tuned as the control", control=True)
     _curve(axes, dense + control, LIGHT["muted"], "random channels", control=True)
     _name_points(axes, dense + slim, colour)
     _doubling(axes, [macs for row in dense + slim + control for macs in row.numbers("macs")])
@@ -91,6 +93,10 @@ def _doubling(axes: Axes, macs: list[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
+def _accuracies(rows: list[Row]) -> list[float | None]:
+    return [row.mean("accuracy_percent") for row in rows]
+
+
 def _curve(axes: Axes, rows: list[Row], colour: str, label: str, *, control: bool) -> None:
     points = [(row, row.mean("macs"), row.mean("accuracy_percent")) for row in rows]
     known = [(row, macs, accuracy) for row, macs, accuracy in points if macs is not None and accuracy is not None]
@@ -108,12 +114,14 @@ def _curve(axes: Axes, rows: list[Row], colour: str, label: str, *, control: boo
 
 
 def _name_points(axes: Axes, rows: list[Row], colour: str) -> None:
-    for row in rows:
-        macs, end = row.mean("macs"), row.mean("accuracy_hi")
+    """Names above and below in turn: neighbours would touch."""
+    for i, row in enumerate(rows):
+        above = i % 2 == 0
+        macs, end = row.mean("macs"), row.mean("accuracy_hi" if above else "accuracy_lo")
         if macs is not None and end is not None:
             text = "unpruned" if row.variant == "dense" else f"{100 * row.ratio:.0f}"
-            place = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "va": "bottom"}
-            axes.annotate(text, (macs, end), fontsize=7.5, color=colour, **place)
+            place = {"xytext": (0, 3 if above else -3), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(text, (macs, end), fontsize=7.5, color=colour, va="bottom" if above else "top", **place)
 
 
 def _draw_gammas(figure: Figure, sheet: Sheet, model: str) -> None:

@@ -21,7 +21,8 @@ from fermodels.schedule import TrainConfig, learning_rate
 
 ALIGN = 8
 """Kept widths are multiples of this: what CPU and GPU kernels step at."""
-CRITERION_OF = {"slim": "gamma", "random": "random"}
+CRITERION_OF = {"slim": "gamma", "short": "gamma", "random": "random"}
+"""Variants that are cuts. "short" is the slim network fine-tuned as its random control: the two are comparable."""
 RAMP, COOL = 0.2, 0.2
 
 
@@ -93,20 +94,18 @@ def tune_settings(job: Job, variant: str, ratio: float) -> dict[str, Any]:
 
 
 def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
-    """The sparse network cut to `ratio` and fine-tuned; the plan and what each step of the cut did lie beside it."""
-    sparse, cut = sparse_stage(job), tune_settings(job, variant, ratio)
-    settings = cut | {
-        "from": sparse.key,
-        "distil_weight": job.scale.tune_distil_weight,
-        "calibration": job.scale.calibration,
-    }
-    title = f"{job.model} {variant} {ratio:.0%}"
-    recipe = Recipe(
-        name=f"{variant}{round(100 * ratio)}",
-        train=job.scale.tune,
-        settings=settings,
-        extra=_distilled(job, job.scale.tune_distil_weight),
+    """The sparse network cut to `ratio` and fine-tuned; the plan and what each step of the cut did lie beside it.
+
+    Where a scale fine-tunes what ships no longer than the controls, "slim" and "short" are one stage.
+    """
+    sparse, cut, scale = sparse_stage(job), tune_settings(job, variant, ratio), job.scale
+    train, weight = (
+        (scale.tune, scale.tune_distil_weight) if variant == "slim" else (scale.control, scale.control_distil_weight)
     )
+    settings = cut | {"from": sparse.key, "distil_weight": weight, "calibration": scale.calibration}
+    title = f"{job.model} {variant} {ratio:.0%}"
+    name = "random" if variant == "random" else "slim"
+    recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=_distilled(job, weight))
     stage = train_stage(job, recipe, lambda: _cut(job, sparse.net(), cut)[0], title)
     if not (stage.folder / "plan.json").exists():
         plan = _cut_measured(job, sparse.net(), cut, stage.folder / "cut.json")

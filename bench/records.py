@@ -27,14 +27,18 @@ class Cell:
     scale: str
     model: str
     variant: str
-    """dense: trained without sparsity; sparse: after the sparse stage, uncut; slim: cut; random: control."""
+    """dense: trained without sparsity; sparse: after the sparse stage, uncut; slim: cut; random, short: its control."""
     ratio: float
     """Requested share of channels to remove, 0 to 1."""
     seed: int
+    runtime: str = ""
+    """Name in `compress.runtimes.RUNTIMES`, where the table tells them apart."""
+    precision: str = ""
 
     @property
     def id(self) -> str:
-        return f"{self.model}-{self.variant}-{round(self.ratio * 100):02d}-s{self.seed}"
+        network = f"{self.model}-{self.variant}-{round(self.ratio * 100):02d}-s{self.seed}"
+        return "-".join(part for part in (network, self.runtime, self.precision) if part)
 
     @property
     def path(self) -> Path:
@@ -57,6 +61,11 @@ class Record:
     created: str
     """UTC, ISO 8601, to the second."""
     schema: int = field(default=SCHEMA)
+
+    @property
+    def key(self) -> str | None:
+        """Digest of everything that led to the network measured."""
+        return self.config.get("key")
 
 
 def dumps(value: Any) -> str:
@@ -87,6 +96,11 @@ def load(path: Path) -> Record:
     if record is None:
         raise ValueError(f"{path} has schema {schema}, this version reads {SCHEMA}; measure the cell again")
     return record
+
+
+def made_by(path: Path, key: str) -> bool:
+    """Whether the record at `path` exists and measures the network of this key."""
+    return path.exists() and load(path).key == key
 
 
 def load_all(root: Path, *, table: str, data: str, scale: str) -> dict[Cell, Record]:

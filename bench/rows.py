@@ -40,9 +40,10 @@ class Row:
     @property
     def label(self) -> str:
         """What was done to the network, in the reader's words."""
-        names = {"dense": "unpruned", "sparse": "sparse stage, uncut"}
         percent = f"{100 * self.ratio:.0f} %"
-        return names.get(self.variant, f"{percent} at random" if self.variant == "random" else percent)
+        names = {"dense": "unpruned", "sparse": "sparse stage, uncut"}
+        names |= {"short": f"{percent}, fine-tuned as the control", "random": f"{percent} at random"}
+        return names.get(self.variant, percent)
 
     @property
     def measured(self) -> int:
@@ -192,8 +193,10 @@ def _row(table: Table, key: tuple[str, str, float], group: list[Cell], found: di
 def _cell_values(cell: Cell, found: dict[Cell, Record]) -> Values | None:
     if cell not in found:
         return None
-    control = found.get(_sibling(cell, "random", cell.ratio)) if cell.variant == "slim" else None
-    return values_of(found[cell], dense=found.get(_sibling(cell, "dense", 0.0)), control=control)
+    beside = ("short", "random") if cell.variant == "slim" else ()
+    controls = {variant: found.get(_sibling(cell, variant, cell.ratio)) for variant in beside}
+    dense, short, random = found.get(_sibling(cell, "dense", 0.0)), controls.get("short"), controls.get("random")
+    return values_of(found[cell], dense=dense, short=short, random=random)
 
 
 def _sibling(cell: Cell, variant: str, ratio: float) -> Cell:

@@ -1,4 +1,4 @@
-"""How large an experiment is: image sizes, network width and the schedules of its three trainings.
+"""How large an experiment is: image sizes, network width and the schedules of its trainings.
 
 A scale is a value; a variant is `replace(base, ...)`. Sizes keep the attention map at 7 x 7.
 """
@@ -25,6 +25,9 @@ class Scale:
     dense: TrainConfig
     sparse: TrainConfig
     tune: TrainConfig
+    """Fine-tuning of what ships."""
+    control: TrainConfig
+    """Fine-tuning of the random control and of the slim network that it is compared with."""
     travel: float
     """How far the proximal step could move a gamma over the sparse stage, in units of the mean gamma at its start."""
     mask_weight: float = 0.03
@@ -35,6 +38,8 @@ class Scale:
     """Weight of the distillation term in the sparse stage; the teacher is the dense network."""
     tune_distil_weight: float = 1.0
     """The same in fine-tuning; a teacher makes an epoch of a slim network about 1.4 times as long."""
+    control_distil_weight: float = 1.0
+    """The same in the control's fine-tuning."""
     dropout: float = 0.1
     limit: int | None = None
     """At most so many faces of each split, evenly spaced; None: all."""
@@ -58,15 +63,17 @@ CPU = Scale(
     width=0.25,
     dense=_CPU_DENSE,
     sparse=replace(_CPU_DENSE, epochs=6, lr=0.03),
-    tune=replace(_CPU_DENSE, epochs=2, lr=0.02, warmup_epochs=0.1),
+    tune=replace(_CPU_DENSE, epochs=10, lr=0.03),
+    control=replace(_CPU_DENSE, epochs=2, lr=0.02, warmup_epochs=0.1),
+    control_distil_weight=0.0,
     travel=7.0,
-    tune_distil_weight=0.0,
 )
 
+_GPU_TUNE = replace(_CPU_DENSE, epochs=8, lr=0.01, warmup_epochs=0.1)
 GPU = replace(
     CPU,
     name="gpu",
-    tune_distil_weight=1.0,
+    control_distil_weight=1.0,
     stored=128,
     size=112,
     local_size=56,
@@ -74,14 +81,16 @@ GPU = replace(
     width=1.0,
     dense=replace(_CPU_DENSE, epochs=40),
     sparse=replace(_CPU_DENSE, epochs=12, lr=0.02),
-    tune=replace(_CPU_DENSE, epochs=8, lr=0.01, warmup_epochs=0.1),
+    tune=_GPU_TUNE,
+    control=_GPU_TUNE,
 )
 
 _PAPER_DENSE = TrainConfig(epochs=60, lr=0.01, schedule="step", step_epochs=20, step_factor=0.1)
+_PAPER_TUNE = replace(_PAPER_DENSE, epochs=20, lr=0.001, schedule="cosine")
 PAPER = replace(
     CPU,
     name="paper",
-    tune_distil_weight=1.0,
+    control_distil_weight=1.0,
     stored=256,
     size=224,
     local_size=224,
@@ -90,17 +99,21 @@ PAPER = replace(
     dropout=0.0,
     dense=_PAPER_DENSE,
     sparse=replace(_PAPER_DENSE, epochs=20, schedule="cosine"),
-    tune=replace(_PAPER_DENSE, epochs=20, lr=0.001, schedule="cosine"),
+    tune=_PAPER_TUNE,
+    control=_PAPER_TUNE,
 )
 
+_QUICK_TUNE = replace(_CPU_DENSE, epochs=1, batch=32, lr=0.01)
 QUICK = replace(
     CPU,
     name="quick",
+    tune_distil_weight=0.0,
     width=0.125,
     limit=160,
     dense=replace(_CPU_DENSE, epochs=1, batch=32),
     sparse=replace(_CPU_DENSE, epochs=1, batch=32, lr=0.02),
-    tune=replace(_CPU_DENSE, epochs=1, batch=32, lr=0.01),
+    tune=_QUICK_TUNE,
+    control=_QUICK_TUNE,
     latency_runs=5,
     latency_seconds=0.0,
     publishable=False,
@@ -109,12 +122,15 @@ QUICK = replace(
 SCALES = {scale.name: scale for scale in (QUICK, CPU, GPU, PAPER)}
 
 _SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=8, batch=32, lr=0.04)
+_SYNTHETIC_TUNE = replace(_SYNTHETIC_DENSE, epochs=2, lr=0.03, warmup_epochs=0.1)
 FOR_DATA = {
     ("cpu", "synthetic"): replace(
         CPU,
         dense=_SYNTHETIC_DENSE,
         sparse=replace(_SYNTHETIC_DENSE, epochs=3, lr=0.02),
-        tune=replace(_SYNTHETIC_DENSE, epochs=2, lr=0.03, warmup_epochs=0.1),
+        tune=_SYNTHETIC_TUNE,
+        tune_distil_weight=0.0,
+        control=_SYNTHETIC_TUNE,
         travel=6.0,
         mirrored=False,
         calibration=512,

@@ -3,7 +3,7 @@
 `bench.values` fills the values from records, `bench.render` turns both into files.
 
 >>> len(cells(TABLES["table5"], "synthetic", "cpu", seeds=1))
-24
+34
 """
 
 from bench.columns import BATCHES, Column, Panel, Published, Table
@@ -56,7 +56,8 @@ def _control_panel() -> Panel:
         Column(title="+ beta absorbed, %", text="{absorbed_percent}"),
         Column(title="+ BN recalibrated, %", text="{recalibrated_percent}"),
         Column(title="At the end, %", text="{validation_percent}"),
-        Column(title="Random control (test), %", text="{control_percent}"),
+        Column(title="Control: smallest gammas (test), %", text="{short_percent}"),
+        Column(title="Control: random (test), %", text="{control_percent}"),
         Column(
             title="Gain over random, points [95 %]", text="{control_gap_points} [{control_gap_lo}, {control_gap_hi}]"
         ),
@@ -65,8 +66,8 @@ def _control_panel() -> Panel:
     )
     note = (
         "The first four columns are accuracy on the validation split; at the end is after fine-tuning. "
-        "Random control: the same number of channels, drawn at random, fine-tuned alike and measured on test; "
-        "it removes other MACs."
+        "Control: the same number of channels drawn at random, against those of smallest gamma, both fine-tuned alike "
+        "(the control's epochs are below) and measured on test; random channels are other MACs."
     )
     return Panel(letter="C", title="Right after the cut, and the random control", columns=columns, note=note)
 
@@ -162,7 +163,7 @@ def find(table: str | Table) -> Table:
 
 def variants(table: Table) -> list[tuple[str, float]]:
     """(variant, requested share) of every row of one network, in the order of the rows."""
-    cuts = [(variant, ratio) for variant in ("slim", "random") for ratio in table.ratios]
+    cuts = [(variant, ratio) for variant in ("slim", "short", "random") for ratio in table.ratios]
     return [("dense", 0.0), ("sparse", 0.0), *cuts]
 
 

@@ -71,8 +71,8 @@ def measure_interleaved(
     """
     if not subjects or min_runs < 2:
         raise ValueError(f"{len(subjects)} subjects, min_runs={min_runs}: give at least one subject and two runs")
-    with _no_collection():
-        warmup_runs, stable = _warm_up(subjects, warmup, clock)
+    with no_collection():
+        warmup_runs, stable = warm_up(subjects, warmup, clock)
         before = machine_load()
         rounds: list[list[float]] = []
         seconds = np.zeros(len(subjects))
@@ -97,8 +97,8 @@ def _round(subjects: Mapping[str, Subject], clock: Callable[[], int]) -> list[fl
     return times
 
 
-def _warm_up(subjects: Mapping[str, Subject], warmup: WarmUp, clock: Callable[[], int]) -> tuple[int, list[bool]]:
-    """Rounds run, and for each subject whether it was stable at the end."""
+def warm_up(subjects: Mapping[str, Subject], warmup: WarmUp, clock: Callable[[], int]) -> tuple[int, list[bool]]:
+    """Lets the subjects take turns until their times settle: rounds run, and for each whether it had settled."""
     rounds: list[list[float]] = []
     cap_ms = 1e3 * warmup.max_seconds * len(subjects)
     spent_ms = 0.0
@@ -119,7 +119,8 @@ def _settled(times: tuple[float, ...], warmup: WarmUp) -> bool:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
+    """Garbage collection is off inside the block."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -91,7 +91,7 @@ def _after_cut(record: Record) -> Values:
 def _cost(record: Record, dense: Record | None) -> Values:
     cost, plan = record.result["cost"], record.result.get("plan")
     values = {"params": cost["params"], "macs": cost["macs"], "weights_bytes": cost["weights_bytes"]}
-    if dense is not None and record.cell.variant in ("slim", "random"):
+    if dense is not None and record.cell.variant in ("slim", "short", "random"):
         whole = dense.result["cost"]
         values["params_removed_percent"] = 100 * (1 - cost["params"] / whole["params"])
         values["macs_removed_percent"] = 100 * (1 - cost["macs"] / whole["macs"])
@@ -140,8 +140,8 @@ def published_values(table: Table, model: str, variant: str, ratio: float) -> Va
     return values
 
 
-def values_of(record: Record, *, dense: Record | None, control: Record | None) -> Values:
-    """Every value of one cell that its record, the unpruned one and the random control (same seed) give.
+def values_of(record: Record, *, dense: Record | None, short: Record | None, random: Record | None) -> Values:
+    """Every value of one cell that its record, the unpruned one and the two of the control (same seed) give.
 
     Raises:
         ValueError: the records do not share a test split, or one is inconsistent.
@@ -150,10 +150,17 @@ def values_of(record: Record, *, dense: Record | None, control: Record | None) -
     values |= _cost(record, dense) | _latency(record)
     if dense is not None and record.cell != dense.cell:
         values |= _difference(record, dense, "difference", "mcnemar_p")
-    if control is not None:
-        values |= _difference(record, control, "control_gap", "control_p")
-        values["control_percent"] = 100 * control.result["accuracy"]["val_selected"]["overall"]
-        if dense is not None:
-            fewer = 1 - control.result["cost"]["macs"] / dense.result["cost"]["macs"]
-            values["control_macs_removed_percent"] = 100 * fewer
+    return values | _control(dense, short, random)
+
+
+def _control(dense: Record | None, short: Record | None, random: Record | None) -> Values:
+    values = {} if short is None else _percent(short.result["accuracy"]["val_selected"], "short_percent")
+    if random is None:
+        return values
+    values |= _percent(random.result["accuracy"]["val_selected"], "control_percent")
+    if short is not None:
+        values |= _difference(short, random, "control_gap", "control_p")
+    if dense is not None:
+        fewer = 1 - random.result["cost"]["macs"] / dense.result["cost"]["macs"]
+        values["control_macs_removed_percent"] = 100 * fewer
     return values

@@ -57,6 +57,7 @@ def scored(labels: np.ndarray, share: float, name: str) -> dict:
 def expected_share(cell: Cell) -> float:
     base = {"mrf": 0.69, "vggnet": 0.68}[cell.model] + 0.004 * cell.seed
     loss = {"dense": 0.0, "sparse": 0.004, "slim": 0.05 * cell.ratio**4, "random": 0.11 * cell.ratio**2}
+    loss["short"] = 1.4 * loss["slim"]
     return base - loss[cell.variant]
 
 
@@ -83,7 +84,7 @@ def plan_of(cell: Cell) -> dict | None:
     after = kept_widths(before, cell)
     return {
         "rule": "exact",
-        "criterion": "gamma" if cell.variant == "slim" else "random",
+        "criterion": "random" if cell.variant == "random" else "gamma",
         "align": 8,
         "requested": cell.ratio,
         "achieved": 1 - sum(after.values()) / sum(before.values()),
@@ -166,7 +167,7 @@ def config_of(cell: Cell) -> dict:
     return {
         "key": f"{zlib.crc32(cell.id.encode()):08x}",
         "stage": {"train": {**stage, "seed": cell.seed}, "data": "feed"},
-        "scale": {"name": cell.scale, "size": 56, "dense": stage, "sparse": stage, "tune": {**stage, "lr": 0.01}},
+        "scale": {"name": cell.scale, "size": 56} | dict.fromkeys(("dense", "sparse", "tune", "control"), stage),
         "evaluation": {"crop": "single centre crop", "flip": False},
     }
 
@@ -174,7 +175,9 @@ def config_of(cell: Cell) -> dict:
 def fake_record(cell: Cell, n: int = 600) -> Record:
     labels, share = truth(n), expected_share(cell)
     stages = {"dense": history(20, 0.3, share), "sparse": history(20, 0.5, share), "tune": history(6, 0.6, share)}
-    led_here = {"dense": ["dense"], "sparse": ["dense", "sparse"]}.get(cell.variant, list(stages))
+    stages |= {"control": history(2, 0.6, share)}
+    tuned = "tune" if cell.variant == "slim" else "control"
+    led_here = {"dense": ["dense"], "sparse": ["dense", "sparse"]}.get(cell.variant, ["dense", "sparse", tuned])
     leak_free = scored(labels[: n - 40], share - 0.005, f"{cell.id}leak")
     result = {
         "plan": plan_of(cell),

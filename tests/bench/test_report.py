@@ -17,13 +17,13 @@ def test_render_only_never_computes_and_marks_the_gaps(tmp_path, capsys, monkeyp
     monkeypatch.setattr(report, "compute", lambda *args: pytest.fail("it computed"))
     status = report.main(["--render-only", "--data", "fer2013:nowhere.csv", "--out", str(tmp_path)])
     summary = last_line(capsys)
-    assert status == 1 and not summary["complete"] and len(summary["missing"]) == summary["cells"] == 24
+    assert status == 1 and not summary["complete"] and len(summary["missing"]) == summary["cells"] == 34
     assert "not measured" in (tmp_path / "tables" / "fer2013-cpu" / "table5.md").read_text()
 
 
 def test_two_seeds_are_twice_the_cells(tmp_path, capsys):
     report.main(["--render-only", "--seeds", "2", "--out", str(tmp_path)])
-    assert last_line(capsys)["cells"] == 48
+    assert last_line(capsys)["cells"] == 68
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from bench.tables import TABLES, cells, find
 TABLE5 = TABLES["table5"]
 
 
-def test_cells_are_two_networks_times_two_uncut_and_five_cuts_with_their_controls() -> None:
+def test_cells_are_two_networks_times_two_uncut_and_five_cuts_with_both_controls() -> None:
     made = cells("table5", "synthetic", "cpu", seeds=2)
-    assert len(made) == len(set(made)) == 2 * 2 * (2 + 2 * 5)
+    assert len(made) == len(set(made)) == 2 * 2 * (2 + 3 * 5)
     assert len({cell.path for cell in made}) == len(made)
-    assert [cell.seed for cell in made] == [0] * 24 + [1] * 24
+    assert [cell.seed for cell in made] == [0] * 34 + [1] * 34
     cut = {cell.ratio for cell in made if cell.variant == "slim"}
-    assert cut == {cell.ratio for cell in made if cell.variant == "random"} == {0.4, 0.5, 0.6, 0.7, 0.8}
+    assert cut == {cell.ratio for cell in made if cell.variant in ("random", "short")} == {0.4, 0.5, 0.6, 0.7, 0.8}
     assert {cell.ratio for cell in made if cell.variant in ("dense", "sparse")} == {0.0}
 
 

@@ -27,6 +27,7 @@ SCALE = replace(
     dense=TRAIN,
     sparse=replace(TRAIN, epochs=2),
     tune=replace(TRAIN, epochs=2),
+    control=replace(TRAIN, epochs=1),
     latency_runs=3,
 )
 
@@ -57,7 +58,15 @@ def job(runs: Path, model: str = "mrf", seed: int = 0) -> Job:
 
 
 def cells(model: str = "mrf") -> list[Cell]:
-    made = [("dense", 0.0), ("sparse", 0.0), ("slim", 0.4), ("slim", 0.6), ("random", 0.4), ("random", 0.6)]
+    made = [
+        ("dense", 0.0),
+        ("sparse", 0.0),
+        ("slim", 0.4),
+        ("slim", 0.6),
+        ("short", 0.4),
+        ("random", 0.4),
+        ("random", 0.6),
+    ]
     return [
         Cell(table="table5", data="tiny", scale="quick", model=model, variant=variant, ratio=ratio, seed=0)
         for variant, ratio in made

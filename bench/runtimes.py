@@ -1,0 +1,167 @@
+"""Table 5 in the runtimes that ship: every network of the table exported, run and timed, each by the very artefact.
+
+Accuracy goes through the same session that is timed, over the whole test split. A runtime whose library or device is
+missing here, that does not honour a precision, or that changes too many answers, is a row that says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import accuracy, records
+from bench.latency import Latency, summarise
+from bench.long_turns import Turns, measure_turns
+from bench.pipeline import record_of, stage_behind
+from bench.recipes import say
+from bench.records import Cell
+from bench.stages import Job, Stage
+from bench.turns import Subject
+from compress.artefacts import BATCH, Artefacts, artefacts_of
+from compress.export import TOLERANCES
+from compress.runtimes import RUNTIMES, Session, Unavailable
+from fermodels.cost import macs, params
+from fermodels.files import plain
+
+TABLE = "runtimes"
+RATIOS = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8)
+REFERENCE = ("torch", "fp32")
+"""What every other runtime and precision of the same network is compared with."""
+BATCHES = (1, BATCH)
+KINDS = [(name, precision) for name, runtime in RUNTIMES.items() for precision in runtime.precisions]
+"""Every (runtime, precision) there is."""
+
+
+def cells(data: str, scale: str, seeds: int, models: Sequence[str]) -> list[Cell]:
+    """Every network of Table 5 that ships (unpruned and slim) in every runtime and precision."""
+    return [
+        Cell(
+            **{"table": TABLE, "data": data, "scale": scale, "model": model, "seed": seed, "ratio": ratio},
+            **{"variant": "slim" if ratio else "dense", "runtime": runtime, "precision": precision},
+        )
+        for seed in range(seeds)
+        for model in models
+        for ratio in RATIOS
+        for runtime, precision in KINDS
+    ]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """One cell with its session, or the sentence why there is none."""
+
+    cell: Cell
+    session: Session | None
+    result: dict[str, Any]
+
+
+def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
+    """Makes the records of `wanted` (one network, one seed), unless `root` has them all from the same stages.
+
+    All are measured in one process and in turns, so that any two of them can be compared.
+    """
+    stages = {cell: stage_behind(job, cell) for cell in wanted}
+    if all(records.made_by(root / cell.path, stages[cell].key) for cell in wanted):
+        return
+    ready = [one for _, own in groupby(wanted, key=lambda cell: cell.ratio) for one in _ready(job, list(own), stages)]
+    running = {one.cell: one.session for one in ready if one.session is not None}
+    latencies: dict[Cell, dict[str, Any]] = {cell: {} for cell in running}
+    for batch in BATCHES:
+        say(f"{job.model}: latency of {len(running)} sessions at batch {batch}, in turns")
+        for cell, found in _latencies(job, running, batch).items():
+            latencies[cell][str(batch)] = found
+    for one in ready:
+        result = one.result | {"latency": latencies.get(one.cell, {})}
+        records.save(record_of(job, one.cell, stages[one.cell], result), root)
+
+
+def _ready(job: Job, own: Sequence[Cell], stages: Mapping[Cell, Stage]) -> list[_Ready]:
+    """Sessions of one network in every runtime, with their accuracy."""
+    stage = stages[own[0]]
+    made = artefacts_of(stage.folder / "chosen", stage.folder / "deployed", data=job.data, keep=True)
+    faces = [batch.views for batch in made.views("test").evaluation(BATCH)]
+    net = stage.net()
+    cost = {"params": params(net), "macs": macs(net).total}
+    eager = made.session(RUNTIMES[REFERENCE[0]], REFERENCE[1])
+    reference = made.through(eager, faces)
+    return [_opened(job, cell, made, (faces, reference), cost) for cell in own]
+
+
+def _opened(
+    job: Job, cell: Cell, made: Artefacts, tested: tuple[list[tuple[Tensor, ...]], np.ndarray], cost: dict[str, Any]
+) -> _Ready:
+    faces, reference = tested
+    try:
+        session = made.session(RUNTIMES[cell.runtime], cell.precision)
+    except (Unavailable, ValueError) as reason:
+        say(f"{cell.id}: {reason}")
+        return _Ready(cell, None, {"missing": str(reason), "cost": cost})
+    found = made.through(session, faces)
+    truth = np.asarray(job.data.test.labels)
+    agreement = float((found.argmax(1) == reference.argmax(1)).mean())
+    result: dict[str, Any] = {"missing": None, "cost": cost | {"artefact_bytes": _bytes(made, cell)}}
+    result |= {"accuracy": accuracy.score(found.argmax(1), truth, job.data.classes), "agreement": agreement}
+    result |= {"truth": accuracy.digits(truth), "precision_by_layer": session.precision_by_layer()}
+    allowed = TOLERANCES[cell.precision].agreement
+    if agreement < allowed:
+        reason = f"changes {1 - agreement:.1%} of the answers (allowed {1 - allowed:.1%})"
+        return _Ready(cell, None, result | {"missing": reason})
+    return _Ready(cell, session, result)
+
+
+def _bytes(made: Artefacts, cell: Cell) -> int:
+    artefact = RUNTIMES[cell.runtime].build(made.onnx(cell.precision), precision=cell.precision)
+    files = artefact.rglob("*") if artefact.is_dir() else [artefact]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _latencies(job: Job, running: Mapping[Cell, Session], batch: int) -> dict[Cell, dict[str, Any]]:
+    """What a record keeps of every session at `batch`: the figures, and paired ratios to two references."""
+    subjects = {cell.id: subject_of(session, batch) for cell, session in running.items()}
+    turns = measure_turns(subjects, min_runs=job.scale.latency_runs, min_seconds=job.scale.latency_seconds)
+    return {cell: _told(cell, turns, running, batch) for cell in running}
+
+
+def _told(cell: Cell, turns: Mapping[str, Turns], running: Mapping[Cell, Session], batch: int) -> dict[str, Any]:
+    own = turns[cell.id]
+    told: Latency = summarise(own.samples, batch=batch, runtime=cell.runtime, precision=cell.precision)
+    ratios = {
+        name: plain(own.ratio_to(turns[other.id]))
+        for name, other in _references(cell, running).items()
+        if other.id != cell.id
+    }
+    return plain(told) | {"per_turn": own.per_turn, "ratios": ratios}
+
+
+def _references(cell: Cell, running: Mapping[Cell, Session]) -> dict[str, Cell]:
+    """The networks that this one is compared with, by the name of the comparison."""
+    unpruned = [one for one in running if one.variant == "dense" and one.model == cell.model]
+    wanted = {
+        "to_unpruned": [one for one in unpruned if (one.runtime, one.precision) == (cell.runtime, cell.precision)],
+        "to_eager": [one for one in running if (one.runtime, one.precision) == REFERENCE and one.ratio == cell.ratio],
+        "to_unpruned_eager": [one for one in unpruned if (one.runtime, one.precision) == REFERENCE],
+    }
+    return {name: found[0] for name, found in wanted.items() if found}
+
+
+def subject_of(session: Session, batch: int) -> Subject:
+    """One run of `session` on resident random pixels, the same for every session with these inputs.
+
+    It returns when the outputs are ready for the reader: that is the contract of `Session.run`.
+    """
+    generator = torch.Generator().manual_seed(0)
+    pixels = {
+        spec.name: torch.randint(0, 256, (batch, *(side or 1 for side in spec.shape[1:])), generator=generator)
+        for spec in session.io.inputs
+    }
+    return partial(_discard, session, {name: tensor.to(torch.float32) for name, tensor in pixels.items()})
+
+
+def _discard(session: Session, feed: Mapping[str, Tensor]) -> None:
+    session.run(feed)
