@@ -48,22 +48,14 @@ class Job:
     crops: str = "centre"
     """One of `CROPS`."""
 
-    @cached_property
+    @property
     def preprocessing(self) -> ViewConfig:
-        scale = self.scale
-        side = scale.size // 2**scale.pools
-        return ViewConfig(size=scale.size, local_size=scale.local_size, map_side=side)
+        return self.scale.preprocessing
 
     @cached_property
     def architecture(self) -> dict[str, Any]:
         """Settings of the unpruned network for `fermodels.build`."""
-        scale = self.scale
-        common = {"size": scale.size, "pools": scale.pools, "dropout": scale.dropout, "classes": len(self.data.classes)}
-        widths = fermodels.scaled(scale.width)
-        if self.model == "vggnet":
-            return common | {"widths": {"face": widths}}
-        hidden = {"attention_width": max(8, round(128 * scale.width)), "head_width": max(16, round(512 * scale.width))}
-        return common | hidden | {"widths": {"face": widths, "local": widths}, "local_size": scale.local_size}
+        return self.scale.architecture(self.model, len(self.data.classes))
 
     @cached_property
     def fingerprint(self) -> str:
