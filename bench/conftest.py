@@ -4,6 +4,7 @@ Every suite in this folder gets the `benchmark` fixture below, so no suite can f
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,3 +40,14 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """Saved runs describe the machine as records do; the plugin would add the name of the host."""
     machine_info.clear()
     machine_info.update(environment())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without timing, a suite only proves that it works: its slow members are then deselected, which pytest counts."""
+    timing = config.getoption("benchmark_enable") or not config.getoption("benchmark_disable")
+    if timing or config.getoption("markexpr"):
+        return
+    here = Path(__file__).parent
+    slow = [item for item in items if here in item.path.parents and item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]

@@ -1,12 +1,13 @@
 """How long one batch takes: subjects measured in turns, every sample kept.
 
-A subject is any `Callable[[], None]` that returns when its output is ready for the reader; `subject_of` makes one of a
-PyTorch network, later runtimes bring their own. Subjects take turns (A B A B ...), so a ratio between two of them is
-paired, and each runs with the caches as its neighbours left them: times are a little above those of a network alone.
+A subject is any `Callable[[], None]` that returns when its output is ready for the reader: `subject_of` makes one of a
+PyTorch network, `subject_of_session` one of any runtime's session. Subjects take turns (A B A B ...), so a ratio of two
+is paired, and each runs with the caches as its neighbours left them: times are a little above those of a network alone.
+Noisy measurements are repeated (`bench.turns.calmest`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -15,12 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from bench.accuracy import evaluating
-from bench.environment import busy, load_between
+from bench.environment import load_between
+from bench.footprint import PeakMemory, peak_memory
+from bench.launch import Launch, launch_times
 from bench.stats import Ratio, ratio_interval
-from bench.turns import Progress, Samples, Subject, measure_interleaved
+from bench.turns import Samples, Subject, calmest, measure_interleaved
+from compress.runtimes import Session
 
-NOISY_CV = 0.025
-"""Coefficient of variation above which a figure is marked noisy."""
+ATTEMPTS = 3
+"""How often a noisy measurement is made before it is kept and flagged."""
+SWEEP = (1, 8, 32, 128)
+"""Batch sizes of a sweep, images."""
 PRECISIONS = {torch.float32: "fp32", torch.float64: "fp64", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 P = ParamSpec("P")
@@ -48,11 +54,17 @@ class Latency:
     ratio_to_dense: Ratio | None
     """This / reference over paired rounds: below 1 is faster. None for the reference itself."""
     noisy: bool
-    """`cv` above `NOISY_CV`, or the machine was busy with something else."""
+    """`cv` above `bench.turns.NOISY_CV`, or the machine was busy with something else."""
     load: dict[str, Any]
     """Machine load before and after, and the percent of the time in which some task waited for a processor."""
     warmup_runs: int
     stable: bool
+    attempts: int = 1
+    """How often it was measured; the samples are those of the calmest attempt."""
+    memory: PeakMemory | None = None
+    """Of one more run, after the timing; None where it was not asked for."""
+    launch: Launch | None = None
+    """How much of the time the host spends on launching; None without a GPU."""
 
 
 def summarise(
@@ -70,7 +82,6 @@ def summarise(
     """
     ms = samples.ms
     p50, p90, p95, p99 = (float(p) for p in np.percentile(ms, (50, 90, 95, 99)))
-    cv = float(ms.std(ddof=1) / ms.mean())
     return Latency(
         batch=batch,
         p50_ms=p50,
@@ -78,17 +89,18 @@ def summarise(
         p95_ms=p95,
         p99_ms=p99,
         n=len(ms),
-        cv=cv,
+        cv=samples.cv,
         samples_ms=tuple(ms.tolist()),
         images_per_s=1000 * batch / p50,
         threads=torch.get_num_threads(),
         runtime=runtime,
         precision=precision,
         ratio_to_dense=None if reference is None else ratio_interval(ms, reference.ms),
-        noisy=cv > NOISY_CV or busy(samples.before, samples.after),
+        noisy=samples.noisy,
         load=load_between(samples.before, samples.after),
         warmup_runs=samples.warmup_runs,
         stable=samples.stable,
+        attempts=samples.attempts,
     )
 
 
@@ -99,12 +111,15 @@ def latency_of(
     *,
     min_runs: int = 100,
     min_seconds: float = 3.0,
-    progress: Progress | None = None,
+    attempts: int = ATTEMPTS,
 ) -> dict[str, Latency]:
     """Latency of networks in PyTorch eager mode on resident example inputs, each with its ratio to `reference`.
 
     Networks run in evaluation and inference mode with channels_last weights and inputs, where they lie (CPU or CUDA);
     afterwards their modes are restored, their weights keep the layout (the values do not change).
+
+    Args:
+        attempts: how often a measurement with a noisy network in it is made, all networks anew each time.
 
     Raises:
         ValueError: `reference` is not among `nets`, or they differ in precision.
@@ -115,11 +130,21 @@ def latency_of(
     if len(precisions) > 1:
         raise ValueError(f"networks of {sorted(precisions)} in one measurement: measure each precision by itself")
     with evaluating(*nets.values()):
-        subjects = {name: subject_of(net, batch) for name, net in nets.items()}
-        samples = measure_interleaved(subjects, min_runs=min_runs, min_seconds=min_seconds, progress=progress)
+        works = {name: _work_of(net, batch) for name, net in nets.items()}
+        subjects = {name: _ready(work, nets[name]) for name, work in works.items()}
+        samples = calmest(partial(measure_interleaved, subjects, min_runs=min_runs, min_seconds=min_seconds), attempts)
+        memory = {name: peak_memory(subject) for name, subject in subjects.items()}
+        launch = {name: launch_times(work) if _on_cuda(nets[name]) else None for name, work in works.items()}
     tell = partial(summarise, batch=batch, precision=precisions.pop())
-    dense = samples[reference]
-    return {name: tell(own, None if name == reference else dense) for name, own in samples.items()}
+    found = {name: tell(own, None if name == reference else samples[reference]) for name, own in samples.items()}
+    return {name: replace(own, memory=memory[name], launch=launch[name]) for name, own in found.items()}
+
+
+def latency_sweep(
+    nets: Mapping[str, nn.Module], reference: str, *, batches: Sequence[int] = SWEEP, **settings: Any
+) -> dict[int, dict[str, Latency]]:
+    """`latency_of` at every batch size, by batch size; `settings` and errors are its own."""
+    return {batch: latency_of(nets, batch, reference, **settings) for batch in batches}
 
 
 def subject_of(net: nn.Module, batch: int) -> Subject:
@@ -127,15 +152,20 @@ def subject_of(net: nn.Module, batch: int) -> Subject:
 
     Run it inside `evaluating`. It returns when the output is ready, on CUDA too.
     """
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    parameter = next(net.parameters())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        example: tuple[Tensor, ...] = cast(Any, net).example(batch)
-    inputs = tuple(
-        view.to(parameter.device, parameter.dtype).contiguous(memory_format=torch.channels_last) for view in example
-    )
-    return synchronised(partial(_discard, net, inputs), lambda: parameter.is_cuda)
+    return _ready(_work_of(net, batch), net)
+
+
+def subject_of_session(session: Session, batch: int) -> Subject:
+    """One run of a runtime's session on the same random pixels, 0 to 255, every time.
+
+    The inputs lie in host memory; a session on a GPU copies them there, and that copy is in its time.
+    """
+    random = torch.Generator().manual_seed(0)
+    feed = {
+        spec.name: torch.randint(0, 256, tuple(side or batch for side in spec.shape), generator=random).to(spec.dtype)
+        for spec in session.io.inputs
+    }
+    return synchronised(partial(_discard, session.run, (feed,)))
 
 
 def uses_cuda() -> bool:
@@ -155,8 +185,30 @@ def synchronised(work: Callable[P, T], needed: Callable[[], bool] = uses_cuda) -
     return finished
 
 
-def _discard(net: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    net(*inputs)
+def _work_of(net: nn.Module, batch: int) -> Subject:
+    """As `subject_of`, but on CUDA it returns when the work is launched."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    parameter = next(net.parameters())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        example: tuple[Tensor, ...] = cast(Any, net).example(batch)
+    inputs = tuple(
+        view.to(parameter.device, parameter.dtype).contiguous(memory_format=torch.channels_last) for view in example
+    )
+    return partial(_discard, net, inputs)
+
+
+def _ready(work: Subject, net: nn.Module) -> Subject:
+    on_cuda = _on_cuda(net)
+    return synchronised(work, lambda: on_cuda)
+
+
+def _on_cuda(net: nn.Module) -> bool:
+    return next(net.parameters()).is_cuda
+
+
+def _discard(work: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    work(*inputs)
 
 
 def _precision(net: nn.Module) -> str:

@@ -60,7 +60,8 @@ def _latencies(job: Job, cells: Sequence[Cell], stages: dict[Cell, Stage], batch
     reference = next(cell.id for cell in cells if cell.variant == "dense")
     say(f"{job.model}: latency of {len(nets)} networks at batch {batch}, in turn")
     scale = job.scale
-    found = latency_of(nets, batch, reference, min_runs=scale.latency_runs, min_seconds=scale.latency_seconds)
+    enough: dict[str, Any] = {"min_runs": scale.latency_runs, "min_seconds": scale.latency_seconds}
+    found = latency_of(nets, batch, reference, attempts=scale.latency_attempts, **enough)
     return {names[name]: latency for name, latency in found.items()}
 
 

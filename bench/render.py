@@ -6,6 +6,8 @@ a row that says "not measured".
     python -m bench.report --render-only
 """
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table as RichTable
@@ -116,12 +118,19 @@ def embed(readme: str, snippet: str) -> str:
     return f"{before}{begin}\n{snippet.strip()}\n{end}{after}"
 
 
-def _terminal_panel(filled: Sheet, panel: Panel) -> RichTable:
-    view = RichTable(title=f"{panel.letter}. {panel.title}", caption=panel.note, title_justify="left", expand=False)
-    for i, title in enumerate([*ROW_KEYS, *(column.title for column in filled.columns(panel))]):
-        view.add_column(title, justify="left" if i < len(ROW_KEYS) else "right")
-    body = panel_cells(filled, panel)
+def terminal_table(
+    title: str, titles: Sequence[str], body: Sequence[Sequence[str]], *, caption: str = "", texts: int = len(ROW_KEYS)
+) -> RichTable:
+    """A table for `rich.print`: the first `texts` columns left, the others right, a line where the first changes."""
+    view = RichTable(title=title, caption=caption, title_justify="left", expand=False)
+    for i, heading in enumerate(titles):
+        view.add_column(heading, justify="left" if i < texts else "right")
     for i, cells in enumerate(body):
         last = i + 1 < len(body) and body[i + 1][0] != cells[0]
         view.add_row(*map(escape, cells), end_section=last)
     return view
+
+
+def _terminal_panel(filled: Sheet, panel: Panel) -> RichTable:
+    titles = [*ROW_KEYS, *(column.title for column in filled.columns(panel))]
+    return terminal_table(f"{panel.letter}. {panel.title}", titles, panel_cells(filled, panel), caption=panel.note)

@@ -4,8 +4,11 @@ A scale is a value; a variant is `replace(base, ...)`. Sizes keep the attention 
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+import fermodels
 from fermodels.schedule import TrainConfig
+from fermodels.views import ViewConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +52,25 @@ class Scale:
     """Training faces on which batch norms are measured anew after a cut."""
     latency_runs: int = 100
     latency_seconds: float = 3.0
+    latency_attempts: int = 3
+    """How often a noisy measurement is made before it is kept and flagged."""
     publishable: bool = True
     """False: watermarked, and never written to reports/."""
+
+    @property
+    def preprocessing(self) -> ViewConfig:
+        """How the views of every network of this scale are made."""
+        side = self.size // 2**self.pools
+        return ViewConfig(size=self.size, local_size=self.local_size, map_side=side)
+
+    def architecture(self, model: str, classes: int) -> dict[str, Any]:
+        """Settings of the unpruned network `model` for `fermodels.build`."""
+        common = {"size": self.size, "pools": self.pools, "dropout": self.dropout, "classes": classes}
+        widths = fermodels.scaled(self.width)
+        if model == "vggnet":
+            return common | {"widths": {"face": widths}}
+        hidden = {"attention_width": max(8, round(128 * self.width)), "head_width": max(16, round(512 * self.width))}
+        return common | hidden | {"widths": {"face": widths, "local": widths}, "local_size": self.local_size}
 
 
 _CPU_DENSE = TrainConfig(epochs=24, batch=64, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1)
@@ -116,6 +136,7 @@ QUICK = replace(
     control=_QUICK_TUNE,
     latency_runs=5,
     latency_seconds=0.0,
+    latency_attempts=1,
     publishable=False,
 )
 

@@ -48,22 +48,14 @@ class Job:
     crops: str = "centre"
     """One of `CROPS`."""
 
-    @cached_property
+    @property
     def preprocessing(self) -> ViewConfig:
-        scale = self.scale
-        side = scale.size // 2**scale.pools
-        return ViewConfig(size=scale.size, local_size=scale.local_size, map_side=side)
+        return self.scale.preprocessing
 
     @cached_property
     def architecture(self) -> dict[str, Any]:
         """Settings of the unpruned network for `fermodels.build`."""
-        scale = self.scale
-        common = {"size": scale.size, "pools": scale.pools, "dropout": scale.dropout, "classes": len(self.data.classes)}
-        widths = fermodels.scaled(scale.width)
-        if self.model == "vggnet":
-            return common | {"widths": {"face": widths}}
-        hidden = {"attention_width": max(8, round(128 * scale.width)), "head_width": max(16, round(512 * scale.width))}
-        return common | hidden | {"widths": {"face": widths, "local": widths}, "local_size": scale.local_size}
+        return self.scale.architecture(self.model, len(self.data.classes))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -101,6 +93,10 @@ class Stage:
     def outcome(self) -> dict[str, Any]:
         """`history` (as in `fermodels.training.History`) and `predictions` by measure, one digit per image."""
         return json.loads((self.folder / "outcome.json").read_text())
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / "outcome.json").exists()
 
     def net(self) -> nn.Module:
         return checkpoint.load(self.folder / "chosen")[0]
@@ -149,14 +145,18 @@ def described(job: Job, recipe: Recipe) -> dict[str, Any]:
 
 def stage_of(job: Job, recipe: Recipe) -> Stage:
     """Where the stage of `recipe` lies, finished or not."""
-    key = digest(described(job, recipe))
-    return Stage(folder=job.runs / f"{job.model}-{recipe.name}-{key[:16]}", key=key)
+    return stage_by_key(job.runs, job.model, recipe.name, digest(described(job, recipe)))
+
+
+def stage_by_key(runs: Path, model: str, name: str, key: str) -> Stage:
+    """Where the stage lies that a record names by `config["key"]`, finished or not."""
+    return Stage(folder=runs / f"{model}-{name}-{key[:16]}", key=key)
 
 
 def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title: str) -> Stage:
     """The stage of `recipe`: from the cache when it is finished there, else trained, resumed where it stopped."""
     stage, train = stage_of(job, recipe), replace(recipe.train, seed=job.seed)
-    if (stage.folder / "outcome.json").exists():
+    if stage.done:
         return stage
     net = start().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = stage.folder / "state.pt"

@@ -1,37 +1,53 @@
-"""Latency per prune ratio of both networks, quarter width at 56 px, random weights and random cuts, batch 1.
+"""Latency over ratio, runtime, precision and batch of MRF, on one thread: for watching the code, not for the tables.
 
-    pytest bench/test_latency.py --benchmark-only --benchmark-group-by=group
+    pytest bench/test_latency.py --benchmark-enable --benchmark-only --benchmark-save=before
+    pytest bench/test_latency.py --benchmark-enable --benchmark-only \
+        --benchmark-compare --benchmark-compare-fail=median:10%
 
-For watching the code, not for the tables: those compare trained networks in turns (`bench.latency`).
+The second command ends with an error when the median of any case has risen by more than 10 %. Networks are those of the
+committed records where their stages are cached, otherwise random (`bench.artefacts`): the name of a case says which, so
+the two are never compared. `--benchmark-group-by=group` puts the ratios of a case below each other; `-m "not slow"`
+leaves out what takes minutes (torch.compile, two of the ratios), as does every run without --benchmark-enable.
 """
 
-from collections.abc import Iterator
-from functools import cache, partial
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
 
-import fermodels
-from bench.accuracy import evaluating
-from bench.latency import subject_of
-from compress.surgery import slim
-from fermodels.cost import macs, params
+from bench.artefacts import Artefacts, network, recorded
+from bench.latency import subject_of_session
+from compress.runtimes import IO, RUNTIMES, Unavailable
 
 RATIOS = (0.0, 0.4, 0.5, 0.6)
-WIDTHS = fermodels.scaled(0.25)
-SETTINGS: dict[str, dict[str, Any]] = {
-    "mrf": {"widths": {"face": WIDTHS, "local": WIDTHS}, "size": 56, "local_size": 56, "pools": 3},
-    "vggnet": {"widths": {"face": WIDTHS}, "size": 56, "pools": 3},
-}
+SMOKE = (0.0, 0.6)
+"""The ratios that are timed without the slow cases."""
+BATCHES = (1, 32)
+WORK_S = 0.1
 
 
-@cache
-def network(model: str, ratio: float) -> nn.Module:
-    torch.manual_seed(0)
-    dense = fermodels.build(model, **SETTINGS[model])
-    return slim(dense, ratio=ratio, criterion="random")[0] if ratio else dense
+def _ratio(ratio: float) -> Any:
+    marks = () if ratio in SMOKE else pytest.mark.slow
+    return pytest.param(ratio, id=f"{100 * ratio:.0f}%-{'trained' if recorded(ratio) else 'random'}", marks=marks)
+
+
+def _cases() -> list[Any]:
+    slow = {"torch-compile": pytest.mark.slow}
+    return [
+        pytest.param(name, precision, id=f"{name}-{precision}", marks=slow.get(name, ()))
+        for name, runtime in RUNTIMES.items()
+        for precision in runtime.precisions
+    ]
+
+
+@pytest.fixture(scope="session")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
+    return Artefacts(tmp_path_factory.mktemp("artefacts"))
 
 
 @pytest.fixture(autouse=True)
@@ -43,16 +59,58 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("ratio", RATIOS)
-@pytest.mark.parametrize("model", sorted(SETTINGS))
-def test_latency(benchmark: Any, model: str, ratio: float) -> None:
-    net, dense = network(model, ratio), network(model, 0.0)
-    cost, dense_cost = ({"macs": macs(one).total, "params": params(one)} for one in (net, dense))
-    benchmark.group = f"latency {model}, batch 1"
-    benchmark.extra_info.update(cost, ratio=ratio, threads=1)
-    with evaluating(net):
-        benchmark(subject_of(net, 1))
-    assert all((cost[name] < dense_cost[name]) == (ratio > 0) for name in cost)
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize(("runtime", "precision"), _cases())
+@pytest.mark.parametrize("ratio", [_ratio(ratio) for ratio in RATIOS])
+def test_latency(benchmark: Any, artefacts: Artefacts, ratio: float, runtime: str, precision: str, batch: int) -> None:
+    try:
+        opened = artefacts.open(ratio, runtime, precision)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+    benchmark.group = f"{runtime} {precision}, batch {batch}"
+    benchmark.extra_info.update(opened.network.facts, accuracy=opened.network.accuracy(precision), ratio=ratio)
+    benchmark.extra_info.update(artefact_bytes=opened.built.artefact_bytes, build_s=opened.built.build_s, threads=1)
+    benchmark(subject_of_session(opened.session, batch))
+    assert (opened.session.runtime, opened.session.precision) == (runtime, precision)
+
+
+@pytest.mark.parametrize("ratio", [ratio for ratio in RATIOS if ratio])
+def test_a_cut_network_has_fewer_macs_and_parameters(ratio: float) -> None:
+    whole, cut = network(0.0).facts, network(ratio).facts
+    assert all(cut[name] < whole[name] for name in ("macs", "params"))
+
+
+class Asynchronous:
+    """A session on a device of its own: `run` starts 0.1 s of work and returns at once."""
+
+    runtime, precision, io = "fake", "fp32", IO(inputs=(), outputs=())
+
+    def __init__(self) -> None:
+        self.work = threading.Thread()
+
+    def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self.work = threading.Thread(target=time.sleep, args=(WORK_S,))
+        self.work.start()
+        return {}
+
+    def wait(self) -> None:
+        if self.work.ident is not None:
+            self.work.join()
+
+    def precision_by_layer(self) -> dict[str, str]:
+        return {}
+
+
+def test_the_fixture_times_the_work_and_not_its_start(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Asynchronous()
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", session.wait)
+    session.run({})
+    assert session.work.is_alive(), "the session itself does not wait"
+    benchmark.pedantic(session.run, ({},), rounds=3)
+    assert not session.work.is_alive()
+    if benchmark.stats is not None:  # None under --benchmark-disable; tests/bench/test_suites.py enables it
+        assert benchmark.stats.stats.min >= WORK_S
 
 
 def test_the_fixture_waits_for_the_gpu_after_every_call(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:

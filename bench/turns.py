@@ -1,24 +1,27 @@
 """Subjects take turns (A B A B ...): warm up until stable, then time until each has enough runs; every sample is kept.
 
 A subject is any `Callable[[], None]` that returns when its output is ready for the reader. Because rounds are shared, a
-ratio between two subjects is paired, and each runs with the caches as its neighbours left them.
+ratio between two subjects is paired, and each runs with the caches as its neighbours left them. A noisy measurement is
+repeated as a whole (`calmest`): rounds of different attempts never mix.
 """
 
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
-from bench.environment import Load, machine_load
+from bench.environment import Load, busy, machine_load
 
 Subject = Callable[[], None]
 Progress = Callable[[float], None]
 """Told the share done, 0 to 1, between rounds and never inside a timed run."""
+NOISY_CV = 0.025
+"""Coefficient of variation above which a figure is marked noisy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,18 @@ class Samples:
     """Whether the warm-up ended because the times had settled, not because of its cap."""
     before: Load
     after: Load
+    attempts: int = 1
+    """How often the measurement was made; these are the rounds of the calmest attempt."""
+
+    @property
+    def cv(self) -> float:
+        """Coefficient of variation: standard deviation (n - 1) over mean."""
+        return float(self.ms.std(ddof=1) / self.ms.mean())
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the spread is above `NOISY_CV`, or the machine was busy with something else."""
+        return self.cv > NOISY_CV or busy(self.before, self.after)
 
 
 def measure_interleaved(
@@ -85,6 +100,28 @@ def measure_interleaved(
     shared = partial(Samples, warmup_runs=warmup_runs, before=before, after=after)
     columns = np.array(rounds).round(4).T
     return {name: shared(ms=ms, stable=calm) for name, ms, calm in zip(subjects, columns, stable, strict=True)}
+
+
+def calmest(measure: Callable[[], dict[str, Samples]], attempts: int) -> dict[str, Samples]:
+    """Measures until no subject is noisy, at most `attempts` times, and keeps the attempt with the fewest noisy ones.
+
+    Ties go to the smallest spread of the most restless subject: an attempt is chosen for being calm, never for being
+    fast.
+
+    Raises:
+        ValueError: `attempts` is below 1.
+    """
+    if attempts < 1:
+        raise ValueError(f"attempts={attempts}: a figure needs at least one measurement")
+    made: list[dict[str, Samples]] = []
+    while len(made) < attempts and (not made or _unrest(made[-1])[0]):
+        made.append(measure())
+    return {name: replace(one, attempts=len(made)) for name, one in min(made, key=_unrest).items()}
+
+
+def _unrest(samples: Mapping[str, Samples]) -> tuple[int, float]:
+    """Number of noisy subjects, and the largest coefficient of variation."""
+    return sum(one.noisy for one in samples.values()), max(one.cv for one in samples.values())
 
 
 def _round(subjects: Mapping[str, Subject], clock: Callable[[], int]) -> list[float]:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.environment import Load, busy
-from bench.latency import latency_of, subject_of, summarise, synchronised
-from bench.turns import Samples, WarmUp, measure_interleaved
+from bench.latency import latency_of, latency_sweep, subject_of, subject_of_session, summarise, synchronised
+from bench.turns import Samples, WarmUp, calmest, measure_interleaved
+from compress.runtimes import IO, TensorSpec
 from fermodels.files import plain
 
 QUIET = Load(at=0.0, load1=0.1, pressure_avg10=0.0, stalled_us=0)
@@ -155,6 +156,46 @@ def test_pressure_decides_where_readable_and_load_elsewhere(
     assert summarise(steady, batch=4).noisy is expected
 
 
+def attempt(**cvs: float) -> dict[str, Samples]:
+    """One measurement whose subjects have these coefficients of variation (n - 1) and a mean of 10 ms."""
+    waves = {name: 10 * (1 + cv * np.tile([1.0, -1.0], 50) * (99 / 100) ** 0.5) for name, cv in cvs.items()}
+    return {name: samples(wave) for name, wave in waves.items()}
+
+
+@pytest.mark.parametrize(
+    ("made", "attempts", "kept"),
+    [
+        ([{"a": 0.01, "b": 0.01}, {"a": 0.0, "b": 0.0}], 1, 0),  # calm at once: never repeated
+        ([{"a": 0.01, "b": 0.3}, {"a": 0.02, "b": 0.02}], 2, 1),  # noisy, then calm
+        ([{"a": 0.3, "b": 0.3}, {"a": 0.01, "b": 0.4}, {"a": 0.2, "b": 0.2}], 3, 1),  # the fewest noisy
+        ([{"a": 0.3, "b": 0.3}, {"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.25}], 3, 1),  # then the smallest spread
+    ],
+)
+def test_a_noisy_measurement_is_repeated_and_the_calmest_kept(
+    made: list[dict[str, float]], attempts: int, kept: int
+) -> None:
+    left = iter(made)
+    found = calmest(lambda: attempt(**next(left)), 3)
+    assert {name: one.cv for name, one in found.items()} == pytest.approx(made[kept])
+    assert {one.attempts for one in found.values()} == {attempts}
+    assert summarise(found["a"], batch=1).attempts == attempts
+
+
+def test_an_attempt_is_chosen_for_calm_and_not_for_speed() -> None:
+    fast = {"a": replace(attempt(a=0.2)["a"], ms=attempt(a=0.2)["a"].ms / 2)}
+    left = iter([fast, attempt(a=0.1)])
+    assert calmest(lambda: next(left), 2)["a"].ms.mean() == pytest.approx(10.0)
+    with pytest.raises(ValueError, match="at least one"):
+        calmest(lambda: attempt(a=0.0), 0)
+
+
+def test_a_busy_machine_is_a_reason_to_repeat() -> None:
+    waiting = replace(AFTER, stalled_us=10_000_000)
+    left = iter([{"a": replace(attempt(a=0.0)["a"], after=waiting)}, attempt(a=0.02)])
+    found = calmest(lambda: next(left), 3)["a"]
+    assert (found.attempts, found.noisy) == (2, False)
+
+
 class Tiny(nn.Module):
     """A convolution that remembers how it was run."""
 
@@ -189,6 +230,43 @@ def test_networks_run_in_eval_inference_and_channels_last_and_come_back() -> Non
     assert (slim.n, slim.batch, slim.runtime, slim.precision) == (5, 3, "torch-eager", "fp32")
     assert slim.threads == torch.get_num_threads()
     assert min(slim.samples_ms) > 0
+    assert 1 <= slim.attempts <= 3
+    assert slim.memory is not None
+    assert slim.launch is None, "there is no GPU in it"
+
+
+def test_a_sweep_measures_every_batch_and_keeps_to_its_settings() -> None:
+    nets = {"dense": Tiny(8), "slim": Tiny(4)}
+    found = latency_sweep(nets, "dense", batches=(1, 3), min_runs=5, min_seconds=0.0, attempts=1)
+    assert {batch: {one.batch for one in each.values()} for batch, each in found.items()} == {1: {1}, 3: {3}}
+    assert {(one.n, one.attempts) for each in found.values() for one in each.values()} == {(5, 1)}
+    assert {tuple(each) for each in found.values()} == {("dense", "slim")}
+
+
+def test_a_session_is_fed_the_same_pixels_of_its_own_shapes_every_time() -> None:
+    class Remembering:
+        runtime, precision = "fake", "fp32"
+        io = IO(inputs=(TensorSpec(name="face", dtype=torch.uint8, shape=(None, 3, 4, 4)),), outputs=())
+
+        def __init__(self) -> None:
+            self.fed: list[Tensor] = []
+
+        def run(self, batch):
+            self.io.check(batch)
+            self.fed.append(batch["face"])
+            return {}
+
+        def precision_by_layer(self) -> dict[str, str]:
+            return {}
+
+    first, second = Remembering(), Remembering()
+    for session in (first, second):
+        subject = subject_of_session(session, 5)
+        subject()
+        subject()
+    assert all(torch.equal(pixels, first.fed[0]) for pixels in [*first.fed, *second.fed])
+    assert (tuple(first.fed[0].shape), len(first.fed)) == ((5, 3, 4, 4), 2)
+    assert first.fed[0].unique().numel() > 50
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.stats import mcnemar, paired_difference, ratio_interval, spread, wilson
+from bench.stats import (
+    independent_difference,
+    independent_ratio,
+    mcnemar,
+    paired_difference,
+    ratio_interval,
+    spread,
+    wilson,
+)
 
 
 def pair(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,6 +154,35 @@ def test_ratio_interval_widens_when_disturbances_come_in_bursts() -> None:
 def test_ratio_interval_refuses_what_is_not_paired(a: list[float], b: list[float]) -> None:
     with pytest.raises((ValueError, TypeError), match=r"rounds|no time|Type-check"):
         ratio_interval(np.array(a), np.array(b))
+
+
+def test_independent_difference_by_the_published_example() -> None:
+    """Newcombe 1998 (Stat. Med. 17:873), table II, example (a): 56/70 against 48/80, method 10: 0.0524 to 0.3339."""
+    found = independent_difference(np.arange(70) < 56, np.arange(80) < 48)
+    assert found.points == pytest.approx(20.0)
+    assert (found.lo, found.hi) == pytest.approx((5.24, 33.39), abs=0.005)
+    back = independent_difference(np.arange(80) < 48, np.arange(70) < 56)
+    assert (back.points, back.lo, back.hi) == pytest.approx((-found.points, -found.hi, -found.lo))
+    with pytest.raises(ValueError, match="at least one image"):
+        independent_difference(np.zeros(0, bool), np.zeros(3, bool))
+
+
+def test_independent_ratio_needs_no_pairs_and_knows_the_noise_of_both() -> None:
+    rng = np.random.default_rng(0)
+    still, other = np.full(50, 3.0), np.full(70, 2.0)
+    exact = independent_ratio(still, other)
+    assert (exact.ratio, exact.interval) == (1.5, (1.5, 1.5))
+    a, b = 12 * rng.normal(1, 0.05, 300), 10 * rng.normal(1, 0.05, 400)
+    found = independent_ratio(a, b)
+    assert found.interval[0] < 1.2 < found.interval[1]
+    # the standard error of a median is about 1.2533 sd / sqrt(n)
+    expected = 1.2 * 2 * 1.96 * 1.2533 * 0.05 * (1 / 300 + 1 / 400) ** 0.5
+    assert np.ptp(found.interval) == pytest.approx(expected, rel=0.25)
+    assert independent_ratio(a, b, seed=5) == independent_ratio(a, b, seed=5)
+    with pytest.raises(ValueError, match="at least one each"):
+        independent_ratio(a, np.zeros(0))
+    with pytest.raises(ValueError, match="above 0 ms"):
+        independent_ratio(a, np.zeros(3))
 
 
 @settings(max_examples=30)
