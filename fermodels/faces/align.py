@@ -91,8 +91,8 @@ def warped(
     picture, back = Image.fromarray(photograph), inverse(matrix)
     step = float(np.sqrt(abs(np.linalg.det(back[:, :2]))))
     if step >= REDUCED_FROM:
-        picture = picture.reduce(int(step))
-        back = back / int(step)
+        block = int(step + 1e-6)  # an inverse of 1/8 is a little less than 8
+        picture, back = picture.reduce(block), back / block
     # Pillow samples at (x + 0.5, y + 0.5), which is our frame, and fills with black
     data = tuple(back.ravel().tolist())
     return np.asarray(picture.transform((size, size), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR))
