@@ -8,6 +8,7 @@ one memory-mapped array of pixels and one table of its rows; the photographs are
 
 import json
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,14 @@ class Prepared:
     licence: str
 
 
-def write_split(folder: Path, images: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-    """One split: (n, size, size, 3) uint8 pixels, and `COLUMNS` of n rows."""
-    assert set(columns) == set(COLUMNS) and all(len(c) == len(images) for c in columns.values()), columns.keys()
-    with atomic_path(folder / "images.u8") as path:
-        np.ascontiguousarray(images).tofile(path)
+def write_split(folder: Path, blocks: Iterable[np.ndarray], columns: dict[str, np.ndarray]) -> None:
+    """One split: its pixels in blocks (k, size, size, 3) uint8 that follow each other, and `COLUMNS` of their rows."""
+    written = 0
+    with atomic_path(folder / "images.u8") as path, path.open("wb") as file:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, np.uint8).data)
+            written += len(block)
+    assert set(columns) == set(COLUMNS) and all(len(c) == written for c in columns.values()), columns.keys()
     with atomic_path(folder / "rows.npz") as path:
         np.savez(path, **columns)  # type: ignore[arg-type]
 

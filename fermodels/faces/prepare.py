@@ -103,13 +103,17 @@ def prepare(spec: str, out: Path, job: Job) -> dict[str, Any]:
     for split, rows in listed.items():
         if rows is None:
             continue
-        images, columns, missed, made = _split(rows, out, job, skips)
-        if not len(images):
+        parts, columns, made = _split(rows, out, job, skips)
+        kept, missed, several = (
+            len(columns["labels"]),
+            int(columns.pop("missed").sum()),
+            int((columns["faces"] > 1).sum()),
+        )
+        if not kept:
             raise ValueError(f"{spec}: no face was found in any {split} photograph by {job.detector.name}")
-        write_split(out / split, images, columns)
-        several = int((columns["faces"] > 1).sum())
-        counts[split] = {"photographs": len(rows), "kept": len(images), "no_face": missed, "several": several}
-        samples += list(images[:: max(1, len(images) // 60)][:60])
+        write_split(out / split, (_stored(part, ("images",))["images"] for part in parts), columns)
+        counts[split] = {"photographs": len(rows), "kept": kept, "no_face": missed, "several": several}
+        samples += _samples(out / split / "images.u8", kept, job.size)
         fresh += made
     write_sheet(out / "sheet.png", samples)
     write_meta(
@@ -137,35 +141,49 @@ def _told(split: str, count: dict[str, int]) -> str:
     )
 
 
-def _split(rows: Rows, out: Path, job: Job, skips: Skips) -> tuple[np.ndarray, dict[str, np.ndarray], int, int]:
-    """Pixels, columns, how many photographs showed no face, and how many were searched in this run."""
+def _samples(path: Path, count: int, size: int) -> list[np.ndarray]:
+    """60 faces from all over a split, or all."""
+    images = np.memmap(path, np.uint8, "r", shape=(count, size, size, 3))
+    return list(images[:: max(1, count // 60)][:60])
+
+
+def _split(rows: Rows, out: Path, job: Job, skips: Skips) -> tuple[list[Path], dict[str, np.ndarray], int]:
+    """The files of the chunks, their columns joined, and how many photographs were searched in this run.
+
+    Memory holds the pixels of one chunk at a time.
+    """
     key = digest([FORMAT, rows.name, rows.fingerprint, job.size, job.provenance])[:16]
-    parts, made = [], 0
+    paths, parts, made = [], [], 0
     with live_bar(f"aligning {rows.name}", len(rows), job.progress) as advance:
         for start in range(0, len(rows), CHUNK):
             chunk = range(start, min(start + CHUNK, len(rows)))
             path = out / "parts" / f"{key}-{start:08}.npz"
-            part = _stored(path)
-            if part is None:
-                part = _chunk(rows, chunk, job)
+            if not _whole(path):
                 made += len(chunk)
                 with atomic_path(path) as temporary:
-                    np.savez(temporary, **part)  # type: ignore[arg-type]
+                    np.savez(temporary, **_chunk(rows, chunk, job))  # type: ignore[arg-type]
+            part = _stored(path, ("missed", "broken", *COLUMNS))
             for sentence in part.pop("broken").tolist():
                 skips.report(sentence)
+            paths.append(path)
             parts.append(part)
             advance(len(chunk))
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in ("images", "missed", *COLUMNS)}
-    return whole.pop("images"), whole, int(whole.pop("missed").sum()), made
+    return paths, {name: np.concatenate([part[name] for part in parts]) for name in ("missed", *COLUMNS)}, made
 
 
-def _stored(path: Path) -> dict[str, np.ndarray] | None:
-    """A chunk of an earlier run; None when it is absent or damaged."""
+def _stored(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Some arrays of a chunk."""
+    with path.open("rb") as raw, np.load(raw) as entry:
+        return {name: entry[name] for name in names}
+
+
+def _whole(path: Path) -> bool:
+    """Whether an earlier run has left this chunk undamaged."""
     try:
-        with path.open("rb") as raw, np.load(raw) as entry:
-            return {name: entry[name] for name in ("images", "missed", "broken", *COLUMNS)}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError):
+        return False
 
 
 def _chunk(rows: Rows, chunk: range, job: Job) -> dict[str, np.ndarray]:

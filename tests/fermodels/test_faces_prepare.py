@@ -99,8 +99,10 @@ def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         prepare(spec, tmp_path / "out", job(first))
     with pytest.raises(ValueError, match=r"no readable prepared\.json"):
         open_dataset(f"prepared:{tmp_path / 'out'}", size=32, cache=tmp_path / "cache")
+    torn = sorted((tmp_path / "out/parts").glob("*.npz"))[0]
+    torn.write_bytes(torn.read_bytes()[:1000])
     prepare(spec, tmp_path / "out", job(second))
-    assert second.searched == whole.searched - first.searched == 48 - 16
+    assert second.searched == whole.searched - first.searched + 8 == 48 - 16 + 8  # the damaged chunk again
     for name in ("train/images.u8", "test/images.u8"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not (tmp_path / "out/parts").exists()
