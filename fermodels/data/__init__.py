@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fermodels.data import affectnet, fer2013, folder, rafdb, synthetic
+from fermodels.data import affectnet, fer2013, folder, lfw, prepared, rafdb, synthetic
 from fermodels.data.base import Dataset, LoadOptions, Split
 
 DATASETS: dict[str, Callable[[str | None, LoadOptions], Dataset]] = {
@@ -16,6 +16,8 @@ DATASETS: dict[str, Callable[[str | None, LoadOptions], Dataset]] = {
     "affectnet": affectnet.load,
     "affectnet8": affectnet.load8,
     "folder": folder.load,
+    "lfw": lfw.load,
+    "prepared": prepared.load,
 }
 """name -> loader(path, options). A new data set is a module and one line here; the laws in the tests come for free."""
 

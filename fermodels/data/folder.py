@@ -14,7 +14,7 @@ import numpy as np
 
 from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, LoadOptions
-from fermodels.data.rows import IMAGE_SUFFIXES, Skips, file_rows
+from fermodels.data.rows import IMAGE_SUFFIXES, Skips, file_rows, whole_rows
 from fermodels.data.splits import Source, assemble
 
 SPELLINGS = {
@@ -44,15 +44,22 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     Raises:
         ValueError: a split is missing, a class folder empty or unknown, or an image broken; the sentence names it.
     """
+    skips = Skips(allowed=options.skip_broken)
+    return assemble(source(path, skips), options, skips)
+
+
+def source(path: str | None, skips: Skips, *, whole: bool = False) -> Source:
+    """The listed rows, their images cropped to the central square or `whole`; errors as in `load`."""
     if not path:
         raise ValueError(f"folder needs a path. {HELP}")
     root = Path(path).expanduser()
     if not root.is_dir():
         raise ValueError(f"{path} is not a folder. {HELP}")
-    skips = Skips(allowed=options.skip_broken)
     splits, classes = class_tree(root, f"folder:{path}", skips)
     rows = {name: file_rows(f"folder-{name}", root, *files) for name, files in splits.items()}
-    source = Source(
+    if whole:
+        rows = {name: whole_rows(each, root) for name, each in rows.items()}
+    return Source(
         name="folder",
         path=path,
         classes=classes,
@@ -63,7 +70,6 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
         notes=(f"Classes by folder name: {', '.join(classes)}.", "folder has no landmarks."),
         licence="Unknown to this project: the owner of the folder knows.",
     )
-    return assemble(source, options, skips)
 
 
 def class_tree(root: Path, spec: str, skips: Skips) -> tuple[dict[str, Files], tuple[str, ...]]:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -110,14 +111,19 @@ def fingerprint(paths: Iterable[Path | str], *settings: object) -> str:
     return state.hexdigest()
 
 
-def open_image(path: Path | str, box: tuple[int, int, int, int] | None = None) -> Image.Image:
-    """The upright image at `path`, cropped to a square: `box` (left, upper, right, lower; pixels) or its centre."""
-    with Image.open(path) as opened:
+def open_whole(source: Path | str | IO[bytes]) -> Image.Image:
+    """The upright image at a path or in an open file."""
+    with Image.open(source) as opened:
         opened.load()
         try:
-            image = ImageOps.exif_transpose(opened)
+            return ImageOps.exif_transpose(opened)
         except UNREADABLE:  # the pixels are whole, only the camera's notes are not
-            image = opened.copy()
+            return opened.copy()
+
+
+def open_image(path: Path | str, box: tuple[int, int, int, int] | None = None) -> Image.Image:
+    """The upright image at `path`, cropped to a square: `box` (left, upper, right, lower; pixels) or its centre."""
+    image = open_whole(path)
     if box is None:
         side = min(image.size)
         left, upper = (image.width - side) // 2, (image.height - side) // 2
@@ -151,6 +157,12 @@ def file_rows(
         read=read,
         landmarks=landmarks,
     )
+
+
+def whole_rows(rows: Rows, root: Path) -> Rows:
+    """`rows` of files below `root`, read without cropping: photographs in which a face is yet to be found."""
+    root = root.resolve()
+    return replace(rows, read=lambda index: open_whole(root / str(rows.names[index])), landmarks=None)
 
 
 def once(make: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:

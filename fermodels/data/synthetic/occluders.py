@@ -28,15 +28,15 @@ class Occluder(NamedTuple):
 
 
 _HIDES = np.array([(0.2, 0.3, 0.5), (0.9, 0.88, 0.82), (0.5, 0.15, 0.15), (0.1, 0.1, 0.12)], np.float32)
-_MASKS = np.array([(0.55, 0.75, 0.86), (0.92, 0.94, 0.95), (0.12, 0.12, 0.14)], np.float32)
-_HANDS = np.array([(0.95, 0.78, 0.67), (0.80, 0.58, 0.44), (0.42, 0.28, 0.20)], np.float32)
+MASKS = np.array([(0.55, 0.75, 0.86), (0.92, 0.94, 0.95), (0.12, 0.12, 0.14)], np.float32)
+HANDS = np.array([(0.95, 0.78, 0.67), (0.80, 0.58, 0.44), (0.42, 0.28, 0.20)], np.float32)
 
 
 def draw_occluder(chance: Chance, share: float) -> Occluder:
     """`share` of the faces get one of the four kinds."""
     kind = np.where(chance.happens("occluded", share), chance.choice("occluder", len(KINDS)), -1)
-    colours = [chance.colour(name, palette, 0.05) for name, palette in (("card", _HIDES), ("hand", _HANDS))]
-    colours += [np.full((len(chance), 3), 0.05, np.float32), chance.colour("mask", _MASKS, 0.02)]
+    colours = [chance.colour(name, palette, 0.05) for name, palette in (("card", _HIDES), ("hand", HANDS))]
+    colours += [np.full((len(chance), 3), 0.05, np.float32), chance.colour("mask", MASKS, 0.02)]
     return Occluder(
         kind=kind,
         x=chance.uniform("occluder.x", -0.28, 0.28),
@@ -65,7 +65,8 @@ _FINGERS = ((-0.105, -0.13, -0.065), (-0.04, -0.19, -0.025), (0.03, -0.185, 0.02
 """Tip (x, y) and where the finger leaves the palm."""
 
 
-def _hand(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def hand(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Signed distance to an upright hand with its arm, the knuckles near the origin; shares of the face's frame."""
     palm = np.hypot(x, (y - 0.10) / 1.15) - 0.105
     for tip_x, tip_y, root in _FINGERS:
         palm = np.minimum(palm, _capsule(x - root, y - 0.04, tip_x - root, tip_y - 0.04, 0.030))
@@ -73,7 +74,8 @@ def _hand(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.minimum(np.minimum(palm, arm), _capsule(x - 0.05, y - 0.12, 0.115, -0.07, 0.030))
 
 
-def _sunglasses(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def sunglasses(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Signed distance to sunglasses around the middle between eyes that are 0.31 apart."""
     lenses = _rounded_box(np.abs(x) - 0.155, y, 0.125, 0.078, 0.06)
     bridge = _rounded_box(x, y + 0.02, 0.06, 0.012, 0.005)
     temples = _rounded_box(np.abs(x) - 0.32, y + 0.025, 0.07, 0.012, 0.005)
@@ -109,9 +111,9 @@ def distance(
         if kind == "card":
             found = _rounded_box(a, b, thing.width[rows, None], thing.height[rows, None], 0.01)
         elif kind == "hand":
-            found = _hand(a, b)
+            found = hand(a, b)
         elif kind == "sunglasses":
-            found = _sunglasses(a - swing[rows, None], b + 0.105)
+            found = sunglasses(a - swing[rows, None], b + 0.105)
         else:
             found = _surgical(a - swing[rows, None], b - 0.245)
         out[rows] = found

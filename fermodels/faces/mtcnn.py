@@ -1,0 +1,116 @@
+"""MTCNN (Zhang et al. 2016) through facenet-pytorch, whose wheel holds the weights: boxes, five points, probability.
+
+One thing to know: facenet-pytorch needs torchvision for one function, non-maximum suppression, and a torchvision
+built for CUDA does not load beside a torch built for CPUs. That function is written here (numpy), so the result does
+not depend on which build is installed; where the native operators are missing, only their names are declared.
+"""
+
+import importlib.util
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor
+
+HELP = 'the detector "mtcnn" needs facenet-pytorch: pip install "fermodels[faces]", or use yunet:PATH'
+OPERATORS = ("nms", "qnms")
+"""What torchvision asks torch for while it is imported."""
+
+Found = tuple[Float32[np.ndarray, "k 4"], Float32[np.ndarray, "k 5 2"], Float32[np.ndarray, " k"]]
+"""Boxes (x0, y0, x1, y1), five points and probabilities of one photograph's faces; pixels."""
+
+
+def suppressed(
+    boxes: Float[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"], threshold: float
+) -> Int64[np.ndarray, " k"]:
+    """Greedy non-maximum suppression: indices of the boxes that stay, best score first.
+
+    A box goes when its intersection over union with a better one that stays exceeds `threshold`.
+    """
+    order = np.argsort(-scores, kind="stable")
+    x0, y0, x1, y1 = boxes[order].T
+    area = (x1 - x0) * (y1 - y0)
+    width = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0)
+    height = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
+    shared = width.clip(0) * height.clip(0)
+    covers = shared > threshold * (area[:, None] + area - shared)
+    stays = np.ones(len(order), bool)
+    for i in range(len(order)):
+        if stays[i]:
+            stays[i + 1 :] &= ~covers[i, i + 1 :]
+    return order[stays]
+
+
+def _batched_nms(boxes: Tensor, scores: Tensor, photograph: Tensor, threshold: float) -> Tensor:
+    """`suppressed` within each photograph; what facenet-pytorch takes from torchvision."""
+    b, s, owner = (t.detach().cpu().numpy() for t in (boxes, scores, photograph))
+    groups = [np.flatnonzero(owner == number) for number in np.unique(owner)]
+    kept = [group[suppressed(b[group], s[group], threshold)] for group in groups]
+    return torch.from_numpy(np.concatenate(kept) if kept else np.empty(0, np.int64)).to(boxes.device)
+
+
+def _declare_operators() -> torch.library.Library | None:
+    """Declares torchvision's operators by name where its native library does not load beside this torch."""
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        raise ImportError("torchvision is not installed")
+    try:
+        for library in sorted(Path(spec.origin).parent.glob("_C.*")):
+            torch.ops.load_library(library)
+    except OSError:
+        pass
+    missing = [name for name in OPERATORS if not hasattr(torch.ops.torchvision, name)]
+    if not missing:
+        return None
+    declared = torch.library.Library("torchvision", "FRAGMENT")
+    for name in missing:
+        declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return declared
+
+
+_declared: list[torch.library.Library | None] = []
+"""The declaration lives as long as the process: torch forgets the operators with it."""
+
+
+class Mtcnn:
+    """The three networks of MTCNN with facenet-pytorch's thresholds (0.6, 0.7, 0.7) and pyramid (factor 0.709).
+
+    Args:
+        path: none; the weights come with the library.
+        smallest: side in pixels of the smallest face looked for; the time of the first network goes with its
+            inverse square.
+
+    Raises:
+        ValueError: facenet-pytorch or torchvision is not installed, or a path was given.
+    """
+
+    def __init__(self, path: str | None, smallest: float) -> None:
+        if path:
+            raise ValueError(f'mtcnn:{path}: the weights of mtcnn come with its library; write "mtcnn" alone')
+        try:
+            if not _declared:
+                _declared.append(_declare_operators())
+            from facenet_pytorch import MTCNN
+            from facenet_pytorch.models.utils import detect_face
+        except ImportError as error:
+            raise ValueError(f"{HELP} ({error})") from None
+        detect_face.batched_nms = _batched_nms
+        self.net = MTCNN(keep_all=True, min_face_size=smallest).eval()  # type: ignore[arg-type]
+        for part in (self.net.pnet, self.net.rnet, self.net.onet):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the pooling layers are five times as fast
+        self.smallest, self.version = smallest, f"facenet-pytorch {version('facenet-pytorch')}"
+
+    def find(self, photographs: UInt8[np.ndarray, "n h w 3"]) -> list[Found]:
+        """The faces of each of `n` RGB photographs, in no particular order."""
+        nothing = np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32)
+        if min(photographs.shape[1:3]) < self.smallest:  # its pyramid would have no level
+            return [nothing] * len(photographs)
+        with torch.inference_mode():
+            boxes, probabilities, points = self.net.detect(photographs, landmarks=True)  # type: ignore[misc]
+        found = zip(boxes, points, probabilities, strict=True)
+        return [
+            nothing if b is None else (b.astype(np.float32), p.astype(np.float32), s.astype(np.float32))
+            for b, p, s in found
+        ]
