@@ -4,7 +4,9 @@ The table's sum and the measured time differ by a bias that changes slowly with 
 network are measured first: they are the two ends of what can be reached, and of a line from measured to summed time
 that says how much sum a target may spend. Each network tried bends the line where it was wrong.
 
-Worth is the sum of the kept channels' scores, as in HALP (Shen et al. 2022).
+Worth is the share of each group's squared scores that it keeps, summed over groups. The square of |gamma| is the
+variance that a channel sends on, so this is the share of a layer's signal that survives. HALP (Shen et al. 2022) sums
+scores over all layers alike; with gammas that empties costly early layers, whose few channels all matter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from torch import Tensor
 
 from compress.knapsack import Item, best_within, time_ms
@@ -112,10 +115,11 @@ def items_of(
     return [Item(worth=worth(scores[name], options[name]), own_ms=own[name], pair_ms=pair.get(name)) for name in scores]
 
 
-def worth(values: Tensor, widths: Sequence[int]) -> np.ndarray:
-    """Sum of the scores that a group keeps at each of `widths`."""
-    sums = np.concatenate([[0.0], np.cumsum(np.sort(values.double().cpu().numpy())[::-1])])
-    return sums[list(widths)]
+def worth(values: Float[Tensor, " channels"], widths: Sequence[int]) -> Float[np.ndarray, " widths"]:
+    """Share of the group's squared scores that its best channels keep, at each of `widths`."""
+    squares = np.sort(values.double().cpu().numpy() ** 2)[::-1]
+    kept = np.concatenate([[0.0], np.cumsum(squares)])
+    return kept[list(widths)] / (kept[-1] or 1.0)
 
 
 def kept_of(scores: Mapping[str, Tensor], widths: Mapping[str, int]) -> Kept:
