@@ -10,7 +10,7 @@ scores over all layers alike; with gammas that empties costly early layers, whos
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,18 +41,6 @@ class Timed:
     provenance: dict[str, Any]
 
 
-@dataclass(kw_only=True)
-class _Line:
-    """From measured milliseconds to the sum that the table gives, through every network tried."""
-
-    points: list[tuple[float, float]] = field(default_factory=list)
-    """(measured, sum)."""
-
-    def sum_for(self, target_ms: float) -> float:
-        measured, sums = np.array(sorted(self.points)).T
-        return float(np.interp(target_ms, measured, np.maximum.accumulate(sums)))
-
-
 def select_for_ms(subject: Subject, target_ms: float, table: LatencyTable) -> Timed:
     """The channels worth most among networks that take `target_ms`, within `TOLERANCE` as measured.
 
@@ -68,19 +56,25 @@ def select_for_ms(subject: Subject, target_ms: float, table: LatencyTable) -> Ti
     table.measure(layers, options)
     items = items_of(layers, scores, options, table)
     narrowest, whole = [0] * len(items), [len(item.worth) - 1 for item in items]
-    line = _Line(points=[(narrowest_ms, time_ms(items, narrowest)), (whole_ms, time_ms(items, whole))])
+    points = [(narrowest_ms, time_ms(items, narrowest)), (whole_ms, time_ms(items, whole))]
     found: list[Timed] = []
     for _ in range(ROUNDS):
-        chosen = best_within(items, line.sum_for(target_ms)) or narrowest
+        chosen = best_within(items, _sum_for(target_ms, points)) or narrowest
         kept = kept_of(scores, {name: options[name][option] for name, option in zip(scores, chosen, strict=True)})
         if any(kept == one.kept for one in found):
             break
         ms = table.network_ms(subject.trial(kept))
         found.append(Timed(kept=kept, ms=ms, ms_before=whole_ms, provenance=table.provenance))
-        line.points.append((ms, time_ms(items, chosen)))
+        points.append((ms, time_ms(items, chosen)))
         if abs(ms - target_ms) <= CLOSE * target_ms:
             break
     return _nearest(found, target_ms)
+
+
+def _sum_for(target_ms: float, points: Sequence[tuple[float, float]]) -> float:
+    """The sum over layers that a network of `target_ms` should have, by the line through (measured, sum) `points`."""
+    measured, sums = np.array(sorted(points)).T
+    return float(np.interp(target_ms, measured, np.maximum.accumulate(sums)))
 
 
 def _ends(subject: Subject, options: Options, target_ms: float, table: LatencyTable) -> tuple[float, float]:

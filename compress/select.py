@@ -19,7 +19,7 @@ from torch import Tensor
 Scores = Mapping[str, Float[Tensor, " channels"]]
 Kept = dict[str, tuple[int, ...]]
 """Group name -> indices of the channels that stay, ascending."""
-Widths = dict[str, int]
+Widths = Mapping[str, int]
 """Group name -> channels."""
 
 

@@ -1,7 +1,7 @@
 """How long a layer or a whole network takes on a runtime of this machine, in milliseconds.
 
 A time here is the low decile of many runs: neighbours on a machine add time and never take any away, and on a quiet one
-it lies a few percent below the median. `bench.latency` is for figures that are told; this is for choosing widths.
+it is close to the median. `bench.latency` is for figures that are told; this is for choosing widths.
 """
 
 import platform
@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from compress.layers import Geometry
-from compress.runtimes import RUNTIMES, Session
+from compress.runtimes import RUNTIMES, Session, Unavailable
 
-TIMED = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
-"""Runtimes that open a layer's ONNX file as it is -> the package whose version decides their times."""
+TIMED = {"onnxruntime": ("onnxruntime", "onnx"), "openvino": ("openvino", "openvino")}
+"""Runtimes that open a layer's ONNX file as it is -> the package whose version decides their times, and its extra."""
 CPUINFO = Path("/proc/cpuinfo")
 PROBE_SECONDS, PROBE_RUNS = 0.015, 7
 NETWORK_SECONDS, NETWORK_RUNS = 1.0, 50
@@ -62,17 +62,18 @@ class RuntimeStopwatch:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        package = TIMED[self.runtime]
-        try:
-            version = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            version = "none"  # the runtime itself says how to install it
+        """As the protocol says.
+
+        Raises:
+            Unavailable: a package is missing; the sentence names its extra.
+        """
+        versions = {package: _version(package, extra) for package, extra in (("onnx", "onnx"), TIMED[self.runtime])}
         return {
             "cpu": cpu_model(),
             "system": f"{platform.system()} {platform.machine()}",
             "threads": torch.get_num_threads(),
             "runtime": self.runtime,
-            "version": version,
+            "versions": versions,
             "precision": "fp32",
             "batch": self.batch,
         }
@@ -125,6 +126,13 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.lower().startswith("model name"))
     return next(names, platform.processor() or platform.machine())
+
+
+def _version(package: str, extra: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError as error:
+        raise Unavailable(f"{package} is not installed: pip install 'fermodels[{extra}]'") from error
 
 
 def _feed(session: Session, batch: int) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
 """What a network of other widths would be and cost, counted without its weights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,10 +8,8 @@ from torch import nn
 
 import fermodels
 from compress.groups import ChannelGroup
+from compress.select import Widths
 from fermodels.cost import macs_by_positions, params, positions
-
-Widths = Mapping[str, int]
-"""Group name -> channels."""
 
 
 def trunk_widths(net: Any, groups: Sequence[ChannelGroup], widths: Widths) -> dict[str, tuple[int, ...]]:

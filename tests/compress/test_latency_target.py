@@ -1,6 +1,7 @@
 """Selection by milliseconds with a clock of our own: the time of a network is a formula, so every answer is exact."""
 
 import json
+from importlib import metadata
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from compress.groups import channel_groups
 from compress.latency_table import LatencyTable, nodes
 from compress.latency_target import TOLERANCE, kept_of, select_for_ms
 from compress.layers import Geometry, layers_of
+from compress.runtimes import Unavailable
 from compress.stopwatch import RuntimeStopwatch, low_decile_ms
 from compress.targets import Subject
 
@@ -230,6 +232,15 @@ def test_the_low_decile_ignores_what_others_took():
         now[0] += next(times) * 1_000_000
 
     assert low_decile_ms(run, seconds=0, runs=20, clock=lambda: now[0]) == pytest.approx(2.0)
+
+
+def test_a_missing_runtime_names_its_extra(monkeypatch):
+    def missing(package):
+        raise metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    with pytest.raises(Unavailable, match=r"onnx is not installed: pip install 'fermodels\[onnx\]'"):
+        _ = RuntimeStopwatch(runtime="openvino", batch=1).provenance
 
 
 @pytest.mark.slow
