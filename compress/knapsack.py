@@ -48,7 +48,7 @@ def best_within(items: Sequence[Item], budget_ms: float, ticks: int = TICKS) -> 
 
     Of equally worthy options the first is taken: list the quickest first. The worth never falls when the budget grows.
     """
-    tick = costliest_ms(items) / ticks
+    tick = (costliest_ms(items) or 1.0) / ticks
     limit = min(ticks + len(items), math.floor(budget_ms / tick))
     if limit < 0:
         return None
