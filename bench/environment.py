@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 import torch
 
+from compress.stopwatch import cpu_model
+
 PACKAGES = ("numpy", "torch-pruning", "fvcore", "pillow", "safetensors", "onnx", "onnxruntime", "openvino", "tensorrt")
 """Besides torch, the packages that can move a figure; those not installed are left out."""
 SOURCES = ("fermodels", "compress", "bench")
@@ -23,7 +25,6 @@ BUSY_PERCENT = 5.0
 """Share of the measuring time in which some task waited for a processor, above which a figure is marked noisy."""
 PRESSURE = Path("/proc/pressure/cpu")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-CPUINFO = Path("/proc/cpuinfo")
 DRIVER_FIELDS = ("driver_version", "power.limit", "clocks.max.sm", "persistence_mode")
 
 
@@ -45,7 +46,7 @@ def environment() -> dict[str, Any]:
     """CPU, GPU, memory, system and versions, as JSON's own types; a figure the system does not give is None."""
     return {
         "cpu": {
-            "model": _cpu_model(),
+            "model": cpu_model(),
             "cores": psutil.cpu_count(logical=False),
             "logical_cores": psutil.cpu_count(),
             "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
@@ -108,15 +109,6 @@ def load_between(before: Load, after: Load) -> dict[str, Any]:
     """Both loads and the share of waiting, as a record keeps them."""
     told = [{"load1": load.load1, "pressure_avg10": load.pressure_avg10} for load in (before, after)]
     return {"before": told[0], "after": told[1], "stalled_percent": stalled_percent(before, after)}
-
-
-def _cpu_model() -> str:
-    try:
-        lines = CPUINFO.read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.lower().startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def _versions() -> dict[str, str]:

@@ -23,7 +23,13 @@ def parser_of(command: str, *, description: str, epilog: str, result: str, data:
     parser.add_argument("checkpoint", type=Path, help="folder that fermodels.save wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"folder for {result}")
     parser.add_argument("--data", help=f"NAME or NAME:PATH ({', '.join(DATASETS)}): {data}")
-    parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("reports/runs"),
+        metavar="DIR",
+        help="cache of decoded faces and measured times",
+    )
     return parser
 
 

@@ -21,7 +21,7 @@ class Plan:
     """One cut of one network."""
 
     requested: float
-    """Share of the removable channels that was asked to go, 0 to 1."""
+    """What was asked, in the unit of `target`."""
     rule: str
     criterion: str
     align: int
@@ -37,6 +37,11 @@ class Plan:
     macs_before: int
     """Multiply-accumulates of one image of the network's own size."""
     macs_after: int
+    target: str = "channels"
+    """"channels": share of the removable channels that goes. "macs", "params": share that may stay. "ms": milliseconds
+    of a batch on the runtime in `timing`."""
+    timing: dict[str, Any] | None = None
+    """Of a target in milliseconds: where it was measured, and `ms` and `ms_before` of a batch."""
     schema: int = field(default=SCHEMA)
 
     @property
@@ -46,6 +51,16 @@ class Plan:
 
     @property
     def achieved(self) -> float:
+        """What was reached of `requested`, in the same unit."""
+        if self.target == "ms":
+            assert self.timing is not None, "a target in milliseconds was measured"
+            return self.timing["ms"]
+        if self.target == "macs":
+            return self.macs_after / self.macs_before
+        return self.params_after / self.params_before if self.target == "params" else self.removed
+
+    @property
+    def removed(self) -> float:
         """Share of the removable channels that went, 0 to 1."""
         return 1 - sum(self.widths_after.values()) / sum(self.widths_before.values())
 
@@ -63,8 +78,11 @@ class Plan:
             "align": self.align,
             "floor": asdict(self.floor),
             "absorb": self.absorb,
+            "target": self.target,
+            "timing": self.timing,
             "requested": self.requested,
             "achieved": self.achieved,
+            "removed": self.removed,
             "channels_before": sum(self.widths_before.values()),
             "channels_after": sum(self.widths_after.values()),
             "widths_before": dict(self.widths_before),

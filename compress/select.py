@@ -2,11 +2,13 @@
 
 Two rules. `exact` removes the asked number of channels, keeps a floor in every layer and can round widths; what a full
 layer cannot give is taken elsewhere, never skipped. `liu` is the reference (Liu et al. 2017): one global threshold.
-Both are nested: the channels removed at a ratio are among those removed at every larger one.
+`select_within` goes down the same order as `exact` until a cost (MACs, parameters) is within its budget.
+All are nested: the channels removed for one budget are among those removed for every tighter one.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 
@@ -17,6 +19,8 @@ from torch import Tensor
 Scores = Mapping[str, Float[Tensor, " channels"]]
 Kept = dict[str, tuple[int, ...]]
 """Group name -> indices of the channels that stay, ascending."""
+Widths = Mapping[str, int]
+"""Group name -> channels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,45 @@ def select(scores: Scores, ratio: float, *, rule: str = "exact", floor: Floor | 
         raise ValueError(f'rule="{rule}": allowed are {", ".join(RULES)}')
     if not 0 <= ratio < 1:
         raise ValueError(f"ratio={ratio}: the share of channels to remove, from 0 (none) to below 1; 0.6 removes 60 %")
+    check(scores, align)
+    if ratio == 0:
+        return {name: tuple(range(len(values))) for name, values in scores.items()}
+    return RULES[rule](scores, ratio, floor or Floor(), align)
+
+
+def select_within(
+    scores: Scores, cost: Callable[[Widths], float], budget: float, *, floor: Floor | None = None, align: int = 1
+) -> Kept:
+    """The channels that stay when the cheapest go, in the order of the rule "exact", until the cost fits the budget.
+
+    The cost is then at most `budget`, and above it without the last step, which took at most `align` channels.
+
+    Args:
+        cost: of a network with these widths; it must not grow when a layer is narrowed.
+        budget: the largest cost allowed, in the unit of `cost`.
+
+    Raises:
+        ValueError: a setting out of range, scores that are not finite, a budget below the narrowest network's cost.
+    """
+    check(scores, align)
+    floor = floor or Floor()
+    steps = _steps(scores, floor, align)
+
+    def fits(count: int) -> bool:
+        return cost({name: len(channels) for name, channels in _after(scores, steps[:count]).items()}) <= budget
+
+    taken = bisect_left(range(len(steps) + 1), True, key=fits)
+    if taken > len(steps):
+        least = cost({name: len(channels) for name, channels in _after(scores, steps).items()})
+        raise ValueError(
+            f"a budget of {budget:g} is out of reach: with {floor} and align={align} the narrowest network costs "
+            f"{least:.3g}; allow more, or lower the floor or align"
+        )
+    return _after(scores, steps[:taken])
+
+
+def check(scores: Scores, align: int) -> None:
+    """Raises ValueError when `scores` or `align` cannot be selected by."""
     if align < 1:
         raise ValueError(f"align={align}: 1 (any width) or a multiple to round widths to, like 8")
     if not any(len(values) for values in scores.values()):
@@ -62,9 +105,16 @@ def select(scores: Scores, ratio: float, *, rule: str = "exact", floor: Floor | 
     for name, values in scores.items():
         if not bool(torch.isfinite(values).all()):
             raise ValueError(f"the scores of {name} are not finite: the training diverged, lower its rate")
-    if ratio == 0:
-        return {name: tuple(range(len(values))) for name, values in scores.items()}
-    return RULES[rule](scores, ratio, floor or Floor(), align)
+
+
+def allowed_widths(size: int, floor: Floor, align: int) -> list[int]:
+    """Widths that a layer of `size` may have, widest first: its own, and the multiples of `align` down to the floor."""
+    return [size, *range((size - 1) // align * align, floor.least(size) - 1, -align)]
+
+
+def order_of(values: Float[Tensor, " channels"]) -> list[int]:
+    """Channels in the order in which they go: lowest score first, equal scores by their index."""
+    return torch.argsort(values, stable=True).tolist()
 
 
 def _exact(scores: Scores, ratio: float, floor: Floor, align: int) -> Kept:
@@ -79,10 +129,7 @@ def _exact(scores: Scores, ratio: float, floor: Floor, align: int) -> Kept:
             f"only {removed[-1]} can go: ratio={most} is the most; lower it, the floor or align"
         )
     taken = min(range(len(removed)), key=lambda count: (abs(removed[count] - wanted), count))
-    gone: dict[str, set[int]] = {name: set() for name in scores}
-    for step in steps[:taken]:
-        gone[step.name].update(step.channels)
-    return {name: tuple(sorted(set(range(len(values))) - gone[name])) for name, values in scores.items()}
+    return _after(scores, steps[:taken])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,15 +149,21 @@ def _steps(scores: Scores, floor: Floor, align: int) -> list[_Step]:
     narrows layers: that is what makes widths monotone in the ratio. For steps of one size the prefix also has the
     smallest possible sum of removed scores.
     """
-    layers = (_steps_of(name, values, floor.least(len(values)), align) for name, values in scores.items())
+    layers = (_steps_of(name, values, allowed_widths(len(values), floor, align)) for name, values in scores.items())
     return sorted(chain.from_iterable(layers), key=lambda step: step.price)
 
 
-def _steps_of(name: str, values: Tensor, least: int, align: int) -> list[_Step]:
-    size = len(values)
-    order = torch.argsort(values, stable=True).tolist()
+def _after(scores: Scores, steps: Iterable[_Step]) -> Kept:
+    """What stays when `steps` have been taken."""
+    gone: dict[str, set[int]] = {name: set() for name in scores}
+    for step in steps:
+        gone[step.name].update(step.channels)
+    return {name: tuple(sorted(set(range(len(values))) - gone[name])) for name, values in scores.items()}
+
+
+def _steps_of(name: str, values: Tensor, widths: Sequence[int]) -> list[_Step]:
+    size, order = len(values), order_of(values)
     exact = values.double().cpu().tolist()
-    widths = [size, *range((size - 1) // align * align, least - 1, -align)]
     steps: list[_Step] = []
     for wide, narrow in pairwise(widths):
         channels = tuple(order[size - wide : size - narrow])

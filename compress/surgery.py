@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ from compress.criteria import CRITERIA, Context, Labelled
 from compress.groups import TRACE_SIDE_PX, ChannelGroup, channel_groups, dependency_graph, evaluating, example_views
 from compress.plan import Plan
 from compress.recalibrate import recalibrate
-from compress.select import Floor, Kept, select
+from compress.select import Floor, Kept
+from compress.targets import TABLES, Subject, choose, one_target
 from fermodels.cost import macs_by_positions, params, positions
 
 ABSORB_BATCHES = 8
@@ -37,7 +39,13 @@ SPREAD_TOLERANCE, SIZE_TOLERANCE = 1e-3, 1e-5
 def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     net: nn.Module,
     *,
-    ratio: float = 0.6,
+    ratio: float | None = None,
+    macs_share: float | None = None,
+    params_share: float | None = None,
+    target_ms: float | None = None,
+    runtime: str = "onnxruntime",
+    batch: int = 1,
+    tables: Path = TABLES,
     rule: str = "exact",
     criterion: str = "gamma",
     align: int = 1,
@@ -47,12 +55,18 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     absorb: bool = True,
     seed: int = 0,
 ) -> tuple[Any, Plan]:
-    """A network of the class of `net` with the share `ratio` of its batch-normed channels removed, and the plan.
+    """A network of the class of `net` with batch-normed channels removed until it meets one target, and the plan.
 
     Args:
         net: a network of `fermodels.MODELS`; left unchanged.
-        ratio: share of the removable channels, 0 <= ratio < 1.
-        rule: "exact" (budget met, floor kept) or "liu" (the reference's global threshold).
+        ratio: share of the removable channels to remove, 0 <= ratio < 1; 0.6 where no target is given.
+        macs_share: or the share of MACs that may stay, 0 < share <= 1: met from below, within one step of `align`.
+        params_share: or the share of parameters that may stay, likewise.
+        target_ms: or milliseconds of a batch on `runtime`, measured on this machine, met within 5 %.
+        runtime: of `target_ms`, "onnxruntime" or "openvino", in float32 with as many threads as PyTorch has.
+        batch: of `target_ms`, images that run at once.
+        tables: of `target_ms`, folder in which measured times of layers are kept for the next call.
+        rule: "exact" (budget met, floor kept) or "liu" (the reference's global threshold; `ratio` only).
         criterion: one of `CRITERIA`; "random" is the control.
         align: widths that change become multiples of this; 8 suits CPU and GPU kernels.
         floor: what each layer keeps at least, `Floor(channels=8, share=0.1)` when None.
@@ -66,18 +80,29 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     """
     if criterion not in CRITERIA:
         raise ValueError(f'criterion="{criterion}": allowed are {", ".join(CRITERIA)}')
-    floor = floor or Floor()
+    asked = {"ratio": ratio, "macs_share": macs_share, "params_share": params_share, "target_ms": target_ms}
+    target = one_target(asked, runtime=runtime, batch=batch, tables=tables)
     groups = channel_groups(net)
-    scores = CRITERIA[criterion](net, groups, Context(labelled=labelled, seed=seed))
-    kept = select(scores, ratio, rule=rule, floor=floor, align=align)
+    subject = Subject(
+        net=net,
+        groups=groups,
+        scores=CRITERIA[criterion](net, groups, Context(labelled=labelled, seed=seed)),
+        rule=rule,
+        floor=floor or Floor(),
+        align=align,
+        trial=lambda kept: _carve(net, groups, kept, _Care(absorb=False, calibrate=None)),
+    )
+    kept, timing = choose(target, subject)
     slim_net = _carve(net, groups, kept, _Care(absorb=absorb, calibrate=calibrate))
     at = positions(net)
     plan = Plan(
-        requested=ratio,
+        requested=target.wanted,
+        target=target.unit,
+        timing=timing,
         rule=rule,
         criterion=criterion,
         align=align,
-        floor=floor,
+        floor=subject.floor,
         seed=seed,
         absorb=absorb,
         kept=kept,

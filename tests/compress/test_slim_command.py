@@ -39,6 +39,16 @@ def test_a_slim_checkpoint_is_an_ordinary_one_and_claims_no_accuracy(checkpoint,
     assert about["accuracy"] is None and about["data"] == "synthetic" and about["stored"] == 64
 
 
+def test_a_share_of_the_macs_is_a_target_like_a_ratio_and_excludes_it(checkpoint, tmp_path):
+    done = typed(checkpoint, "--macs-share", 0.5, "--out", tmp_path / "slim")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["target"] == "macs" and said["requested"] == 0.5
+    assert said["achieved"] == said["macs_after"] / said["macs_before"] <= 0.5
+    both = typed(checkpoint, "--macs-share", 0.5, "--ratio", 0.5, "--out", tmp_path / "x")
+    assert both.returncode == 2 and "not allowed with argument" in both.stderr
+
+
 def test_mistakes_are_sentences(tmp_path, checkpoint):
     gone = typed(tmp_path / "nowhere", "--out", tmp_path / "x")
     assert gone.returncode == 2 and "is no checkpoint" in gone.stderr and "Traceback" not in gone.stderr

@@ -1,0 +1,165 @@
+"""Budgets of MACs and of parameters: laws over random scores, and networks counted after the cut."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import fermodels
+from compress import Floor, Plan, apply, slim
+from compress.groups import channel_groups
+from compress.select import select_within
+from compress.widths import counter, trunk_widths
+from fermodels.cost import macs_by_positions, params
+
+SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
+FLOOR = Floor(channels=2, share=0.1)
+WIDTHS = (10, 12, 9, 11, 10, 12, 14, 10, 9, 12, 11, 10, 13)
+SHARES = (0.35, 0.7, 1.0)
+COUNTS = {"macs_share": macs_by_positions, "params_share": params}
+
+
+def small(name="mrf"):
+    torch.manual_seed(0)
+    local = {"local_size": 24} if name == "mrf" else {}
+    trunks = {"face": WIDTHS} | ({"local": WIDTHS[::-1]} if name == "mrf" else {})
+    net = fermodels.build(name, widths=trunks, size=32, pools=3, **local)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.2, 2.0)
+    return net
+
+
+def scores_of(sizes, seed):
+    ladder = torch.randperm(sum(sizes), generator=torch.Generator().manual_seed(seed)).float() + 1
+    return {f"layer{i}": part for i, part in enumerate(ladder.split(list(sizes)))}
+
+
+def chained(widths):
+    """A made-up cost: each layer times the one before, as MACs are."""
+    sizes = [3, *widths.values()]
+    return sum(one * other for one, other in pairwise(sizes))
+
+
+layers = st.lists(st.integers(8, 70), min_size=1, max_size=6)
+
+
+@SETTINGS
+@given(layers, st.integers(0, 10_000), st.sampled_from([1, 8]), st.floats(0.05, 1))
+def test_cost_is_within_the_budget_and_one_step_less_would_not_be(sizes, seed, align, share):
+    scores = scores_of(sizes, seed)
+    budget = share * chained(dict(enumerate(sizes)))
+    try:
+        kept = select_within(scores, chained, budget, floor=FLOOR, align=align)
+    except ValueError as error:
+        least = {f"layer{i}": -(-max(2, -(-size // 10)) // align) * align for i, size in enumerate(sizes)}
+        narrowest = {name: min(width, len(scores[name])) for name, width in least.items()}
+        assert "out of reach" in str(error) and chained(narrowest) > budget
+        return
+    widths = {name: len(channels) for name, channels in kept.items()}
+    assert chained(widths) <= budget
+    assert all(
+        width == size or (width % align == 0 and width >= max(2, size / 10))
+        for width, size in zip(widths.values(), sizes, strict=True)
+    )
+    if widths == dict(zip(scores, sizes, strict=True)):
+        return
+    wider = [
+        {**widths, name: min(len(scores[name]), (width // align + 1) * align)}
+        for name, width in widths.items()
+        if width < len(scores[name])
+    ]
+    assert any(chained(one) > budget for one in wider)
+
+
+@SETTINGS
+@given(layers, st.integers(0, 10_000), st.sampled_from([1, 8]))
+def test_a_larger_budget_never_removes_more(sizes, seed, align):
+    scores, whole = scores_of(sizes, seed), chained(dict(enumerate(sizes)))
+    floor = Floor(channels=1, share=0.0)
+    kept = [select_within(scores, chained, share * whole, floor=floor, align=align) for share in (0.9, 0.97, 1.0)]
+    for fewer, more in pairwise(kept):
+        assert all(set(fewer[name]) <= set(more[name]) for name in scores)
+    assert kept[-1] == {name: tuple(range(len(values))) for name, values in scores.items()}
+
+
+def test_tiny_budgets_equal_the_threshold_found_by_trying_all():
+    scores = {"a": torch.tensor([5.0, 1.0, 3.0]), "b": torch.tensor([2.0, 6.0, 4.0])}
+    floor = Floor(channels=1, share=0.0)
+    for budget in (5, 8, 10, 14, 18):
+        fitting = []
+        for threshold in range(1, 7):
+            kept = {n: tuple(i for i, v in enumerate(values) if v >= threshold) for n, values in scores.items()}
+            if all(kept.values()) and 3 * len(kept["a"]) + len(kept["a"]) * len(kept["b"]) <= budget:
+                fitting.append(kept)
+        assert select_within(scores, chained, budget, floor=floor) == fitting[0]
+
+
+@pytest.mark.parametrize("keyword", COUNTS)
+@pytest.mark.parametrize("name", sorted(fermodels.MODELS))
+def test_networks_are_within_their_share(name, keyword):
+    net, count = small(name), COUNTS[keyword]
+    kept = []
+    for share in SHARES:
+        slim_net, plan = slim(net, **{keyword: share}, floor=FLOOR, align=2)
+        reached = count(slim_net) / count(net)
+        assert reached <= share
+        assert share == 1 or reached > share - 0.15, "one step of 2 of about 10 channels"
+        assert plan.target == keyword.removesuffix("_share") and plan.requested == share
+        assert plan.achieved == pytest.approx(reached)
+        assert all(
+            width == plan.widths_before[group] or (width % 2 == 0 and width >= 2)
+            for group, width in plan.widths_after.items()
+        )
+        kept.append(plan.kept)
+    for fewer, more in pairwise(kept):
+        assert all(set(fewer[group]) <= set(more[group]) for group in fewer)
+    assert all(len(channels) == plan.widths_before[group] for group, channels in kept[-1].items())
+
+
+@pytest.mark.parametrize("bn", ["all", "first"])
+@pytest.mark.parametrize("name", sorted(fermodels.MODELS))
+def test_counting_without_weights_is_counting(name, bn):
+    net = fermodels.build(name, **{**vars(small(name).config), "bn": bn})
+    groups = channel_groups(net)
+    widths = {group.name: 2 + i % 5 for i, group in enumerate(groups)}
+    smaller = fermodels.rebuild(net, trunk_widths(net, groups, widths))
+    made = {conv: smaller.get_submodule(conv).out_channels for group in groups for conv in group.convs}
+    assert made == widths
+    assert counter(net, groups, "params")(widths) == params(smaller)
+    assert counter(net, groups, "macs")(widths) == macs_by_positions(smaller)
+
+
+def test_plan_on_disk_keeps_its_target(tmp_path):
+    net = small("vggnet")
+    slim_net, plan = slim(net, macs_share=0.5, floor=FLOOR)
+    plan.save(tmp_path / "plan.json")
+    again = Plan.load(tmp_path / "plan.json")
+    assert again == plan and again.summary()["target"] == "macs"
+    assert apply(again, net).config.widths == slim_net.config.widths
+
+
+def test_a_plan_of_before_there_were_targets_is_of_channels():
+    _, plan = slim(small("vggnet"), ratio=0.5, floor=FLOOR)
+    old = plan.to_json().replace('"target": "channels", ', "").replace('"timing": null, ', "")
+    assert "target" not in old and Plan.from_json(old) == plan
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"ratio": 0.5, "macs_share": 0.4}, "ratio=0.5 and macs_share=0.4: a cut has one target"),
+        ({"macs_share": 0.0}, "macs_share=0.0.*may stay"),
+        ({"params_share": 1.2}, "params_share=1.2.*may stay"),
+        ({"macs_share": 0.001}, "macs_share=0.001.*the narrowest network costs"),
+        ({"macs_share": 0.5, "rule": "liu"}, "share of channels only"),
+        ({"target_ms": 1.0, "runtime": "tensorrt"}, "onnxruntime, openvino"),
+        ({"target_ms": 1.0, "batch": 0}, "batch=0"),
+    ],
+)
+def test_mistakes_are_sentences(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        slim(small("vggnet"), **options)
