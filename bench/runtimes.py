@@ -6,23 +6,21 @@ missing here, that does not honour a precision, or that changes too many answers
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from bench import accuracy, records
-from bench.latency import Latency, summarise
+from bench.footprint import built
+from bench.latency import Latency, subject_of_session, summarise
 from bench.long_turns import Turns, measure_turns
 from bench.pipeline import record_of, stage_behind
 from bench.recipes import say
 from bench.records import Cell
 from bench.stages import Job, Stage
-from bench.turns import Subject
 from compress.artefacts import BATCH, Artefacts, artefacts_of
 from compress.export import TOLERANCES
 from compress.runtimes import RUNTIMES, Session, Unavailable
@@ -41,15 +39,16 @@ KINDS = [(name, precision) for name, runtime in RUNTIMES.items() for precision i
 def cells(data: str, scale: str, seeds: int, models: Sequence[str]) -> list[Cell]:
     """Every network of Table 5 that ships (unpruned and slim) in every runtime and precision."""
     return [
-        Cell(
-            **{"table": TABLE, "data": data, "scale": scale, "model": model, "seed": seed, "ratio": ratio},
-            **{"variant": "slim" if ratio else "dense", "runtime": runtime, "precision": precision},
-        )
+        Cell(table=TABLE, data=data, scale=scale, model=model, seed=seed, ratio=ratio, **_kind(ratio, *kind))
         for seed in range(seeds)
         for model in models
         for ratio in RATIOS
-        for runtime, precision in KINDS
+        for kind in KINDS
     ]
+
+
+def _kind(ratio: float, runtime: str, precision: str) -> dict[str, str]:
+    return {"variant": "slim" if ratio else "dense", "runtime": runtime, "precision": precision}
 
 
 @dataclass(frozen=True)
@@ -97,17 +96,20 @@ def _opened(
     job: Job, cell: Cell, made: Artefacts, tested: tuple[list[tuple[Tensor, ...]], np.ndarray], cost: dict[str, Any]
 ) -> _Ready:
     faces, reference = tested
+    runtime = RUNTIMES[cell.runtime]
     try:
-        session = made.session(RUNTIMES[cell.runtime], cell.precision)
+        artefact = built(runtime, made.onnx(cell.precision), precision=cell.precision)
+        session = runtime.open(artefact.artefact, precision=cell.precision)
     except (Unavailable, ValueError) as reason:
         say(f"{cell.id}: {reason}")
         return _Ready(cell, None, {"missing": str(reason), "cost": cost})
     found = made.through(session, faces)
     truth = np.asarray(job.data.test.labels)
     agreement = float((found.argmax(1) == reference.argmax(1)).mean())
-    result: dict[str, Any] = {"missing": None, "cost": cost | {"artefact_bytes": _bytes(made, cell)}}
-    result |= {"accuracy": accuracy.score(found.argmax(1), truth, job.data.classes), "agreement": agreement}
-    result |= {"truth": accuracy.digits(truth), "precision_by_layer": session.precision_by_layer()}
+    size = {"artefact_bytes": artefact.artefact_bytes, "build_s": round(artefact.build_s, 3)}
+    result: dict[str, Any] = {"missing": None, "cost": cost | size, "agreement": agreement}
+    result |= {"accuracy": accuracy.score(found.argmax(1), truth, job.data.classes), "data": _tested(job)}
+    result |= {"precision_by_layer": session.precision_by_layer()}
     allowed = TOLERANCES[cell.precision].agreement
     if agreement < allowed:
         reason = f"changes {1 - agreement:.1%} of the answers (allowed {1 - allowed:.1%})"
@@ -115,15 +117,15 @@ def _opened(
     return _Ready(cell, session, result)
 
 
-def _bytes(made: Artefacts, cell: Cell) -> int:
-    artefact = RUNTIMES[cell.runtime].build(made.onnx(cell.precision), precision=cell.precision)
-    files = artefact.rglob("*") if artefact.is_dir() else [artefact]
-    return sum(file.stat().st_size for file in files if file.is_file())
+def _tested(job: Job) -> dict[str, Any]:
+    """What the predictions of the record are held to."""
+    truth = accuracy.digits(np.asarray(job.data.test.labels))
+    return {"name": job.data.name, "classes": job.data.classes, "truth": truth, "licence": job.data.licence}
 
 
 def _latencies(job: Job, running: Mapping[Cell, Session], batch: int) -> dict[Cell, dict[str, Any]]:
     """What a record keeps of every session at `batch`: the figures, and paired ratios to two references."""
-    subjects = {cell.id: subject_of(session, batch) for cell, session in running.items()}
+    subjects = {cell.id: subject_of_session(session, batch) for cell, session in running.items()}
     turns = measure_turns(subjects, min_runs=job.scale.latency_runs, min_seconds=job.scale.latency_seconds)
     return {cell: _told(cell, turns, running, batch) for cell in running}
 
@@ -148,20 +150,3 @@ def _references(cell: Cell, running: Mapping[Cell, Session]) -> dict[str, Cell]:
         "to_unpruned_eager": [one for one in unpruned if (one.runtime, one.precision) == REFERENCE],
     }
     return {name: found[0] for name, found in wanted.items() if found}
-
-
-def subject_of(session: Session, batch: int) -> Subject:
-    """One run of `session` on resident random pixels, the same for every session with these inputs.
-
-    It returns when the outputs are ready for the reader: that is the contract of `Session.run`.
-    """
-    generator = torch.Generator().manual_seed(0)
-    pixels = {
-        spec.name: torch.randint(0, 256, (batch, *(side or 1 for side in spec.shape[1:])), generator=generator)
-        for spec in session.io.inputs
-    }
-    return partial(_discard, session, {name: tensor.to(torch.float32) for name, tensor in pixels.items()})
-
-
-def _discard(session: Session, feed: Mapping[str, Tensor]) -> None:
-    session.run(feed)

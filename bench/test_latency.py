@@ -5,9 +5,10 @@
         --benchmark-compare --benchmark-compare-fail=median:10%
 
 The second command ends with an error when the median of any case has risen by more than 10 %. Networks are those of the
-committed records where their stages are cached, otherwise random (`bench.artefacts`): the name of a case says which, so
-the two are never compared. `--benchmark-group-by=group` puts the ratios of a case below each other; `-m "not slow"`
-leaves out what takes minutes (torch.compile, two of the ratios), as does every run without --benchmark-enable.
+committed records where their stages are cached, otherwise random (`bench.suite_networks`): the name of a case says
+which, so the two are never compared. `--benchmark-group-by=group` puts the ratios of a case below each other;
+`-m "not slow"` leaves out what takes minutes (torch.compile, two of the ratios), as does every run without
+--benchmark-enable.
 """
 
 import threading
@@ -20,8 +21,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.artefacts import Artefacts, network, recorded
 from bench.latency import subject_of_session
+from bench.suite_networks import SuiteNetworks, network, recorded
 from compress.runtimes import IO, RUNTIMES, Unavailable
 
 RATIOS = (0.0, 0.4, 0.5, 0.6)
@@ -46,8 +47,8 @@ def _cases() -> list[Any]:
 
 
 @pytest.fixture(scope="session")
-def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
-    return Artefacts(tmp_path_factory.mktemp("artefacts"))
+def networks(tmp_path_factory: pytest.TempPathFactory) -> SuiteNetworks:
+    return SuiteNetworks(tmp_path_factory.mktemp("networks"))
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,9 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize(("runtime", "precision"), _cases())
 @pytest.mark.parametrize("ratio", [_ratio(ratio) for ratio in RATIOS])
-def test_latency(benchmark: Any, artefacts: Artefacts, ratio: float, runtime: str, precision: str, batch: int) -> None:
+def test_latency(
+    benchmark: Any, artefacts: SuiteNetworks, ratio: float, runtime: str, precision: str, batch: int
+) -> None:
     try:
         opened = artefacts.open(ratio, runtime, precision)
     except Unavailable as missing:

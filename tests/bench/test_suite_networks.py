@@ -8,12 +8,12 @@ import pytest
 import torch
 from fake_records import fake_record
 
-import bench.artefacts
+import bench.suite_networks
 from bench import records
-from bench.artefacts import RECORDED, Artefacts, network, random_dense, recorded
 from bench.records import Cell, Record
 from bench.scales import QUICK
 from bench.stages import stage_by_key
+from bench.suite_networks import RECORDED, SuiteNetworks, network, random_dense, recorded
 from compress.runtimes import RUNTIMES, Unavailable
 from fermodels import EXPRESSIONS, checkpoint
 from fermodels.cost import macs, params
@@ -73,8 +73,8 @@ def test_a_missing_runtime_is_asked_once_and_nothing_is_exported_for_it(
         exports.append(precision)
         return path
 
-    monkeypatch.setattr(bench.artefacts, "onnx_from_net", export)
-    artefacts = Artefacts(tmp_path / "made", tmp_path)
+    monkeypatch.setattr(bench.suite_networks, "onnx_from_net", export)
+    artefacts = SuiteNetworks(tmp_path / "made", tmp_path)
     for precision in absent.precisions:
         with pytest.raises(Unavailable, match="pip install absent"):
             artefacts.open(0.6, "absent", precision)
@@ -82,7 +82,7 @@ def test_a_missing_runtime_is_asked_once_and_nothing_is_exported_for_it(
 
 
 def test_a_session_computes_the_network_of_its_ratio(tmp_path: Path) -> None:
-    artefacts = Artefacts(tmp_path / "made", tmp_path)
+    artefacts = SuiteNetworks(tmp_path / "made", tmp_path)
     opened = artefacts.open(0.6, "torch", "fp32")
     assert opened.built.artefact_bytes > 4 * opened.network.facts["params"]
     pixels = torch.randint(0, 256, (2, 3, QUICK.stored, QUICK.stored)).float()

@@ -19,10 +19,9 @@ from bench.footprint import Built, built
 from bench.records import Cell, Record
 from bench.scales import QUICK, SCALES
 from bench.stages import Stage, stage_by_key
-from compress.export import PRECISIONS, onnx_from_net
+from compress.artefacts import Artefacts, artefacts_of
 from compress.quantize import quantise
 from compress.runtimes import RUNTIMES, Session, Unavailable
-from compress.runtimes.torch_runtimes import CHECKPOINT, graph_from_checkpoint
 from compress.surgery import slim
 from fermodels import checkpoint
 from fermodels.cost import macs, params
@@ -98,12 +97,13 @@ def random_dense() -> nn.Module:
         return fermodels.build(MODEL, **QUICK.architecture(MODEL, len(fermodels.EXPRESSIONS)))
 
 
-class Artefacts:
-    """Checkpoints, ONNX files and engines below one folder; what a runtime lacks is remembered."""
+class SuiteNetworks:
+    """The networks of the suite with all they become, below one folder; what a runtime lacks is remembered."""
 
     def __init__(self, folder: Path, root: Path = ROOT) -> None:
         self.folder, self.root = folder, root
         self.networks: dict[float, Network] = {}
+        self.artefacts: dict[float, Artefacts] = {}
         self.missing: dict[str, Unavailable] = {}
         self.built: dict[tuple[str, str, float], Built] = {}
 
@@ -131,27 +131,20 @@ class Artefacts:
 
     def _source(self, ratio: float, runtime: str, precision: str) -> Path:
         """The ONNX file to build from; PyTorch's runtimes look only for the checkpoint beside it."""
-        folder = self.folder / f"{round(100 * ratio):02d}"
         if ratio not in self.networks:
             self.networks[ratio] = network(ratio, self.root)
-            checkpoint.save(self.networks[ratio].net, folder / CHECKPOINT, self.networks[ratio].about)
-        fp32 = folder / "fp32.onnx"
+            folder = self.folder / f"{round(100 * ratio):02d}"
+            checkpoint.save(self.networks[ratio].net, folder / "given", self.networks[ratio].about)
+            self.artefacts[ratio] = artefacts_of(folder / "given", folder, keep=True)
+        made = self.artefacts[ratio]
         if runtime.startswith("torch"):
-            return fp32
-        return self._exported(fp32, precision)
+            return made.folder / "fp32.onnx"
+        return self._int8(made) if precision == "int8" else made.onnx(precision)
 
-    def _exported(self, fp32: Path, precision: str) -> Path:
-        kind = precision if precision in (*PRECISIONS, "int8") else "fp32"  # bf16 is the runtime's own doing
-        path = fp32.with_name(f"{kind}.onnx")
-        if path.exists():
-            return path
-        if kind != "int8":
-            return onnx_from_net(graph_from_checkpoint(fp32.parent / CHECKPOINT), path, {}, precision=kind)
-        graph = graph_from_checkpoint(fp32.parent / CHECKPOINT)
-        random = torch.Generator().manual_seed(0)
-        feed = {
-            name: torch.randint(0, 256, (CALIBRATION, 3, side, side), generator=random).float().numpy()
-            for name, side in graph.sides.items()
-        }
-        quantise(self._exported(fp32, "fp32"), path, [feed], method="minmax")
+    def _int8(self, made: Artefacts) -> Path:
+        path = made.folder / "int8.onnx"
+        if not path.exists():
+            views = [view.numpy() for view in made.graph.example(CALIBRATION)]
+            feed = dict(zip(made.graph.inputs, views, strict=True))
+            quantise(made.onnx("fp32"), path, [feed], method="minmax")
         return path
