@@ -1,8 +1,10 @@
 """What a removed channel leaves behind: a constant, moved into the biases of the layers that read it.
 
 A channel with gamma = 0 still sends relu(beta) to every reader. Dropping it shifts all of them; adding weight times
-constant to their bias does not (a reader without a bias has a batch norm behind it, which expects it instead). The constant is measured at the reader's input, so whatever lies between (pooling, an
-attention gate) is in it. Exact away from zero padding: beyond the border the reader saw zeros, which a bias cannot say.
+constant to their bias does not. A reader without a bias has a batch norm behind it, which expects the constant instead.
+The constant is measured at the reader's input, so whatever lies between (pooling, an attention gate) is in it. Exact
+away from zero padding: beyond the border the reader saw zeros, which a bias cannot say. What a removed channel sent to
+the maps of a spatial attention is dropped.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

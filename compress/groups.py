@@ -2,8 +2,8 @@
 
 Found through Torch-Pruning's dependency graph, whose reading of a trace is mended first (see `_MendedGraph`).
 The population is every output channel of a convolution that has a batch norm: its gamma is the switch that sparsity
-training turns, and setting gamma and beta to 0 silences it. Sums tie channels to one group with several gammas. Classifiers,
-fusion heads and attention are not in it; where attention weighs channels, it loses its part of a channel with them.
+training turns, and setting gamma and beta to 0 silences it. Sums tie channels to one group with several gammas. Attention,
+classifiers and fusion heads are not in it; a gate that weighs each channel loses the weight of a removed one with it.
 """
 
 from collections.abc import Iterator
@@ -131,7 +131,7 @@ def _part(node: Any, sources: list[Any]) -> None:
 
 
 def _group_of(
-    members: Any, graph: tp.DependencyGraph, names: dict[nn.Module, str], gates: set[nn.Module]
+    members: Any, graph: tp.DependencyGraph, names: dict[nn.Module, str], gates: set[nn.Linear]
 ) -> ChannelGroup | None:
     """The coupled `members` as a group; None when they are not of the population.
 

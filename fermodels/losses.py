@@ -49,9 +49,11 @@ def restrain_loss(output: Output, labels: Int[Tensor, " b"]) -> Float[Tensor, ""
         ValueError: a network without regions, or one in evaluation mode.
     """
     if output.regions is None:
-        raise ValueError('the restrain loss compares regions with the whole: train "ocl", the only network with regions')
+        raise ValueError(
+            'the restrain loss compares regions with the whole: train "ocl", the only network with regions'
+        )
     whole = _right(output.logits.float(), labels)
-    return (_right(output.regions.float(), labels) - whole).clamp(min=0).sum(0).mean()
+    return (_right(output.regions.float(), labels) - whole).relu().sum(0).mean()
 
 
 def _right(logits: Float[Tensor, "k b classes"], labels: Int[Tensor, " b"]) -> Float[Tensor, "k b"]:

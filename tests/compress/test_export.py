@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from small_nets import small
 
 import fermodels
 from compress import export
@@ -10,18 +11,12 @@ from fermodels.deployed import Deployed
 from fermodels.views import ViewConfig
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
-WIDTHS = (8, 16, 8, 8, 12, 8, 8, 8, 10, 8, 8, 8, 9)
 ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
 
 
 def graph(model: str) -> Deployed:
-    torch.manual_seed(0)
-    trunks = {"mrf": ("face", "local"), "vggnet": ("face",)}[model]
-    net = fermodels.build(model, widths=dict.fromkeys(trunks, WIDTHS), size=56, pools=3)
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
+    sizes = {"local_size": 28} if model == "mrf" else {}
+    net = small(model, size=56, **sizes)
     return Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
 
 

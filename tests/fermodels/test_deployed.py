@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_nets import small
 
 import fermodels
 from fermodels.data.base import Split
@@ -12,17 +13,11 @@ from fermodels.deployed import Deployed, interpolation
 from fermodels.views import ViewConfig, Views, resample
 
 CONFIG = ViewConfig(size=56, local_size=28)
-WIDTHS = (8,) * 13
 
 
 def network(model: str):
-    torch.manual_seed(0)
-    trunks = {"mrf": ("face", "local"), "vggnet": ("face",)}[model]
-    net = fermodels.build(model, widths=dict.fromkeys(trunks, WIDTHS), size=56, pools=3)
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
+    sizes = {"local_size": 28} if model == "mrf" else {}
+    net = small(model, size=56, **sizes)
     return net.eval()
 
 
