@@ -2,8 +2,8 @@
 
 Found through Torch-Pruning's dependency graph, whose reading of a trace is mended first (see `_MendedGraph`).
 The population is every output channel of a convolution that has a batch norm: its gamma is the switch that sparsity
-training turns, and setting gamma and beta to 0 silences it. Sums tie channels to one group with several gammas. Attention,
-classifiers and fusion heads are not in it; a gate that weighs each channel loses the weight of a removed one with it.
+training turns, and setting gamma and beta to 0 silences it. Sums tie channels to one group with several gammas.
+Attention, classifiers and fusion heads are not in it; a gate that weighs every channel loses those weights with them.
 """
 
 from collections.abc import Iterator

@@ -20,7 +20,11 @@ def graph(model: str) -> Deployed:
     return Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
 
 
-@pytest.fixture(scope="module", params=fermodels.MODELS)
+HEAVY = {"resnet50": pytest.mark.slow}
+"""Its export takes three times as long as any other."""
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=HEAVY.get(name, ())) for name in fermodels.MODELS])
 def exported(request, tmp_path_factory):
     made = graph(request.param)
     return made, export.onnx_from_net(made, tmp_path_factory.mktemp(request.param) / "net.onnx", ABOUT)
