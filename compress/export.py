@@ -37,7 +37,7 @@ class Tolerance:
     """How far an artefact's probabilities may be from the network's before it counts as broken."""
 
     probability: float
-    """Largest allowed difference of one probability."""
+    """Largest allowed difference of one probability; 1 where only the answers count."""
     agreement: float
     """Smallest allowed share of images with the same most probable class."""
 
@@ -45,6 +45,7 @@ class Tolerance:
 TOLERANCES = {
     "fp32": Tolerance(probability=1e-3, agreement=0.999),
     "fp16": Tolerance(probability=0.03, agreement=0.99),
+    "bf16": Tolerance(probability=0.1, agreement=0.97),
     "int8": Tolerance(probability=1.0, agreement=0.9),
 }
 

@@ -4,18 +4,15 @@ python -m compress.slim reports/runs/FOLDER/chosen --ratio 0.6 --data fer2013:fe
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
-from pathlib import Path
 
 import fermodels
+from compress.command import dataset_of, parser_of, status_of
 from compress.criteria import CRITERIA
 from compress.select import RULES
 from compress.surgery import slim
-from fermodels.data import DATASETS, open_dataset
-from fermodels.views import ViewConfig, Views
+from fermodels.views import Views, recorded_views
 
 CALIBRATION = 2048
 """Training faces on which batch norms are measured anew."""
@@ -23,22 +20,19 @@ CALIBRATION = 2048
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m compress.slim",
+    parser = parser_of(
+        "compress.slim",
         description="Cuts channels out of a trained network and writes the smaller one with its plan.",
         epilog="The result is not fine-tuned: train it on, or see bench.report for the whole of it.",
+        result="the slim checkpoint",
+        data="measures the batch norms anew on training faces",
     )
-    parser.add_argument("checkpoint", type=Path, help="folder that fermodels.save wrote")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the slim checkpoint")
+    parser.add_argument("--stored", type=int, help="side of the aligned face in pixels, where the checkpoint is silent")
     parser.add_argument("--ratio", type=float, default=0.6, help="share of the channels to remove (default: 0.6)")
     parser.add_argument("--rule", default="exact", choices=RULES, help="how the budget is met (default: exact)")
     parser.add_argument("--criterion", default="gamma", choices=[name for name in CRITERIA if name != "taylor"])
     parser.add_argument("--align", type=int, default=8, help="widths are multiples of this (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="of the random criterion (default: 0)")
-    parser.add_argument(
-        "--data", help=f"NAME or NAME:PATH ({', '.join(DATASETS)}): measures the batch norms anew on training faces"
-    )
-    parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
     return parser.parse_args(argv)
 
 
@@ -47,9 +41,9 @@ def run(given: argparse.Namespace) -> dict[str, object]:
     net, about = fermodels.load(given.checkpoint)
     batches = None
     if given.data:
-        config = view_config(about)
-        data = open_dataset(given.data, size=about["stored"], cache=given.runs / "data", progress=True)
-        batches = [batch.views for batch in Views(data.train, config, net.inputs).spread(CALIBRATION)]  # type: ignore[arg-type]
+        config, side = recorded_views(about, stored=given.stored)
+        faces = Views(dataset_of(given, stored=side).train, config, net.inputs)  # type: ignore[arg-type]
+        batches = [batch.views for batch in faces.spread(CALIBRATION)]
     chosen = {name: getattr(given, name) for name in ("ratio", "rule", "criterion", "align", "seed")}
     small, plan = slim(net, **chosen, calibrate=batches)
     fermodels.save(small, given.out, about | {"accuracy": None, "n": 0})
@@ -57,20 +51,9 @@ def run(given: argparse.Namespace) -> dict[str, object]:
     return plan.summary() | {"checkpoint": str(given.out), "calibrated": batches is not None}
 
 
-def view_config(about: dict) -> ViewConfig:
-    """The preprocessing of a checkpoint's config.json; fields of other versions are refused by name."""
-    return ViewConfig(**{field.name: about["preprocessing"][field.name] for field in fields(ViewConfig)})
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
-    given = arguments(argv)
-    try:
-        print(json.dumps(run(given)))
-    except (ValueError, KeyError) as error:
-        print(f"compress.slim: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return status_of("compress.slim", run, arguments(argv))
 
 
 if __name__ == "__main__":

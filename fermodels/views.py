@@ -6,9 +6,9 @@ Frames: a landmark is a share of the stored image's side; after `_crop` it is a 
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,25 @@ class ViewConfig:
     confidence: float = 0.5
     """A landmark below this confidence does not enter the mask (eq 4)."""
     colour: str = "RGB"
+
+
+def recorded_views(about: Mapping[str, Any], *, stored: int | None = None) -> tuple[ViewConfig, int]:
+    """The preprocessing in a checkpoint's config.json, and the side in pixels of the aligned faces it was trained on.
+
+    Args:
+        stored: taken instead of what the checkpoint says.
+
+    Raises:
+        ValueError: the checkpoint is silent, or was written by a version with other settings; the sentence names them.
+    """
+    said, known = about.get("preprocessing") or {}, {field.name for field in fields(ViewConfig)}
+    if said.keys() != known:
+        strange = ", ".join(sorted(said.keys() ^ known))
+        raise ValueError(f"the checkpoint's preprocessing does not fit this version ({strange}): save it again with it")
+    stored = stored or about.get("stored")
+    if not stored:
+        raise ValueError("the checkpoint does not say how large its aligned faces are: give stored (--stored), like 64")
+    return ViewConfig(**said), stored
 
 
 class Batch(NamedTuple):

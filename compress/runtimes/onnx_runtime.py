@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured
+from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured, onnx_file
 
 COMPUTING = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose"}
 QUANTISED = {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulInteger", "ConvInteger", "NhwcFusedConv"}
@@ -63,9 +63,7 @@ class OnnxRuntime:
 
     def build(self, onnx: Path, *, precision: str) -> Path:
         asked(self, precision)
-        if not onnx.is_file():
-            raise ValueError(f"{onnx} is no file: export the network first (python -m compress.export)")
-        return onnx
+        return onnx_file(onnx)
 
     def open(self, artefact: Path, *, precision: str) -> Session:
         asked(self, precision)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured
+from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured, onnx_file
 
 COMPUTING = {"Convolution", "MatMul", "FullyConnected", "GroupConvolution", "Subgraph:MatMul"}
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -56,9 +56,7 @@ class OpenVino:
 
     def build(self, onnx: Path, *, precision: str) -> Path:
         asked(self, precision)
-        if not onnx.is_file():
-            raise ValueError(f"{onnx} is no file: export the network first (python -m compress.export)")
-        return onnx
+        return onnx_file(onnx)
 
     def open(self, artefact: Path, *, precision: str) -> Session:
         asked(self, precision)

@@ -96,6 +96,13 @@ class Runtime(Protocol):
         ...
 
 
+def onnx_file(path: Path) -> Path:
+    """Itself, when it is a file; else the sentence that says how to get one."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no file: export the network first (python -m compress.export)")
+    return path
+
+
 def asked(runtime: Runtime, precision: str) -> None:
     """Refuses a precision that `runtime` does not have."""
     if precision not in runtime.precisions:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured
+from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured, onnx_file
 from fermodels.files import plain, write_atomic
 
 PACKAGES = {"tensorrt": ("tensorrt", "trt"), "tensorrt-rtx": ("tensorrt_rtx", "trt-rtx")}
@@ -67,8 +67,7 @@ class TensorRt:
     def build(self, onnx: Path, *, precision: str) -> Path:
         """The engine of `onnx`, from the cache beside it when its sidecar fits, else built."""
         asked(self, precision)
-        if not onnx.is_file():
-            raise ValueError(f"{onnx} is no file: export the network first (python -m compress.export)")
+        onnx_file(onnx)
         trt = _library(self.name)
         if not self.config.capabilities and not torch.cuda.is_available():
             raise Unavailable(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from compress.runtimes.session import IO, Session, TensorSpec, asked
 from fermodels import checkpoint
 from fermodels.deployed import Deployed
-from fermodels.views import ViewConfig
+from fermodels.views import recorded_views
 
 CHECKPOINT = "checkpoint"
 """Name of the checkpoint's folder beside the ONNX file."""
@@ -89,11 +89,8 @@ def graph_from_checkpoint(folder: Path, *, stored: int | None = None, regions: s
         regions: "fixed" or "given" (see `Deployed`); by default what the checkpoint says, else "fixed".
 
     Raises:
-        ValueError: the checkpoint does not say how large its aligned faces are, and `stored` does not either.
+        ValueError: as `fermodels.views.recorded_views`.
     """
     net, about = checkpoint.load(folder)
-    stored = stored or about.get("stored")
-    if stored is None:
-        raise ValueError(f"{folder} does not say how large its aligned faces are: give stored (--stored), like 64")
-    config = ViewConfig(**about["preprocessing"])
-    return Deployed(net, config, stored=stored, regions=regions or about.get("regions") or "fixed")
+    config, side = recorded_views(about, stored=stored)
+    return Deployed(net, config, stored=side, regions=regions or about.get("regions") or "fixed")

@@ -3,21 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from small_nets import small
+from tiny_nets import ABOUT, tiny_graph
 
 import fermodels
 from compress import export
-from fermodels.deployed import Deployed
-from fermodels.views import ViewConfig
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
-ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
-
-
-def graph(model: str) -> Deployed:
-    sizes = {"local_size": 28} if model == "mrf" else {}
-    net = small(model, size=56, **sizes)
-    return Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
 
 
 HEAVY = {"resnet50": pytest.mark.slow}
@@ -26,7 +17,7 @@ HEAVY = {"resnet50": pytest.mark.slow}
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=HEAVY.get(name, ())) for name in fermodels.MODELS])
 def exported(request, tmp_path_factory):
-    made = graph(request.param)
+    made = tiny_graph(request.param)
     return made, export.onnx_from_net(made, tmp_path_factory.mktemp(request.param) / "net.onnx", ABOUT)
 
 
@@ -59,7 +50,7 @@ def test_it_says_what_to_feed_and_what_comes_out(exported):
 
 
 def test_half_precision_is_in_the_file(tmp_path):
-    made = graph("mrf")
+    made = tiny_graph("mrf")
     path = export.onnx_from_net(made, tmp_path / "half.onnx", ABOUT, precision="fp16")
     model = onnx.load(path)
     kinds = {one.data_type for one in model.graph.initializer if len(one.dims) == 4}
@@ -83,7 +74,7 @@ def test_a_broken_artefact_is_told_by_its_answers():
 
 def test_bad_input_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="fp32, fp16"):
-        export.onnx_from_net(graph("vggnet"), tmp_path / "x.onnx", ABOUT, precision="fp8")
+        export.onnx_from_net(tiny_graph("vggnet"), tmp_path / "x.onnx", ABOUT, precision="fp8")
     with pytest.raises(ValueError, match="no readable ONNX file"):
         export.described(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("hello")

@@ -3,12 +3,11 @@
 import json
 
 import pytest
-import torch
+from tiny_nets import tiny_checkpoint
 
 import fermodels
 from compress import export_command
 from compress.runtimes import RUNTIMES, Unavailable, tensor_rt
-from fermodels.views import ViewConfig
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 DATA = "synthetic:train=512,validation=32,test=8"
@@ -16,12 +15,7 @@ DATA = "synthetic:train=512,validation=32,test=8"
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("net")
-    torch.manual_seed(0)
-    net = fermodels.build("vggnet", widths={"face": (8,) * 13}, size=56, pools=3)
-    about = {"classes": fermodels.EXPRESSIONS, "preprocessing": ViewConfig(size=56), "data": "synthetic", "n": 0}
-    fermodels.save(net, folder, about | {"split": "test", "accuracy": None, "stored": 64, "regions": "fixed"})
-    return folder
+    return tiny_checkpoint("vggnet", tmp_path_factory.mktemp("net"))
 
 
 def told(capsys) -> dict:

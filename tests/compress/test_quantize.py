@@ -3,24 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from tiny_nets import ABOUT, tiny_graph
 
 import fermodels
 from compress import export, quantize
 from compress.runtimes import RUNTIMES
-from fermodels.deployed import Deployed
-from fermodels.views import ViewConfig
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
-WIDTHS = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
-ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Graph, float32 file, and calibration feeds of 500 smooth faces."""
-    torch.manual_seed(0)
-    net = fermodels.build("mrf", widths={"face": WIDTHS, "local": WIDTHS}, size=56, local_size=28, pools=3)
-    graph = Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
+    graph = tiny_graph("mrf")
     path = export.onnx_from_net(graph, tmp_path_factory.mktemp("int8") / "fp32.onnx", ABOUT)
     coarse = torch.rand(500, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     faces = 255 * torch.nn.functional.interpolate(coarse, size=64, mode="bilinear")

@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_nets import ABOUT, tiny_checkpoint
 
 import fermodels
 from compress import export
 from compress.runtimes import RUNTIMES, Session, TensorSpec, Unavailable, session
 from compress.runtimes.torch_runtimes import CHECKPOINT, graph_from_checkpoint
-from fermodels.views import ViewConfig
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
-WIDTHS = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
 TOLERANCES = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02}
 COMPILES = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")]
 """The compiler's own imports warn of each other."""
@@ -30,14 +29,10 @@ CASES = [
 def deployed(tmp_path_factory) -> Path:
     """A folder with a checkpoint and its ONNX files."""
     folder = tmp_path_factory.mktemp("deployed")
-    torch.manual_seed(0)
-    net = fermodels.build("mrf", widths={"face": WIDTHS, "local": WIDTHS}, size=56, local_size=28, pools=3)
-    about = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
-    about |= {"preprocessing": ViewConfig(size=56, local_size=28), "stored": 64}
-    fermodels.save(net, folder / CHECKPOINT, about)
+    tiny_checkpoint("mrf", folder / CHECKPOINT)
     graph = graph_from_checkpoint(folder / CHECKPOINT)
     for precision in ("fp32", "fp16"):
-        export.onnx_from_net(graph, folder / f"{precision}.onnx", about, precision=precision)
+        export.onnx_from_net(graph, folder / f"{precision}.onnx", ABOUT, precision=precision)
     shutil.copy(folder / "fp32.onnx", folder / "bf16.onnx")  # the runtime computes in bf16, the file stays float32
     return folder
 

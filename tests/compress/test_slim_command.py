@@ -44,3 +44,14 @@ def test_mistakes_are_sentences(tmp_path, checkpoint):
     assert gone.returncode == 2 and "is no checkpoint" in gone.stderr and "Traceback" not in gone.stderr
     much = typed(checkpoint, "--ratio", 1.5, "--out", tmp_path / "x")
     assert much.returncode == 2 and "1.5" in much.stderr and not (tmp_path / "x").exists()
+
+
+def test_a_checkpoint_that_is_silent_about_its_faces_is_a_sentence(checkpoint, tmp_path):
+    net, about = fermodels.load(checkpoint)
+    fermodels.save(net, tmp_path / "old", about | {"stored": None})
+    data = ("--data", "synthetic:train=8,validation=8,test=8", "--runs", tmp_path / "runs")
+    silent = typed(tmp_path / "old", "--out", tmp_path / "x", *data)
+    assert silent.returncode == 2 and "--stored" in silent.stderr
+    fermodels.save(net, tmp_path / "other", about | {"preprocessing": {"size": 56}})
+    strange = typed(tmp_path / "other", "--out", tmp_path / "x", *data)
+    assert strange.returncode == 2 and "does not fit this version (colour, " in strange.stderr

@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_nets import ABOUT, tiny_graph
 
-import fermodels
 from compress import export, quantize
 from compress.runtimes import RUNTIMES, Unavailable, tensor_rt
 from compress.runtimes.session import honoured
 from compress.runtimes.tensor_rt import EngineConfig, TensorRt
-from fermodels.deployed import Deployed
-from fermodels.views import ViewConfig
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
-SLIM = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
-ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
 CONFIG = EngineConfig(capabilities=("8.0", "8.6", "8.9", "12.0"))
 RTX = replace(RUNTIMES["tensorrt-rtx"], config=CONFIG)
 needs_rtx = pytest.mark.skipif(
@@ -31,9 +27,7 @@ needs_rtx = pytest.mark.skipif(
 def exported(tmp_path_factory) -> Path:
     """A folder with fp32.onnx, fp16.onnx and int8.onnx of a slim MRF."""
     folder = tmp_path_factory.mktemp("trt")
-    torch.manual_seed(0)
-    net = fermodels.build("mrf", widths={"face": SLIM, "local": SLIM}, size=56, local_size=28, pools=3)
-    graph = Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
+    graph = tiny_graph("mrf")
     for precision in ("fp32", "fp16"):
         export.onnx_from_net(graph, folder / f"{precision}.onnx", ABOUT, precision=precision)
     feeds = [{"face": graph.example(250)[0].numpy()} for _ in range(2)]

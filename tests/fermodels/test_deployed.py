@@ -5,20 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_nets import small
+from tiny_nets import CONFIG, tiny_net
 
 import fermodels
 from fermodels.data.base import Split
 from fermodels.deployed import Deployed, interpolation
-from fermodels.views import ViewConfig, Views, resample
-
-CONFIG = ViewConfig(size=56, local_size=28)
-
-
-def network(model: str):
-    sizes = {"local_size": 28} if model == "mrf" else {}
-    net = small(model, size=56, **sizes)
-    return net.eval()
+from fermodels.views import Views, resample
 
 
 def faces(n: int, side: int = 64, *, landmarks: bool = False) -> Split:
@@ -31,7 +23,7 @@ def faces(n: int, side: int = 64, *, landmarks: bool = False) -> Split:
 @pytest.mark.parametrize("model", fermodels.MODELS)
 @pytest.mark.parametrize("regions", ["fixed", "given"])
 def test_pixels_in_probabilities_out_as_through_the_views(model: str, regions: str):
-    net, split = network(model), faces(5, landmarks=regions == "given")
+    net, split = tiny_net(model), faces(5, landmarks=regions == "given")
     (batch,) = Views(split, CONFIG, net.inputs).evaluation(5)
     with torch.inference_mode():
         wanted = net(*batch.views)
@@ -57,6 +49,6 @@ def test_interpolation_is_the_resampling_of_the_views(low: float, high: float, s
 
 def test_what_cannot_be_deployed_is_a_sentence():
     with pytest.raises(ValueError, match="fixed, given"):
-        Deployed(network("mrf"), CONFIG, stored=64, regions="guessed")
+        Deployed(tiny_net("mrf"), CONFIG, stored=64, regions="guessed")
     with pytest.raises(ValueError, match="a crop of 56"):
-        Deployed(network("mrf"), CONFIG, stored=48)
+        Deployed(tiny_net("mrf"), CONFIG, stored=48)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_nets import RESNET18, small
+from tiny_nets import RESNET18, small
 from torch.nn import functional
 
 import fermodels

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from small_nets import small
+from tiny_nets import small
 from torch import nn
 
 import fermodels

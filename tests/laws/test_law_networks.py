@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_nets import SETTINGS, small
+from tiny_nets import SETTINGS, small
 from torch.utils.flop_counter import FlopCounterMode
 
 import fermodels

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from small_nets import small
+from tiny_nets import small
 from torch import nn
 
 import fermodels
