@@ -8,10 +8,13 @@ from torch.nn import functional
 import fermodels
 from fermodels.attention import CBAM
 from fermodels.cost import macs_by_positions, params
-from fermodels.losses import RESTRAIN_WEIGHT, cross_entropy, restrain_loss
+from fermodels.losses import RESTRAIN_WEIGHT, cross_entropy, nt_xent, restrain_loss
 from fermodels.ocl import cut_regions, region_boxes
 from fermodels.resnet import ResNetTrunk
+from fermodels.schedule import TrainConfig
+from fermodels.training import fit
 from fermodels.vgg import Output
+from fermodels.views import Batch
 
 
 def cbam_by_hand(cbam, features, official):
@@ -222,3 +225,32 @@ def test_a_projection_is_two_layers_on_the_pooled_features():
     by_hand = hidden @ net.head[2].weight.T + net.head[2].bias
     assert torch.allclose(net(face).logits, by_hand[None], atol=1e-5)
     assert by_hand.shape == (4, 128)
+
+
+class Steps:
+    """The same two batches in every epoch."""
+
+    def __len__(self):
+        return 2
+
+    def epoch(self, epoch):
+        faces = torch.randn(2, 8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        return [Batch((face,), torch.arange(8) % 7, torch.zeros(8, 1, 7, 7)) for face in faces]
+
+
+OBJECTIVES = {
+    "ocl": lambda output, batch: {
+        "cross_entropy": cross_entropy(output, batch.labels),
+        "restrain": RESTRAIN_WEIGHT * restrain_loss(output, batch.labels),
+    },
+    "contrastive": lambda output, batch: {"nt_xent": nt_xent(*output.logits[0].chunk(2))},
+}
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+@pytest.mark.parametrize("bf16", [True, False])
+def test_the_one_loop_trains_it(name, bf16):
+    config = TrainConfig(epochs=4, batch=8, optimizer="adam", lr=3e-3, bf16=bf16)
+    _, _, history = fit(small(name), Steps(), OBJECTIVES[name], config)
+    totals = [sum(entry["losses"].values()) for entry in history.epochs]
+    assert totals[-1] < totals[0]
