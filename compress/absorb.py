@@ -1,8 +1,10 @@
 """What a removed channel leaves behind: a constant, moved into the biases of the layers that read it.
 
 A channel with gamma = 0 still sends relu(beta) to every reader. Dropping it shifts all of them; adding weight times
-constant to their bias does not. The constant is measured at the reader's input, so whatever lies between (pooling, an
-attention gate) is in it. Exact away from zero padding: beyond the border the reader saw zeros, which a bias cannot say.
+constant to their bias does not. A reader without a bias has a batch norm behind it, which expects the constant instead.
+The constant is measured at the reader's input, so whatever lies between (pooling, an attention gate) is in it. Exact
+away from zero padding: beyond the border the reader saw zeros, which a bias cannot say. What a removed channel sent to
+the maps of a spatial attention is dropped.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,18 +40,19 @@ def absorb(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, bat
         batches: views to measure on; relu(beta) does not depend on them, the mean of an attention map does.
 
     Raises:
-        ValueError: no batch, or a reader without a bias to add to.
+        ValueError: no batch, or a reader with neither a bias nor a batch norm to take the constant.
     """
     means = _mean_inputs(net, {reader.name for group in groups for reader in group.readers}, batches)
     for group in groups:
         for reader in group.readers:
-            _add(net.get_submodule(reader.name), reader, removed[group.name], means[reader.name])
+            if len(removed[group.name]):
+                _add(net, reader, removed[group.name], means[reader.name])
 
 
 def _mean_inputs(net: nn.Module, names: set[str], batches: Iterable[Views]) -> dict[str, Float[Tensor, " columns"]]:
-    """Mean over images and positions of each input column of the layers `names`."""
-    sums: dict[str, Tensor] = {}
-    hooks = [net.get_submodule(name).register_forward_pre_hook(partial(_sum_input, sums, name)) for name in names]
+    """Mean over images and positions (and calls, of a shared layer) of each input column of the layers `names`."""
+    inputs: dict[str, list[Tensor]] = {name: [] for name in names}
+    hooks = [net.get_submodule(name).register_forward_pre_hook(partial(_keep_mean, inputs[name])) for name in names]
     count = 0
     try:
         with evaluating(net):
@@ -61,21 +64,24 @@ def _mean_inputs(net: nn.Module, names: set[str], batches: Iterable[Views]) -> d
             hook.remove()
     if not count:
         raise ValueError("calibrate holds no batch: give at least one tuple of views, or None")
-    return {name: total / count for name, total in sums.items()}
+    return {name: torch.stack(means).mean(0) for name, means in inputs.items()}
 
 
-def _sum_input(sums: dict[str, Tensor], name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    mean = inputs[0].float().mean([axis for axis in range(inputs[0].ndim) if axis != 1])
-    sums[name] = sums[name] + mean if name in sums else mean
+def _keep_mean(means: list[Tensor], module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    means.append(inputs[0].float().mean([axis for axis in range(inputs[0].ndim) if axis != 1]))
 
 
-def _add(module: nn.Module, reader: Reader, gone: Tensor, means: Tensor) -> None:
+def _add(net: nn.Module, reader: Reader, gone: Tensor, means: Tensor) -> None:
+    module = net.get_submodule(reader.name)
     assert isinstance(module, (nn.Conv2d, nn.Linear)), f"{reader.name} is a {type(module).__name__}"
-    if not len(gone):
-        return
-    if module.bias is None:
+    if module.bias is None and not reader.norm:
         raise ValueError(f"{reader.name} has no bias that could absorb its input's constants; use absorb=False")
     columns = reader.columns[gone.cpu()].flatten().to(means.device)
     weight = module.weight[:, columns].float()
     weight = weight.sum((2, 3)) if weight.ndim > 2 else weight
-    module.bias.add_((weight @ means[columns]).to(module.bias.dtype))
+    constant = weight @ means[columns]
+    if module.bias is not None:
+        module.bias.add_(constant.to(module.bias.dtype))
+    else:
+        expected = net.get_buffer(f"{reader.norm}.running_mean")
+        expected.sub_(constant.to(expected.dtype))

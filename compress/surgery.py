@@ -26,6 +26,7 @@ from compress.plan import Plan
 from compress.recalibrate import recalibrate
 from compress.select import Floor, Kept
 from compress.targets import TABLES, Subject, choose, one_target
+from fermodels.attention import CBAM
 from fermodels.cost import macs_by_positions, params, positions
 
 ABSORB_BATCHES = 8
@@ -187,11 +188,14 @@ def _logits(net: nn.Module, views: tuple[Tensor, ...]) -> Tensor:
 
 def _cut(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed) -> None:
     """Removes the channels in place through the dependency graph, which makes new, smaller weights."""
+    attentions = {module: module.channels for module in net.modules() if isinstance(module, CBAM)}
     graph = dependency_graph(net, example_views(net, TRACE_SIDE_PX))
     for group in groups:
         gone = removed[group.name].tolist()
         if gone:
             graph.get_pruning_group(net.get_submodule(group.name), tp.prune_conv_out_channels, gone).prune()
+    for attention, before in attentions.items():
+        attention.spatial.narrow(attention.channels / before)
 
 
 def _rebuilt(net: Any, cut: Any) -> nn.Module:

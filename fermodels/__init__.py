@@ -9,13 +9,19 @@ from typing import Any
 from torch import nn
 
 from fermodels.mrf import MRF, MRFConfig
+from fermodels.ocl import OCL, Contrastive, ContrastiveConfig, OCLConfig
+from fermodels.resnet import ResNet18, ResNet18Config, ResNet50, ResNet50Config
 from fermodels.vgg import Output, VGGNet, VGGNetConfig, probabilities, scaled
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """The class order of paper 1 and of FER2013; data sets with another order are mapped to it by name."""
 
 MODELS: dict[str, tuple[type[nn.Module], type]] = {
+    "contrastive": (Contrastive, ContrastiveConfig),
     "mrf": (MRF, MRFConfig),
+    "ocl": (OCL, OCLConfig),
+    "resnet18": (ResNet18, ResNet18Config),
+    "resnet50": (ResNet50, ResNet50Config),
     "vggnet": (VGGNet, VGGNetConfig),
 }
 

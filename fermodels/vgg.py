@@ -24,6 +24,9 @@ class Output(NamedTuple):
 
     logits: Float[Tensor, "heads b classes"]
     attention: Float[Tensor, "b 1 h w"] | None = None
+    """The map that the mask loss trains (paper 1)."""
+    regions: Float[Tensor, "k b classes"] | None = None
+    """Logits of each region alone, in training only (paper 2)."""
 
 
 def probabilities(output: Output) -> Float[Tensor, "b classes"]:

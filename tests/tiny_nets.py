@@ -1,9 +1,9 @@
 """Small networks with batch norms that have something to say, and the graphs and checkpoints they become."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 import fermodels
 from fermodels.deployed import Deployed
@@ -12,26 +12,56 @@ from fermodels.views import ViewConfig
 CONFIG = ViewConfig(size=56, local_size=28)
 STORED = 64
 WIDTHS = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
+"""Multiples of 8 for `tiny_net`, where runtimes and quantisation are tested."""
 TRUNKS = {"mrf": ("face", "local"), "vggnet": ("face",)}
 ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
 ABOUT |= {"preprocessing": CONFIG, "stored": STORED}
 
 
-def tiny_net(model: str, widths: Sequence[int] = WIDTHS) -> torch.nn.Module:
+VGG = (10, 12, 9, 11, 10, 12, 14, 10, 9, 12, 11, 10, 13)
+RESNET18 = (10, 12, 9, 11, 10, 12, 14, 13, 9, 12, 11, 10)
+RESNET50 = (*RESNET18, *RESNET18[::-1], *(9, 11), *(12, 10, 13), *(11, 9), *(10, 12, 14), *(9, 13, 11))
+
+SETTINGS = {
+    "contrastive": {"widths": {"face": RESNET18}, "stem_halvings": 1, "hidden_width": 9, "projection_width": 7},
+    "mrf": {"widths": {"face": VGG, "local": VGG[::-1]}, "pools": 3, "local_size": 28},
+    "ocl": {"widths": {"face": RESNET18}, "stem_halvings": 1, "region_size": 32, "gate_width": 5, "kernel": 3},
+    "resnet18": {"widths": {"face": RESNET18}, "stem_halvings": 1},
+    "resnet50": {"widths": {"face": RESNET50}, "stem_halvings": 1},
+    "vggnet": {"widths": {"face": VGG}, "pools": 3},
+}
+"""What makes each network small: odd and unequal widths, so that a channel in the wrong place shows."""
+
+
+def small(name, **config):
+    """The network of `SETTINGS` at 32 px with lively batch norms, in which every channel matters differently."""
+    torch.manual_seed(0)
+    net = fermodels.build(name, **({"size": 32} | SETTINGS[name] | config))
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.2, 2.0)
+            nn.init.normal_(module.bias, std=0.5)
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 2.0)
+    return net
+
+
+def tiny_net(model: str) -> nn.Module:
     """A network in evaluation mode, the same at every call, whose batch norms are not the identity."""
     torch.manual_seed(0)
-    net = fermodels.build(model, widths=dict.fromkeys(TRUNKS[model], widths), size=CONFIG.size, pools=3)
+    even = {"widths": dict.fromkeys(TRUNKS[model], WIDTHS)} if model in TRUNKS else {}
+    net = fermodels.build(model, **(SETTINGS[model] | even | {"size": CONFIG.size}))
     for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 2)
     return net.eval()
 
 
-def tiny_graph(model: str, widths: Sequence[int] = WIDTHS) -> Deployed:
+def tiny_graph(model: str) -> Deployed:
     """The same from pixels on."""
-    return Deployed(tiny_net(model, widths), CONFIG, stored=STORED)
+    return Deployed(tiny_net(model), CONFIG, stored=STORED)
 
 
 def tiny_checkpoint(model: str, folder: Path) -> Path:

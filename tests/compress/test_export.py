@@ -11,7 +11,11 @@ from compress import export
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 
 
-@pytest.fixture(scope="module", params=fermodels.MODELS)
+HEAVY = {"resnet50": pytest.mark.slow}
+"""Its export takes three times as long as any other."""
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=HEAVY.get(name, ())) for name in fermodels.MODELS])
 def exported(request, tmp_path_factory):
     made = tiny_graph(request.param)
     return made, export.onnx_from_net(made, tmp_path_factory.mktemp(request.param) / "net.onnx", ABOUT)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from tiny_nets import small
 from torch import nn
 
 import fermodels
@@ -25,11 +26,11 @@ class Answer(NamedTuple):
 class Pointwise(nn.Module):
     """Convolutions without padding and a linear reader: absorption is exact here."""
 
-    def __init__(self, residual=False):
+    def __init__(self, residual=False, bias=True):
         super().__init__()
-        self.first, self.norm1 = nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6)
-        self.second, self.norm2 = nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6)
-        self.third, self.norm3 = nn.Conv2d(6, 5, 3), nn.BatchNorm2d(5)
+        self.first, self.norm1 = nn.Conv2d(3, 6, 1, bias=bias), nn.BatchNorm2d(6)
+        self.second, self.norm2 = nn.Conv2d(6, 6, 1, bias=bias), nn.BatchNorm2d(6)
+        self.third, self.norm3 = nn.Conv2d(6, 5, 3, bias=bias), nn.BatchNorm2d(5)
         self.classifier = nn.Linear(5, 7)
         self.residual = residual
 
@@ -69,8 +70,10 @@ def logits(net, views):
     return net.eval()(*views).logits
 
 
-def test_absorbing_dead_channels_is_exact_without_padding():
-    net = lively(Pointwise())
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("residual", [True, False])
+def test_absorbing_dead_channels_is_exact_without_padding(residual, bias):
+    net = lively(Pointwise(residual=residual, bias=bias))
     groups, views = channel_groups(net), net.example(4)
     gone = removed_of(groups, 0, 3)
     silence(net, groups, gone, beta=False)  # the channels are dead: they send relu(beta)
@@ -97,6 +100,23 @@ def test_absorbing_beats_dropping_on_mrf_with_its_gate_and_padding():
         assert all(kept == (0, 3, 4, 6, 7) for kept in plan.kept.values())
         errors[keep] = (logits(slim_net, views) - expected).abs().mean()
     assert errors[True] < 0.5 * errors[False]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "ocl"])
+def test_absorbing_beats_dropping_where_sums_tie_channels(name):
+    net = lively(small(name, dropout=0.0))
+    groups = channel_groups(net)
+    silence(net, groups, removed_of(groups, 1, 5), beta=False)
+    views = net.example(8)
+    expected = logits(net, views)
+    errors = {}
+    for keep in (True, False):
+        slim_net, plan = slim(
+            net, ratio=2 * len(groups) / sum(group.size for group in groups), floor=FLOOR, absorb=keep
+        )
+        assert all(not {1, 5} & set(kept) for kept in plan.kept.values())
+        errors[keep] = (logits(slim_net, views) - expected).abs().mean()
+    assert errors[True] < 0.6 * errors[False]
 
 
 def test_a_residual_sum_is_one_group():

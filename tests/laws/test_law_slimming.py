@@ -1,10 +1,12 @@
 """Laws of slimming over every registered network: what is cut is what was silenced, and the result is ordinary."""
 
 import copy
+import re
 from itertools import pairwise
 
 import pytest
 import torch
+from tiny_nets import small
 from torch import nn
 
 import fermodels
@@ -12,8 +14,12 @@ from compress import CRITERIA, Floor, Plan, apply, channel_groups, slim
 from fermodels.cost import macs_by_positions, params
 
 FLOOR = Floor(channels=2, share=0.1)
-SMALL = (10, 12, 9, 11, 10, 12, 14, 10, 9, 12, 11, 10, 13)
-"""Odd and unequal widths, so that a channel put into the wrong place shows."""
+VARIANTS = [
+    *((name, {}) for name in sorted(fermodels.MODELS)),
+    *((name, {"bn": "first"}) for name in ("mrf", "vggnet")),
+    ("ocl", {"official": True}),
+]
+"""Every network, and those of its settings that change what is silenced or read."""
 
 
 @pytest.fixture(autouse=True)
@@ -22,24 +28,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def small(name, **config):
-    """A narrow network of `name` with random batch norms, in which every channel matters differently."""
-    torch.manual_seed(0)
-    trunks = fermodels.build(name).config.widths if name not in WIDTHS else WIDTHS[name]
-    sizes = {"size": 32, "pools": 3} | ({"local_size": 24} if name == "mrf" else {})
-    net = fermodels.build(name, widths=trunks, **(sizes | config))
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.2, 2.0)
-            nn.init.normal_(module.bias, std=0.5)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 2.0)
-    return net
-
-
-WIDTHS = {"mrf": {"face": SMALL, "local": SMALL[::-1]}, "vggnet": {"face": SMALL}}
 
 
 def labelled(net):
@@ -52,18 +40,34 @@ def by_hand(net, plan):
     """The silenced network, written without the code under test: gamma = beta = 0 after the constants were dropped."""
     silenced = copy.deepcopy(net).eval()
     for name, kept in plan.kept.items():
-        norm = silenced.get_submodule(name.removesuffix("conv") + "bn")
-        gone = sorted(set(range(norm.num_features)) - set(kept))
-        norm.weight[gone] = 0
-        norm.bias[gone] = 0
+        for norm in map(silenced.get_submodule, norms_of(net, name)):
+            gone = sorted(set(range(norm.num_features)) - set(kept))
+            norm.weight[gone] = 0
+            norm.bias[gone] = 0
     return silenced
 
 
-@pytest.mark.parametrize("bn", ["all", "first"])
+def norms_of(net, conv):
+    """Batch norms of the channels that `conv` makes, by name: all sums of a stage of a ResNet are one."""
+    if conv.endswith(".conv"):
+        return {conv.removesuffix("conv") + "bn"}
+    bottleneck = type(net) is fermodels.MODELS["resnet50"][0]
+    last = 3 if bottleneck else 2
+    place = re.fullmatch(r"trunks\.face\.layer(\d)\.\d\.(conv\d|downsample\.0)", conv)
+    if place and place[2] != f"conv{last}" and place[2] != "downsample.0":
+        return {conv.replace("conv", "bn")}
+    if bottleneck and not place:
+        return {"trunks.face.bn1"}
+    stage = place[1] if place else "1"
+    tied = re.compile(rf"trunks\.face\.layer{stage}\.\d\.(bn{last}|downsample\.1)")
+    stem = set() if bottleneck or stage != "1" else {"trunks.face.bn1"}
+    return stem | {name for name, _ in net.named_modules() if tied.fullmatch(name)}
+
+
 @pytest.mark.parametrize(("criterion", "ratio"), [("gamma", 0.3), ("gamma", 0.7), ("random", 0.5), ("group_norm", 0.5)])
-@pytest.mark.parametrize("name", sorted(fermodels.MODELS))
-def test_silencing_and_cutting_agree(name, criterion, ratio, bn):
-    net = small(name, bn=bn)
+@pytest.mark.parametrize(("name", "config"), VARIANTS)
+def test_silencing_and_cutting_agree(name, config, criterion, ratio):
+    net = small(name, **config)
     slim_net, plan = slim(net, ratio=ratio, criterion=criterion, floor=FLOOR, absorb=False)
     views = net.example(3)
     with torch.no_grad():
@@ -120,12 +124,14 @@ def test_nothing_asked_nothing_changed(name):
 def test_population_is_the_trunks(name):
     net = small(name)
     groups = {group.name: group for group in channel_groups(net)}
-    convs = {path for path, module in net.trunks.named_modules(prefix="trunks") if isinstance(module, nn.Conv2d)}
-    assert set(groups) == convs
-    assert all(group.size == net.get_submodule(path).out_channels for path, group in groups.items())
+    convs = [path for path, module in net.trunks.named_modules(prefix="trunks") if isinstance(module, nn.Conv2d)]
+    assert sorted(conv for group in groups.values() for conv in group.convs) == sorted(convs)
+    for path, group in groups.items():
+        assert {net.get_submodule(conv).out_channels for conv in group.convs} == {group.size}
+        assert set(group.norms) == norms_of(net, path)
 
 
-@pytest.mark.parametrize("name", sorted(fermodels.MODELS))
+@pytest.mark.parametrize("name", ["mrf", "vggnet"])
 def test_without_batch_norm_there_is_nothing_to_slim(name):
     with pytest.raises(ValueError, match='bn="all"'):
         slim(small(name, bn="none"))

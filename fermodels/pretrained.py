@@ -1,0 +1,87 @@
+"""A user's ImageNet weights into a ResNet trunk: torchvision's state_dict file, read without running any code of it.
+
+>>> report = load_torchvision(net.trunks["face"], "resnet18-f37072fd.pth")
+>>> print(report.sentence)
+"""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fermodels.resnet import ResNetTrunk
+
+ENOUGH = 0.9
+"""Share of the trunk's tensors that a file must bring."""
+COUNTER = "num_batches_tracked"
+"""Of batch norms: no weight, and absent in older files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """What became of the tensors of the trunk and of those in the file, by name."""
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Of the trunk, not in the file or there with another shape: they keep their values."""
+    unused: tuple[str, ...]
+    """In the file, not in the trunk (like its classifier)."""
+
+    @property
+    def share(self) -> float:
+        """Share of the trunk's tensors that were loaded, 0 to 1."""
+        return len(self.matched) / (len(self.matched) + len(self.missing))
+
+    @property
+    def sentence(self) -> str:
+        """The report in a line; at most four names of each kind."""
+        return (
+            f"{len(self.matched)} of {len(self.matched) + len(self.missing)} tensors loaded ({self.share:.1%}); "
+            f"missing: {_named(self.missing)}; unused: {_named(self.unused)}"
+        )
+
+
+def load_torchvision(trunk: ResNetTrunk, path: Path | str) -> LoadReport:
+    """Copies into `trunk`, in place, every tensor of the file at `path` whose name and shape fit.
+
+    Args:
+        path: what `torch.save(model.state_dict(), path)` wrote for torchvision's ResNet of the same depth.
+
+    Raises:
+        ValueError: no such file, no file of tensors, or one that brings less than 90 % of the trunk's tensors (then
+            the trunk is left as it was).
+    """
+    state, own = _state(Path(path)), trunk.state_dict()
+    wanted = [name for name in own if not name.endswith(COUNTER)]
+    matched = tuple(name for name in wanted if name in state and state[name].shape == own[name].shape)
+    report = LoadReport(
+        matched=matched,
+        missing=tuple(name for name in wanted if name not in matched),
+        unused=tuple(name for name in state if name not in own),
+    )
+    if report.share < ENOUGH:
+        raise ValueError(
+            f"{path} does not fit this trunk: {report.sentence}; give torchvision's file of the same depth, "
+            "and load it before slimming"
+        )
+    trunk.load_state_dict({name: state[name] for name in matched}, strict=False)
+    return report
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    """The tensors in a file, by name."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no file; give a state_dict that torch.save wrote")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as weights alone ({error}); save model.state_dict() again") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no plain state_dict (names and tensors); save model.state_dict() again")
+    return state
+
+
+def _named(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") or "none"
