@@ -3,7 +3,7 @@
 Generated from the records like the numbers themselves, so a caption cannot outlive its table.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.columns import BATCHES
@@ -101,8 +101,8 @@ def footer(sheet: Sheet) -> Pairs:
         ("Intervals", _interval_line(sheet)),
         ("MACs", _macs_line(sheet.records)),
         ("Timing", _timing_line(sheet.records)),
-        ("Machine", _machine_line(sheet.records)),
-        ("Code", _code_line(sheet.records)),
+        ("Machine", machine_line(sheet.records)),
+        ("Code", code_line(sheet.records)),
         ("Cells", _cells_line(sheet)),
         ("Data notes", "; ".join(sheet.records[0].result["data"]["notes"])),
         ("Licence of the data", str(sheet.records[0].result["data"].get("licence", ""))),
@@ -198,13 +198,15 @@ def _timing_line(records: Iterable[Record]) -> str:
     return f"{said['runtime']}, {said['precision']}, threads {threads}, {runs} runs each, interleaved with the unpruned"
 
 
-def _machine_line(records: Iterable[Record]) -> str:
+def machine_line(records: Iterable[Record]) -> str:
+    """Processor, GPU, threads and versions."""
     shared = _shared(record.environment for record in records)
     said = [text.format(shared[key]) for key, text in MACHINE.items() if shared.get(key, "none") != "none"]
     return ", ".join(said) or _said(shared)
 
 
-def _code_line(records: Iterable[Record]) -> str:
+def code_line(records: Sequence[Record]) -> str:
+    """Commits, whether their trees were clean, and the days."""
     commits = ", ".join(sorted({record.commit[:12] for record in records}))
     dirty = sum(record.dirty for record in records)
     state = f"; {dirty} records from a working tree that differed from its commit" if dirty else "; clean working tree"

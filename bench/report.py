@@ -16,11 +16,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import records, render, tables
+from bench import records
 from bench.jobs import Source, train_side_by_side
-from bench.pipeline import measure
 from bench.recipes import say
 from bench.records import Cell, Record
+from bench.registry import KINDS
 from bench.scales import SCALES
 from bench.stages import CROPS
 from fermodels.data import DATASETS
@@ -38,7 +38,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Regenerates a table of the papers: trains, slims, fine-tunes, measures, renders. Resumable.",
         epilog="Records go to OUT/records, renderings to OUT/tables; trained networks are cached in " + str(RUNS) + ".",
     )
-    parser.add_argument("--table", default="table5", choices=sorted(tables.TABLES))
+    parser.add_argument("--table", default="table5", choices=list(KINDS))
     parser.add_argument(
         "--data", default="synthetic", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)} (default: synthetic)"
     )
@@ -62,10 +62,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for name in ("seeds", "jobs"):
         if getattr(given, name) < 1:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
-    if unknown := set(given.models or ()) - set(tables.TABLES[given.table].models):
-        parser.error(
-            f"--models {' '.join(sorted(unknown))}: {given.table} has {', '.join(tables.TABLES[given.table].models)}"
-        )
+    if unknown := set(given.models or ()) - set(KINDS[given.table].models):
+        parser.error(f"--models {' '.join(sorted(unknown))}: {given.table} has {', '.join(KINDS[given.table].models)}")
     if not SCALES[given.scale].publishable and given.out.resolve().is_relative_to(Path(PUBLISHED).resolve()):
         parser.error(f"--scale {given.scale} is no result and is never written to {PUBLISHED}/; choose another --out")
     return given
@@ -83,13 +81,13 @@ def compute(given: argparse.Namespace, cells: Sequence[Cell]) -> None:
     if given.jobs > 1:
         train_side_by_side(source, cells, given.jobs)
     for key, own in networks.items():
-        measure(jobs[key], own, given.out / "records")
+        KINDS[given.table].measure(jobs[key], own, given.out / "records")
 
 
 def write_tables(given: argparse.Namespace, found: dict[Cell, Record], name: str) -> list[Path]:
     """Renders the table into OUT/tables/<data>-<scale>/; returns the files."""
     folder = given.out / "tables" / f"{name}-{given.scale}"
-    files = render.render(given.table, found, data=name, scale=given.scale, seeds=given.seeds)
+    files = KINDS[given.table].render(found, data=name, scale=given.scale, seeds=given.seeds)
     for file, content in files.items():
         write_atomic(folder / file, content)
     return [folder / file for file in files]
@@ -98,14 +96,14 @@ def write_tables(given: argparse.Namespace, found: dict[Cell, Record], name: str
 def run(given: argparse.Namespace) -> int:
     """0 when the table is complete, 1 when cells are missing."""
     name = given.data.partition(":")[0]
-    cells = tables.cells(given.table, name, given.scale, given.seeds)
+    cells = KINDS[given.table].cells(name, given.scale, given.seeds)
     if not given.render_only:
         compute(given, [cell for cell in cells if not given.models or cell.model in given.models])
     found = records.load_all(given.out / "records", table=given.table, data=name, scale=given.scale)
     missing = [cell.id for cell in cells if cell not in found]
     files = write_tables(given, found, name)
     Console(width=None if sys.stdout.isatty() else 200).print(
-        render.terminal(given.table, found, data=name, scale=given.scale, seeds=given.seeds)
+        KINDS[given.table].terminal(found, data=name, scale=given.scale, seeds=given.seeds)
     )
     summary = {"table": given.table, "data": name, "scale": given.scale, "cells": len(cells), "missing": missing}
     print(json.dumps(summary | {"complete": not missing, "files": [str(file) for file in files]}))

@@ -83,7 +83,7 @@ CPU = Scale(
     width=0.25,
     dense=_CPU_DENSE,
     sparse=replace(_CPU_DENSE, epochs=6, lr=0.03),
-    tune=replace(_CPU_DENSE, epochs=10, lr=0.03),
+    tune=replace(_CPU_DENSE, epochs=10, lr=0.03, warmup_epochs=0.1),
     control=replace(_CPU_DENSE, epochs=2, lr=0.02, warmup_epochs=0.1),
     control_distil_weight=0.0,
     travel=7.0,

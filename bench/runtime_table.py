@@ -1,0 +1,194 @@
+"""The table of runtimes as files: Markdown and CSV, and a terminal view. Pure: the same records give the same bytes."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench.captions import code_line, machine_line
+from bench.records import Record
+from bench.render_text import markdown_table
+from bench.rows import Records
+from bench.runtime_rows import RuntimeRow, Timing, rows_of
+from bench.runtimes import BATCHES, REFERENCE, TABLE
+
+TITLE = "Table 5 in the runtimes that ship"
+NOTE = (
+    "Accuracy: the whole test split through the very artefact that is timed. Times: batch 1 unless said; the network "
+    "on resident pixels, preprocessing inside, all sessions in turns within one process; factors are medians of pairs."
+)
+HEADLINE_RATIO = 0.6
+
+
+def render(records: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
+    """Every file of the table, by name; `seeds` is what the records have."""
+    found = taken(records, data=data, scale=scale)
+    files = {f"{TABLE}.md": markdown(found), f"{TABLE}.csv": csv_text(found)}
+    return {name: text.encode() for name, text in files.items()}
+
+
+def terminal(records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
+    """The table and its sentences for `rich.print`."""
+    found = taken(records, data=data, scale=scale)
+    rows = rows_of(found)
+    view = Table(title=TITLE, caption=NOTE, title_justify="left")
+    for title in COLUMNS:
+        view.add_column(title)
+    for row in rows:
+        if not row.missing:
+            view.add_row(*_cells(row))
+    return Group(view, *(Text(line) for line in [*headlines(rows), *missing(rows), *_remarks(rows)]))
+
+
+def taken(records: Records, *, data: str, scale: str) -> list[Record]:
+    """The records of this table, data set and scale, sorted."""
+    listed = records.values() if isinstance(records, Mapping) else records
+    wanted = (TABLE, data, scale)
+    found = [one for one in listed if (one.cell.table, one.cell.data, one.cell.scale) == wanted]
+    return sorted(found, key=lambda one: one.cell)
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """The table for people who read it in a repository."""
+    rows = rows_of(records)
+    body = [_cells(row) for row in rows if not row.missing]
+    parts = [f"# {TABLE}: {TITLE}", _listed(headlines(rows)), markdown_table(list(COLUMNS), body), NOTE]
+    for title, lines in (("Not measured", missing(rows)), ("Remarks", _remarks(rows))):
+        parts += [f"## {title}", _listed(lines)] if lines else []
+    if records:
+        said = [f"**Machine**: {machine_line(records)}", f"**Code**: {code_line(records)}"]
+        parts += ["## Where the numbers come from", _listed([*said, f"**Timing**: {_timing_line(records)}"])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def headlines(rows: Sequence[RuntimeRow]) -> list[str]:
+    """For each network: the fastest way to run it at 60 % removed whose accuracy is within a point of the unpruned."""
+    said = []
+    for model in sorted({row.cell.model for row in rows}):
+        own = [row for row in rows if row.cell.model == model and row.timings]
+        whole = next((row for row in own if not row.cell.ratio and _kind(row) == REFERENCE), None)
+        slim = [
+            row for row in own if row.cell.ratio == HEADLINE_RATIO and "to_unpruned_eager" in row.timings[1].speedup
+        ]
+        if whole is None or whole.accuracy is None or not slim:
+            continue
+        close = [row for row in slim if row.accuracy is not None and row.accuracy >= whole.accuracy - 0.01]
+        best = max(close or slim, key=lambda row: row.timings[1].speedup["to_unpruned_eager"][0])
+        within = "" if close else " (more than a point worse)"
+        said.append(
+            f"{model}, {best.removed_percent} % removed, {best.cell.runtime} {best.cell.precision}: "
+            f"{_factor(best.timings[1], 'to_unpruned_eager')} as fast at batch 1 as the unpruned network in eager fp32 "
+            f"PyTorch, accuracy {100 * whole.accuracy:.2f} -> {100 * (best.accuracy or 0):.2f} %{within}."
+        )
+    return said
+
+
+def missing(rows: Sequence[RuntimeRow]) -> list[str]:
+    """Each reason once, with the runtimes, precisions and networks it keeps out."""
+    reasons: dict[str, list[RuntimeRow]] = {}
+    for row in rows:
+        if row.missing:
+            reasons.setdefault(row.missing, []).append(row)
+    said = []
+    for reason, own in reasons.items():
+        kinds = ", ".join(sorted({" ".join(_kind(row)) for row in own}))
+        networks = ", ".join(sorted({f"{row.cell.model} {row.removed_percent} %" for row in own}))
+        said.append(f"{kinds} ({networks}): {reason}")
+    return said
+
+
+def csv_text(records: Sequence[Record]) -> str:
+    """Every figure of every cell, unrounded."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    timed = [f"{name}_b{batch}" for batch in BATCHES for name in ("p50_ms", "p90_ms", "images_per_s", "cv", "noisy")]
+    names = ("to_unpruned", "to_eager", "to_unpruned_eager")
+    faster = [f"speedup_{name}_b{batch}{end}" for batch in BATCHES for name in names for end in ("", "_lo", "_hi")]
+    identity = ["model", "variant", "ratio", "seed", "runtime", "precision", "missing"]
+    writer.writerow([*identity, "accuracy", "agreement", "macs", "artefact_bytes", "build_s", *timed, *faster])
+    for row in rows_of(records):
+        cell = row.cell
+        told = [cell.model, cell.variant, cell.ratio, cell.seed, cell.runtime, cell.precision, row.missing]
+        told += [row.accuracy, row.agreement, row.macs, row.artefact_bytes, row.build_s]
+        for batch in BATCHES:
+            one = row.timings.get(batch)
+            told += [one.p50_ms, one.p90_ms, one.images_per_s, one.cv, one.noisy] if one else [None] * 5
+        for batch in BATCHES:
+            one = row.timings.get(batch)
+            for name in names:
+                told += list(one.speedup.get(name, (None,) * 3)) if one else [None] * 3
+        writer.writerow(["" if value is None else value for value in told])
+    return stream.getvalue()
+
+
+def _cells(row: RuntimeRow) -> list[str]:
+    return [write(row) for write in COLUMNS.values()]
+
+
+def _factor(timing: Timing | None, name: str, *, interval: bool = False) -> str:
+    if timing is None or name not in timing.speedup:
+        return ""
+    factor, low, high = timing.speedup[name]
+    return f"{factor:.2f}x" + (f" [{low:.2f}, {high:.2f}]" if interval else "")
+
+
+def _kind(row: RuntimeRow) -> tuple[str, str]:
+    return row.cell.runtime, row.cell.precision
+
+
+def _remarks(rows: Sequence[RuntimeRow]) -> list[str]:
+    return [
+        f"{row.cell.model}, {row.removed_percent} %, {' '.join(_kind(row))}: {'; '.join(row.remarks)}"
+        for row in rows
+        if row.remarks
+    ]
+
+
+def _timing_line(records: Sequence[Record]) -> str:
+    timed = [one for record in records for one in (record.result.get("latency") or {}).values()]
+    if not timed:
+        return "none"
+    threads = " / ".join(sorted({str(one["threads"]) for one in timed}))
+    runs = sorted({one["n"] for one in timed})
+    return f"threads {threads}, {runs[0]} to {runs[-1]} runs each"
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _ms(row: RuntimeRow, batch: int, text: str) -> str:
+    return text.format(**asdict(row.timings[batch])) if batch in row.timings else ""
+
+
+def _shown(value: float | None, text: str) -> str:
+    return "" if value is None else text.format(value)
+
+
+COLUMNS: dict[str, Callable[[RuntimeRow], str]] = {
+    "Network": lambda row: row.cell.model,
+    "Removed, %": lambda row: f"{row.removed_percent}{'!' if row.remarks else ''}",
+    "Runtime": lambda row: row.cell.runtime,
+    "Precision": lambda row: row.cell.precision,
+    "Accuracy, %": lambda row: _shown(row.accuracy and 100 * row.accuracy, "{:.2f}"),
+    "Against eager fp32, points [95 %]": lambda row: (
+        "{points:+.2f} [{lo:+.2f}, {hi:+.2f}]".format(**asdict(row.difference)) if row.difference else ""
+    ),
+    "Same answers, %": lambda row: _shown(row.agreement and 100 * row.agreement, "{:.2f}"),
+    "Fewer MACs": lambda row: _shown(row.macs_factor, "{:.2f}x"),
+    "Faster than unpruned, same runtime": lambda row: _factor(row.timings.get(1), "to_unpruned"),
+    "Faster than eager fp32, same network": lambda row: _factor(row.timings.get(1), "to_eager"),
+    "Faster than unpruned in eager fp32 [95 %]": lambda row: _factor(
+        row.timings.get(1), "to_unpruned_eager", interval=True
+    ),
+    "Batch 1: p50 / p90, ms": lambda row: _ms(row, 1, "{p50_ms:.3f} / {p90_ms:.3f}"),
+    "Batch 32: p50, ms": lambda row: _ms(row, 32, "{p50_ms:.2f}"),
+    "Images/s, batch 32": lambda row: _ms(row, 32, "{images_per_s:.0f}"),
+    "Artefact": lambda row: _shown(row.artefact_bytes and row.artefact_bytes / 1e6, "{:.2f} MB"),
+    "Build, s": lambda row: _shown(row.build_s, "{:.1f}"),
+}
+"""Heading with its unit -> what stands below it."""

@@ -1,0 +1,112 @@
+"""The table of runtimes: every artefact run on the whole test split and timed, from a small job to the page."""
+
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_job import job
+
+from bench import records, runtime_table, runtimes
+from bench.accuracy import from_digits
+from bench.records import Cell, Record
+from bench.runtime_rows import rows_of
+from bench.stages import Stage
+
+pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
+KINDS = (("torch", "fp32"), ("onnxruntime", "fp32"), ("onnxruntime", "int8"), ("tensorrt", "fp16"))
+
+
+def wanted() -> list[Cell]:
+    made = runtimes.cells("tiny", "quick", 1, ["vggnet"])
+    return [cell for cell in made if cell.ratio in (0.0, 0.6) and (cell.runtime, cell.precision) in KINDS]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory) -> dict[Cell, Record]:
+    folder = tmp_path_factory.mktemp("runtimes")
+    runtimes.measure(job(folder / "runs", "vggnet"), wanted(), folder / "records")
+    return records.load_all(folder / "records", table="runtimes", data="tiny", scale="quick")
+
+
+def of(found: dict[Cell, Record], runtime: str, precision: str, ratio: float = 0.6) -> Record:
+    return next(
+        one for cell, one in found.items() if (cell.runtime, cell.precision, cell.ratio) == (runtime, precision, ratio)
+    )
+
+
+def test_cells_are_every_network_that_ships_in_every_runtime_and_precision() -> None:
+    made = runtimes.cells("synthetic", "cpu", 2, ["mrf", "vggnet"])
+    assert len(made) == len({cell.path for cell in made}) == 2 * 2 * 6 * len(runtimes.KINDS)
+    assert {cell.variant for cell in made if cell.ratio == 0} == {"dense"}
+
+
+def test_the_same_answers_through_another_runtime_and_paired_times(measured) -> None:
+    eager, other = of(measured, "torch", "fp32"), of(measured, "onnxruntime", "fp32")
+    assert other.result["agreement"] == 1 and eager.result["missing"] is None
+    assert other.result["accuracy"]["predictions"] == eager.result["accuracy"]["predictions"]
+    for batch in ("1", "32"):
+        told = other.result["latency"][batch]
+        assert told["n"] >= 3 and told["n"] % told["per_turn"] == 0
+        assert set(told["ratios"]) == {"to_unpruned", "to_eager", "to_unpruned_eager"}
+    assert set(of(measured, "torch", "fp32", 0.0).result["latency"]["1"]["ratios"]) == set(), "it is the reference"
+    assert set(other.result["precision_by_layer"].values()) == {"fp32"}
+
+
+def test_what_cannot_be_measured_is_a_record_that_says_why(measured) -> None:
+    int8, engine = of(measured, "onnxruntime", "int8"), of(measured, "tensorrt", "fp16")
+    assert "at least 500" in int8.result["missing"] and int8.result["latency"] == {}
+    assert engine.result["missing"] and "accuracy" not in engine.result
+
+
+def test_a_runtime_that_changes_answers_is_refused(tmp_path, monkeypatch) -> None:
+    cells = [cell for cell in wanted() if cell.ratio == 0 and cell.runtime in ("torch", "onnxruntime")][:2]
+    through = runtimes.Artefacts.through
+
+    def wrong(self, session, faces=()):
+        found = through(self, session, faces)
+        return found if session.runtime == "torch" else np.roll(found, 1, axis=1)
+
+    monkeypatch.setattr(runtimes.Artefacts, "through", wrong)
+    runtimes.measure(job(tmp_path / "runs", "vggnet"), cells, tmp_path / "records")
+    found = records.load_all(tmp_path / "records", table="runtimes", data="tiny", scale="quick")
+    said = of(found, "onnxruntime", "fp32", 0.0).result
+    assert said["missing"].startswith("changes 100.0% of the answers") and said["latency"] == {}
+
+
+def test_a_second_call_measures_nothing(tmp_path, measured, monkeypatch) -> None:
+    root = tmp_path / "records"
+    for record in measured.values():
+        records.save(record, root)
+    keys = {(record.cell.variant, record.cell.ratio): record.key for record in measured.values()}
+    monkeypatch.setattr(
+        runtimes, "stage_behind", lambda job, cell: Stage(folder=root, key=keys[cell.variant, cell.ratio])
+    )
+    monkeypatch.setattr(runtimes, "artefacts_of", lambda *given, **named: pytest.fail("measured again"))
+    runtimes.measure(job(tmp_path / "runs", "vggnet"), wanted(), root)
+
+
+def test_the_page_says_what_the_records_say(measured) -> None:
+    files = runtime_table.render(measured, data="tiny", scale="quick")
+    page, table = files["runtimes.md"].decode(), list(csv.DictReader(io.StringIO(files["runtimes.csv"].decode())))
+    assert len(table) == len(measured) and sum(bool(row["missing"]) for row in table) == 4
+    eager, other = of(measured, "torch", "fp32", 0.0), of(measured, "onnxruntime", "fp32")
+    (row,) = [
+        one for one in table if (one["runtime"], one["precision"], one["ratio"]) == ("onnxruntime", "fp32", "0.6")
+    ]
+    right = from_digits(other.result["accuracy"]["predictions"]) == from_digits(other.result["data"]["truth"])
+    assert float(row["accuracy"]) == pytest.approx(right.mean())
+    pair = other.result["latency"]["1"]["ratios"]["to_unpruned_eager"]
+    assert float(row["speedup_to_unpruned_eager_b1"]) == pytest.approx(1 / pair["ratio"])
+    assert f"accuracy {100 * eager.result['accuracy']['overall']:.2f} -> " in page
+    assert page.count("at least 500") == 1, "one line for all networks with the same reason"
+    assert runtime_table.render(dict(reversed(measured.items())), data="tiny", scale="quick") == files
+
+
+def test_a_smaller_network_that_is_slower_is_flagged_with_an_advice(measured) -> None:
+    slim = of(measured, "onnxruntime", "fp32")
+    slow = {batch: told | {"p50_ms": 1e6} for batch, told in slim.result["latency"].items()}
+    changed = measured | {slim.cell: replace(slim, result=slim.result | {"latency": slow})}
+    (row,) = [row for row in rows_of(changed.values()) if row.cell == slim.cell]
+    assert any(said.startswith("slower than 0 % at batch 1") and "align=16" in said for said in row.remarks)
