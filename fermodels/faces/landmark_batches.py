@@ -25,6 +25,8 @@ TURN = 0.26
 """Rotation in radians, either way."""
 SHIFT = 0.1
 """Share of the crop's side, either way, along each axis."""
+WARP = 0.035
+"""Largest deviation, as a share of the side, of a smooth random displacement: proportions that are never drawn."""
 COVERED = 0.35
 """Share of the faces behind one or two rectangles, besides those behind the renderer's own occluders."""
 BLURS = (0.6, 1.0, 1.5, 2.2)
@@ -97,7 +99,7 @@ def _grey(images: UInt8[Tensor, "b s s 3"], random: torch.Generator) -> Float[Te
 def _moved(
     view: Float[Tensor, "b 1 s s"], points: Float[Tensor, "b 68 2"], random: torch.Generator
 ) -> tuple[Float[Tensor, "b 1 side side"], Float[Tensor, "b 68 2"], Bool[Tensor, " b"]]:
-    """Zoomed, turned, shifted and, half of them, mirrored about the middle; resampled to the network's side."""
+    """Zoomed, turned, shifted, bent and, half of them, mirrored about the middle; resampled to the network's side."""
     n = len(view)
     zoom = torch.exp(_uniform(random, n, low=math.log(ZOOM[0]), high=math.log(ZOOM[1])))
     turn = _uniform(random, n, low=-TURN, high=TURN)
@@ -107,12 +109,27 @@ def _moved(
     side = torch.where(mirrored, -1.0, 1.0)
     forward = torch.stack((cos * side, -sin, sin * side, cos), 1).view(n, 2, 2)
     moved = (points - 0.5) @ forward.mT + 0.5 + shift[:, None]
-    back = torch.linalg.inv(forward)
-    # grid_sample counts from -1 to 1, so a share of the side is 2 there.
-    rows = torch.cat((back, -2 * back @ shift[..., None]), 2)
-    grid = functional.affine_grid(rows, [n, 1, SIDE, SIDE], align_corners=False)
-    view = functional.grid_sample(view, grid, padding_mode="border", align_corners=False)
+    bend = _bend(random, n)
+    there = torch.stack(torch.meshgrid(places(SIDE), places(SIDE), indexing="xy"), -1) + bend.permute(0, 2, 3, 1)
+    source = (there - 0.5 - shift[:, None, None]) @ torch.linalg.inv(forward).mT[:, None] + 0.5
+    view = functional.grid_sample(view, 2 * source - 1, padding_mode="border", align_corners=False)
+    moved = _unbent(moved, bend)
     return view, torch.where(mirrored[:, None, None], moved[:, _FLIP], moved), mirrored
+
+
+def _bend(random: torch.Generator, n: int) -> Float[Tensor, "n 2 side side"]:
+    """Displacement (x, y) of every pixel, as shares of the side: pixel u shows what lay at u + bend(u)."""
+    coarse = torch.randn(n, 2, 4, 4, generator=random) * _uniform(random, n, 1, 1, 1, high=WARP)
+    return functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic", align_corners=False)
+
+
+def _unbent(points: Float[Tensor, "n k 2"], bend: Float[Tensor, "n 2 side side"]) -> Float[Tensor, "n k 2"]:
+    """Where `points` are seen: u with u + bend(u) = point, by fixed-point iteration (the bend is a contraction)."""
+    seen = points
+    for _ in range(4):
+        found = functional.grid_sample(bend, 2 * seen[:, None] - 1, padding_mode="border", align_corners=False)
+        seen = points - found[:, :, 0].mT
+    return seen
 
 
 @cache

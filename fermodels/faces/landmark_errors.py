@@ -4,12 +4,12 @@ The error is a share of the distance between the outer eye corners (inter-ocular
 hundredths of it). A confidence is calibrated when, of the points that get 0.8, eight in ten are visible.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fermodels.faces.landmark_base import EYE_CORNERS
+from fermodels.faces.landmark_base import EYE_CORNERS, FacePoints
 
 BINS = 10
 
@@ -60,3 +60,20 @@ def separation(confidence: Float[np.ndarray, " m"], visible: Bool[np.ndarray, " 
     seen, hidden = confidence[visible], np.sort(confidence[~visible])
     below, upto = np.searchsorted(hidden, seen, "left"), np.searchsorted(hidden, seen, "right")
     return float((below + upto).mean() / 2 / len(hidden))
+
+
+def account(
+    found: FacePoints, true: Float[np.ndarray, "n 68 2"], visible: Bool[np.ndarray, "n 68"]
+) -> dict[str, float | list[Any]]:
+    """All figures of one source on faces whose points are known (in the frame of `found`), rounded, by name."""
+    errors, sure, seen = point_errors(found.points, true), found.confidence.ravel(), visible.ravel()
+    figures = {
+        "nme": errors.mean(),
+        "nme_visible": errors[visible].mean(),
+        "nme_hidden": errors[~visible].mean(),
+        "nme_of_95_percent": np.quantile(errors.mean(1), 0.95),
+        "ece": ece(sure, seen),
+        "separation": separation(sure, seen),
+    }
+    bins = [one and [one.points, round(one.confidence, 3), round(one.visible, 3)] for one in reliability(sure, seen)]
+    return {name: round(float(value), 4) for name, value in figures.items()} | {"reliability": bins}

@@ -15,14 +15,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fermodels.data.synthetic import VERSION, Faces, render
+from fermodels.faces.landmark_base import Landmarker, as_pixels, as_shares
 from fermodels.faces.landmark_batches import STORED, PointBatch, PointBatches
-from fermodels.faces.landmark_errors import ece, point_errors, reliability, separation
-from fermodels.faces.landmark_net import CELLS, WEIGHTS, LandmarkNet, Sight, net_from, places, seen, weights_of
+from fermodels.faces.landmark_errors import account, nme
+from fermodels.faces.landmark_net import CELLS, WEIGHTS, LandmarkNet, Sight, net_from, places, weights_of
+from fermodels.faces.landmarks import OwnLandmarks
 from fermodels.files import digest, plain, write_atomic
 from fermodels.progress import EpochBar
 from fermodels.schedule import TrainConfig
@@ -34,6 +37,7 @@ OCCLUDED = 0.4
 """Share of the faces with something in front, in training and in the measurement."""
 VALIDATION, TEST = 2**30, 2**31
 """Number of the first face of each, as in the data set."""
+VALIDATED, TESTED = 300, 1000
 SPREAD = 0.75
 """Deviation, in cells, of the hill that a heat map should show."""
 HIDDEN_WEIGHT = 0.3
@@ -48,6 +52,10 @@ class Settings:
     faces: int = 8_000
     epochs: int = 8
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.faces < 1:
+            raise ValueError(f"faces={self.faces}: at least one, and thousands for a network that works")
 
     @property
     def training(self) -> TrainConfig:
@@ -74,8 +82,8 @@ def objective(sight: Sight, batch: PointBatch) -> dict[str, Tensor]:
     surprise = sight.heat.flatten(2).logsumexp(-1) - wanted
     return {
         "distance": 20 * (weight * distance).sum() / weight.sum(),
-        "heat": 0.1 * surprise[batch.visible].mean(),
-        "visible": 0.5 * functional.binary_cross_entropy_with_logits(sight.visible, batch.visible.float()),
+        "heat": 0.1 * (surprise * batch.visible).sum() / batch.visible.sum().clamp_min(1),
+        "visible": 1.5 * functional.binary_cross_entropy_with_logits(sight.visible, batch.visible.float()),
     }
 
 
@@ -85,34 +93,17 @@ def faces_of(first: int, count: int, size: int, seed: int = FACES_SEED) -> Faces
         render(range(start, min(start + CHUNK, first + count)), size=size, seed=seed, occluders=OCCLUDED)
         for start in range(first, first + count, CHUNK)
     ]
-    return Faces(*(torch.cat([torch.from_numpy(a) for a in arrays]).numpy() for arrays in zip(*parts, strict=True)))
+    return Faces(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-@torch.no_grad()
-def answers(net: nn.Module, faces: Faces) -> tuple[Any, Any]:
-    """Points (n, 68, 2) as shares and the probability (n, 68) of being visible, in numpy."""
-    sights = [net.eval()(seen(crops)) for crops in torch.from_numpy(faces.images).split(128)]
-    points, logits = torch.cat([s.points for s in sights]), torch.cat([s.visible for s in sights])
-    return points.numpy(), logits.sigmoid().numpy()
+def unseen_faces(count: int) -> Faces:
+    """Faces of the data set's own test range, with occluders: no training sees them."""
+    return faces_of(TEST, count, 64, seed=0)
 
 
-def measured(net: nn.Module, faces: Faces) -> dict[str, Any]:
-    """Inter-ocular errors on faces with and without occluders, and the calibration of the confidence."""
-    points, confidence = answers(net, faces)
-    errors, visible = point_errors(points, faces.landmarks), faces.visibility > 0.5
-    bins = [
-        None if one is None else [one.points, round(one.confidence, 4), round(one.visible, 4)]
-        for one in reliability(confidence.ravel(), visible.ravel())
-    ]
-    figures = {
-        "nme": errors.mean(),
-        "nme_visible": errors[visible].mean(),
-        "nme_hidden": errors[~visible].mean(),
-        "worst_twentieth_of_faces": sorted(errors.mean(1))[-max(1, len(errors) // 20)],
-        "ece": ece(confidence.ravel(), visible.ravel()),
-        "separation": separation(confidence.ravel(), visible.ravel()),
-    }
-    return {name: round(float(value), 5) for name, value in figures.items()} | {"reliability": bins}
+def measured(find: Landmarker, faces: Faces) -> dict[str, Any]:
+    """Errors of the points and calibration of the confidence on drawn faces."""
+    return account(find(faces.images), as_pixels(faces.landmarks, faces.images), faces.visibility > 0.5)
 
 
 def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
@@ -121,11 +112,11 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     net = LandmarkNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = PointBatches(faces_of(0, settings.faces, STORED), settings.training.batch, seed=settings.seed)
-    held_out = faces_of(VALIDATION, 300, 64)
+    held_out = faces_of(VALIDATION, VALIDATED, 64)
 
     def monitor(net: nn.Module) -> dict[str, float]:
-        points, _ = answers(net, held_out)
-        return {"validation": -float(point_errors(points, held_out.landmarks).mean())}
+        found = OwnLandmarks(net.eval())(held_out.images)  # type: ignore[arg-type]
+        return {"validation": -nme(as_shares(found.points, held_out.images), held_out.landmarks)}
 
     chosen, _, history = fit(
         net,
@@ -137,7 +128,7 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
         bar=bar,
     )
     data = weights_of(chosen)  # type: ignore[arg-type]
-    account = {
+    told = {
         "what": "68 landmarks (iBUG-68) with visibility from a 64 px face; trained on drawn faces only",
         "commit": commit,
         "data": {"renderer": VERSION, "faces": settings.faces, "seed": FACES_SEED, "occluded": OCCLUDED},
@@ -145,11 +136,11 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
         "training": asdict(settings.training),
         "chosen_epoch": history.chosen_epoch,
         "seconds": round(sum(entry["seconds"] for entry in history.epochs)),
-        "test": {"faces": 1000, "seed": 0} | measured(net_from(data, WEIGHTS), faces_of(TEST, 1000, 64, seed=0)),
+        "test": {"faces": TESTED, "seed": 0} | measured(OwnLandmarks(net_from(data, WEIGHTS)), unseen_faces(TESTED)),
     }
     write_atomic(folder / WEIGHTS, data)
-    write_atomic(folder / "landmarks.json", json.dumps(plain(account), indent=1) + "\n")
-    return account
+    write_atomic(folder / "landmarks.json", json.dumps(plain(told), indent=1) + "\n")
+    return told
 
 
 def _commit() -> str:
@@ -178,16 +169,18 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
-    given = arguments(argv)
+    given, threads = arguments(argv), torch.get_num_threads()
     torch.set_num_threads(1)  # the order of sums, and with it the weights, would depend on the number of threads
-    settings = Settings(faces=given.faces, epochs=given.epochs, seed=given.seed)
     try:
-        account = train(settings, given.out, EpochBar("landmarks"))
+        settings = Settings(faces=given.faces, epochs=given.epochs, seed=given.seed)
+        told = train(settings, given.out, EpochBar("landmarks"))
     except (ValueError, FloatingPointError) as error:
         print(f"train_landmarks: {error}", file=sys.stderr)
         return 2
-    test = {name: value for name, value in account["test"].items() if name != "reliability"}
-    print(json.dumps({"weights": str(given.out / WEIGHTS), "seconds": account["seconds"], "test": test}))
+    finally:
+        torch.set_num_threads(threads)
+    test = {name: value for name, value in told["test"].items() if name != "reliability"}
+    print(json.dumps({"weights": str(given.out / WEIGHTS), "seconds": told["seconds"], "test": test}))
     return 0
 
 
