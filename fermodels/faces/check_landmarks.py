@@ -50,8 +50,8 @@ def _central(path: Path, share: float) -> np.ndarray:
         rgb = picture.convert("RGB")
     half = share * min(rgb.size) / 2
     x, y = rgb.width / 2, rgb.height / 2
-    box = (x - half, y - half, x + half, y + half)
-    return np.asarray(rgb.resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BICUBIC, box=box))
+    square = rgb.crop((round(x - half), round(y - half), round(x + half), round(y + half)))
+    return np.asarray(square.resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BICUBIC))
 
 
 def marked(crop: np.ndarray, found: FacePoints, other: Float[np.ndarray, "68 2"] | None = None) -> Image.Image:
