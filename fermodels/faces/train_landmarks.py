@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,8 +25,8 @@ from fermodels.data.synthetic import VERSION, Faces, render
 from fermodels.faces.landmark_base import Landmarker, as_pixels, as_shares
 from fermodels.faces.landmark_batches import STORED, PointBatch, PointBatches
 from fermodels.faces.landmark_errors import account, nme
-from fermodels.faces.landmark_net import CELLS, WEIGHTS, LandmarkNet, Sight, net_from, places, weights_of
-from fermodels.faces.landmarks import OwnLandmarks
+from fermodels.faces.landmark_net import CELLS, WEIGHTS, LandmarkNet, Sight, net_from, places, seen, weights_of
+from fermodels.faces.landmarks import BATCH, OwnLandmarks
 from fermodels.files import digest, plain, write_atomic
 from fermodels.progress import EpochBar
 from fermodels.schedule import TrainConfig
@@ -106,6 +107,29 @@ def measured(find: Landmarker, faces: Faces) -> dict[str, Any]:
     return account(find(faces.images), as_pixels(faces.landmarks, faces.images), faces.visibility > 0.5)
 
 
+@torch.no_grad()
+def calibrate(net: LandmarkNet, faces: Faces) -> None:
+    """Slope and offset of the visibility's logits that make them likeliest on `faces` (Platt 1999), put into the
+    weights: views of the training are harder than faces as they come, so its confidence is too careful."""
+    logits = torch.cat([net.eval()(seen(crops)).visible for crops in torch.from_numpy(faces.images).split(BATCH)])
+    slope, offset = platt(logits.flatten().double(), torch.from_numpy(faces.visibility).flatten().double())
+    net.sight.weight.mul_(slope)
+    assert net.sight.bias is not None
+    net.sight.bias.mul_(slope).add_(offset)
+
+
+def platt(logits: Float[Tensor, " m"], visible: Float[Tensor, " m"]) -> tuple[float, float]:
+    """(slope, offset) of the logistic regression of `visible` on `logits`, by Newton's method."""
+    inputs = torch.stack((logits, torch.ones_like(logits)), 1)
+    weights = torch.tensor([1.0, 0.0], dtype=inputs.dtype)
+    for _ in range(20):
+        share = (inputs @ weights).sigmoid()
+        curvature = (inputs * (share * (1 - share))[:, None]).T @ inputs + 1e-6 * torch.eye(2, dtype=inputs.dtype)
+        weights = weights + torch.linalg.solve(curvature, inputs.T @ (visible - share))
+    slope, offset = weights.tolist()
+    return slope, offset
+
+
 def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
     """Trains, measures what was written, and writes the account; returns it."""
     key, commit = digest([asdict(settings), VERSION])[:12], _commit()
@@ -127,6 +151,7 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
         state=folder / f"training-{key}.pt",
         bar=bar,
     )
+    calibrate(chosen, held_out)  # type: ignore[arg-type]
     data = weights_of(chosen)  # type: ignore[arg-type]
     told = {
         "what": "68 landmarks (iBUG-68) with visibility from a 64 px face; trained on drawn faces only",

@@ -15,6 +15,7 @@ from fermodels.faces.landmark_base import FLIP, FacePoints
 from fermodels.faces.landmark_batches import PointBatch, PointBatches, widened
 from fermodels.faces.landmark_errors import account, ece, nme, point_errors, reliability, separation
 from fermodels.faces.landmark_net import CELLS, SIDE, LandmarkNet, Sight, weights_of
+from fermodels.faces.landmarks import OwnLandmarks
 
 RANDOM = np.random.default_rng(0)
 
@@ -154,6 +155,22 @@ def test_a_hidden_points_distance_counts_less():
     weight = train_landmarks.HIDDEN_WEIGHT
     assert terms["distance"].item() == pytest.approx(20 * weight * 0.2 / (67 + weight), rel=1e-4)
     assert terms["heat"].item() == pytest.approx(0.1 * math.log(CELLS**2), rel=1e-4)
+
+
+def test_calibration_recovers_a_known_slope_and_offset():
+    logits = torch.linspace(-4, 4, 4001, dtype=torch.float64)
+    expected = (0.6 * logits - 0.5).sigmoid()  # shares instead of draws: the likeliest fit is then exact
+    assert train_landmarks.platt(logits, expected) == pytest.approx((0.6, -0.5), abs=1e-5)
+
+
+def test_calibration_leaves_points_alone_and_meets_the_share_of_visible_points():
+    torch.manual_seed(0)
+    net, faces = LandmarkNet().eval(), render(range(30), occluders=0.5)
+    before = OwnLandmarks(net)(faces.images)
+    train_landmarks.calibrate(net, faces)
+    after = OwnLandmarks(net)(faces.images)
+    assert np.array_equal(after.points, before.points)
+    assert after.confidence.mean() == pytest.approx(faces.visibility.mean(), abs=0.01)
 
 
 # The commands
