@@ -143,7 +143,7 @@ QUICK = replace(
 SCALES = {scale.name: scale for scale in (QUICK, CPU, GPU, PAPER)}
 
 _SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=8, batch=32, lr=0.04)
-_SYNTHETIC_TUNE = replace(_SYNTHETIC_DENSE, epochs=2, lr=0.03, warmup_epochs=0.1)
+_SYNTHETIC_TUNE = replace(_SYNTHETIC_DENSE, epochs=1, lr=0.03, warmup_epochs=0.1)
 FOR_DATA = {
     ("cpu", "synthetic"): replace(
         CPU,
@@ -155,6 +155,7 @@ FOR_DATA = {
         travel=6.0,
         mirrored=False,
         calibration=512,
+        latency_attempts=1,
     ),
 }
 """Schedules of their own for data sets of another size: 20 epochs of a small set would be a minute of training."""

@@ -73,7 +73,7 @@ def test_latency_is_measured_for_the_dense_and_every_slim_network(made):
 
 def test_the_record_carries_configuration_environment_and_commit(made):
     for record in records.load_all(made / "records", table="table5", data="tiny", scale="quick").values():
-        assert record.config["stage"]["train"]["epochs"] in (2, 3)
+        assert record.config["stage"]["train"]["epochs"] in (1, 2, 3)
         assert record.config["evaluation"]["crop"] == "single centre crop"
         assert torch.__version__ in str(record.environment)
         assert record.commit and isinstance(record.dirty, bool)
