@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 JOBS ?= 2
-# bytecode is made when a module is first used; making all of it would double the time to install torch
+# bytecode is made when a module is first used: most of what is installed never is
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: help table5 test bench check lint types layers render sheet clean
@@ -25,7 +25,7 @@ table5: $(VENV)/.core  ## the main job on the embedded faces: trains, slims, mea
 	$(BIN)/python -m bench.report --table table5 --data synthetic --scale cpu --jobs $(JOBS) --out $(OUT)
 
 test: $(VENV)/.dev  ## the test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 bench: $(VENV)/.dev  ## the pytest-benchmark suites: slimming time, training overhead, latency per ratio
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only

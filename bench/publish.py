@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import records, render
-from bench.registry import KINDS
+from bench.registry import RENDERERS
 from fermodels.files import write_atomic
 
 REPORTS, README = Path("reports"), Path("README.md")
@@ -31,7 +31,7 @@ def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, byte
     files: dict[Path, bytes] = {}
     for table, data, scale in groups(reports / "records"):
         found = records.load_all(reports / "records", table=table, data=data, scale=scale)
-        rendered = KINDS[table].render(found, data=data, scale=scale)
+        rendered = RENDERERS[table](found, data=data, scale=scale)
         files |= {reports / "tables" / f"{data}-{scale}" / name: content for name, content in rendered.items()}
         if (table, data, scale) == FRONT:
             snippet = render.readme_table(found, table=table, data=data, scale=scale)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from bench import pipeline, render, runtime_table, runtimes, tables
+from bench import full_width, pipeline, render, runtime_table, runtimes, tables
 from bench.records import Cell
-from bench.rows import Records
 from bench.stages import Job
 
 TABLE5_MODELS = tuple(tables.TABLES["table5"].models)
@@ -57,4 +56,7 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
-__all__ = ["KINDS", "Kind", "Records"]
+RENDERERS = {name: kind.render for name, kind in KINDS.items()} | {full_width.TABLE: full_width.render}
+"""Everything that `bench.publish` renders: the tables of `bench.report`, and those with a command of their own."""
+
+__all__ = ["KINDS", "RENDERERS", "Kind"]

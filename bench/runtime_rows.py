@@ -49,6 +49,9 @@ class RuntimeRow:
     """How many times fewer MACs than unpruned."""
     artefact_bytes: int | None
     build_s: float | None
+    """Seconds from the ONNX file to the artefact."""
+    export_s: float | None
+    """Seconds from the network to a verified ONNX file."""
     timings: Mapping[int, Timing]
     """By batch size."""
     remarks: tuple[str, ...] = ()
@@ -85,6 +88,7 @@ def _row(cell: Cell, found: Mapping[Cell, Record]) -> RuntimeRow:
         macs_factor=whole.result["cost"]["macs"] / cost["macs"] if whole and cell.ratio else None,
         artefact_bytes=cost.get("artefact_bytes"),
         build_s=cost.get("build_s"),
+        export_s=cost.get("export_s"),
         timings=timings,
     )
 

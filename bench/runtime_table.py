@@ -24,10 +24,12 @@ NOTE = (
 HEADLINE_RATIO = 0.6
 
 
-def render(records: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
+def render(
+    records: Records, *, data: str, scale: str, seeds: int | None = None, table: str = TABLE, title: str = TITLE
+) -> dict[str, bytes]:
     """Every file of the table, by name; `seeds` is what the records have."""
-    found = taken(records, data=data, scale=scale)
-    files = {f"{TABLE}.md": markdown(found), f"{TABLE}.csv": csv_text(found)}
+    found = taken(records, data=data, scale=scale, table=table)
+    files = {f"{table}.md": markdown(found, f"{table}: {title}"), f"{table}.csv": csv_text(found)}
     return {name: text.encode() for name, text in files.items()}
 
 
@@ -44,19 +46,21 @@ def terminal(records: Records, *, data: str, scale: str, seeds: int | None = Non
     return Group(view, *(Text(line) for line in [*headlines(rows), *missing(rows), *_remarks(rows)]))
 
 
-def taken(records: Records, *, data: str, scale: str) -> list[Record]:
+def taken(records: Records, *, data: str, scale: str, table: str = TABLE) -> list[Record]:
     """The records of this table, data set and scale, sorted."""
     listed = records.values() if isinstance(records, Mapping) else records
-    wanted = (TABLE, data, scale)
+    wanted = (table, data, scale)
     found = [one for one in listed if (one.cell.table, one.cell.data, one.cell.scale) == wanted]
     return sorted(found, key=lambda one: one.cell)
 
 
-def markdown(records: Sequence[Record]) -> str:
+def markdown(records: Sequence[Record], title: str) -> str:
     """The table for people who read it in a repository."""
     rows = rows_of(records)
-    body = [_cells(row) for row in rows if not row.missing]
-    parts = [f"# {TABLE}: {TITLE}", _listed(headlines(rows)), markdown_table(list(COLUMNS), body), NOTE]
+    shown = [row for row in rows if not row.missing]
+    titles = [title for title, write in COLUMNS.items() if any(map(write, shown))]
+    body = [[COLUMNS[title](row) for title in titles] for row in shown]
+    parts = [f"# {title}", _listed(headlines(rows)), markdown_table(titles, body), NOTE]
     for title, lines in (("Not measured", missing(rows)), ("Remarks", _remarks(rows))):
         parts += [f"## {title}", _listed(lines)] if lines else []
     if records:
@@ -69,7 +73,7 @@ def headlines(rows: Sequence[RuntimeRow]) -> list[str]:
     """For each network: the fastest way to run it at 60 % removed whose accuracy is within a point of the unpruned."""
     said = []
     for model in sorted({row.cell.model for row in rows}):
-        own = [row for row in rows if row.cell.model == model and row.timings]
+        own = [row for row in rows if row.cell.model == model and row.timings and row.accuracy is not None]
         whole = next((row for row in own if not row.cell.ratio and _kind(row) == REFERENCE), None)
         slim = [
             row for row in own if row.cell.ratio == HEADLINE_RATIO and "to_unpruned_eager" in row.timings[1].speedup
@@ -189,6 +193,7 @@ COLUMNS: dict[str, Callable[[RuntimeRow], str]] = {
     "Batch 32: p50, ms": lambda row: _ms(row, 32, "{p50_ms:.2f}"),
     "Images/s, batch 32": lambda row: _ms(row, 32, "{images_per_s:.0f}"),
     "Artefact": lambda row: _shown(row.artefact_bytes and row.artefact_bytes / 1e6, "{:.2f} MB"),
+    "Export, s": lambda row: _shown(row.export_s, "{:.1f}"),
     "Build, s": lambda row: _shown(row.build_s, "{:.1f}"),
 }
 """Heading with its unit -> what stands below it."""

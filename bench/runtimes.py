@@ -127,18 +127,19 @@ def _latencies(job: Job, running: Mapping[Cell, Session], batch: int) -> dict[Ce
     """What a record keeps of every session at `batch`: the figures, and paired ratios to two references."""
     subjects = {cell.id: subject_of_session(session, batch) for cell, session in running.items()}
     turns = measure_turns(subjects, min_runs=job.scale.latency_runs, min_seconds=job.scale.latency_seconds)
-    return {cell: _told(cell, turns, running, batch) for cell in running}
+    return {cell: told(cell, turns, running, batch) for cell in running}
 
 
-def _told(cell: Cell, turns: Mapping[str, Turns], running: Mapping[Cell, Session], batch: int) -> dict[str, Any]:
+def told(cell: Cell, turns: Mapping[str, Turns], running: Mapping[Cell, Session], batch: int) -> dict[str, Any]:
+    """Latency of one session among others that took turns with it, and its ratios to those it is compared with."""
     own = turns[cell.id]
-    told: Latency = summarise(own.samples, batch=batch, runtime=cell.runtime, precision=cell.precision)
+    figures: Latency = summarise(own.samples, batch=batch, runtime=cell.runtime, precision=cell.precision)
     ratios = {
         name: plain(own.ratio_to(turns[other.id]))
         for name, other in _references(cell, running).items()
         if other.id != cell.id
     }
-    return plain(told) | {"per_turn": own.per_turn, "ratios": ratios}
+    return plain(figures) | {"per_turn": own.per_turn, "ratios": ratios}
 
 
 def _references(cell: Cell, running: Mapping[Cell, Session]) -> dict[str, Cell]:

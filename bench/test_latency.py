@@ -64,10 +64,10 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.parametrize(("runtime", "precision"), _cases())
 @pytest.mark.parametrize("ratio", [_ratio(ratio) for ratio in RATIOS])
 def test_latency(
-    benchmark: Any, artefacts: SuiteNetworks, ratio: float, runtime: str, precision: str, batch: int
+    benchmark: Any, networks: SuiteNetworks, ratio: float, runtime: str, precision: str, batch: int
 ) -> None:
     try:
-        opened = artefacts.open(ratio, runtime, precision)
+        opened = networks.open(ratio, runtime, precision)
     except Unavailable as missing:
         pytest.skip(str(missing))
     benchmark.group = f"{runtime} {precision}, batch {batch}"

@@ -14,24 +14,25 @@ from fermodels.cost import macs_by_positions, params, positions
 
 def trunk_widths(net: Any, groups: Sequence[ChannelGroup], widths: Widths) -> dict[str, tuple[int, ...]]:
     """The setting `widths` of `fermodels.rebuild` for a network like `net` whose groups have `widths`."""
-    own = {conv: widths[group.name] for group in groups for conv in group.convs}
-    convs = [(name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
-    return {
-        trunk: tuple(own.get(name, conv.out_channels) for name, conv in convs if name.startswith(f"trunks.{trunk}."))
-        for trunk in net.trunks
-    }
+    shape: Any = _without_values(net, {name: trunk.widths for name, trunk in net.trunks.items()})
+    for group in groups:
+        for conv in group.convs:
+            shape.get_submodule(conv).out_channels = widths[group.name]
+    return {name: trunk.widths for name, trunk in shape.trunks.items()}
 
 
 def counter(net: nn.Module, groups: Sequence[ChannelGroup], unit: str) -> Callable[[Widths], int]:
-    """The function from widths to "macs" (of one image) or "params" of a network like `net`: a few milliseconds each.
-
-    The networks are built on PyTorch's meta device, which keeps shapes and no values.
-    """
+    """The function from widths to "macs" (of one image) or "params" of a network like `net`: some milliseconds each."""
     at = positions(net) if unit == "macs" else {}
 
     def count(widths: Widths) -> int:
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            shell = fermodels.rebuild(net, trunk_widths(net, groups, widths))
+        shell = _without_values(net, trunk_widths(net, groups, widths))
         return macs_by_positions(shell, at) if unit == "macs" else params(shell)
 
     return count
+
+
+def _without_values(net: nn.Module, widths: dict[str, tuple[int, ...]]) -> nn.Module:
+    """A network like `net` with other widths on PyTorch's meta device, which keeps shapes and no values."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return fermodels.rebuild(net, widths)

@@ -69,24 +69,24 @@ def test_a_missing_runtime_is_asked_once_and_nothing_is_exported_for_it(
     monkeypatch.setitem(RUNTIMES, "absent", absent)  # type: ignore[arg-type]
     exports: list[str] = []
 
-    def export(graph: Any, path: Path, about: Any, *, precision: str) -> Path:
+    def export(made: Any, precision: str) -> Path:
         exports.append(precision)
-        return path
+        return tmp_path
 
-    monkeypatch.setattr(bench.suite_networks, "onnx_from_net", export)
-    artefacts = SuiteNetworks(tmp_path / "made", tmp_path)
+    monkeypatch.setattr(bench.suite_networks.Artefacts, "onnx", export)
+    networks = SuiteNetworks(tmp_path / "made", tmp_path)
     for precision in absent.precisions:
         with pytest.raises(Unavailable, match="pip install absent"):
-            artefacts.open(0.6, "absent", precision)
+            networks.open(0.6, "absent", precision)
     assert (absent.asked, exports) == (1, ["fp32"])
 
 
 def test_a_session_computes_the_network_of_its_ratio(tmp_path: Path) -> None:
-    artefacts = SuiteNetworks(tmp_path / "made", tmp_path)
-    opened = artefacts.open(0.6, "torch", "fp32")
+    networks = SuiteNetworks(tmp_path / "made", tmp_path)
+    opened = networks.open(0.6, "torch", "fp32")
     assert opened.built.artefact_bytes > 4 * opened.network.facts["params"]
     pixels = torch.randint(0, 256, (2, 3, QUICK.stored, QUICK.stored)).float()
     given = opened.session.run({"face": pixels})["probabilities"]
     assert given.shape == (2, len(EXPRESSIONS))
     assert given.sum(1).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
-    assert artefacts.open(0.6, "torch", "fp32").built is opened.built, "made once"
+    assert networks.open(0.6, "torch", "fp32").built is opened.built, "made once"

@@ -1,0 +1,137 @@
+"""Full-width networks at 224 px in every runtime of this machine: export, verify, build, run. Nothing is trained.
+
+    python -m bench.full_width --out reports
+
+A time does not depend on the weights, so they are random, and so are the channels of the cut: no accuracy is told.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fermodels
+from bench import records, runtime_table
+from bench.environment import commit, environment
+from bench.footprint import built
+from bench.latency import subject_of_session
+from bench.long_turns import measure_turns
+from bench.recipes import say
+from bench.records import Cell, Record
+from bench.rows import Records
+from bench.runtimes import REFERENCE, told
+from bench.scales import PAPER
+from compress.artefacts import Artefacts, artefacts_of
+from compress.runtimes import RUNTIMES, Session, Unavailable
+from compress.surgery import slim
+from fermodels import checkpoint
+from fermodels.cost import macs, params
+from fermodels.files import plain, write_atomic
+
+TABLE, DATA = "fullwidth", "random"
+TITLE = "Full width, 224 px, random weights: export, build and latency"
+MODELS, RATIOS = ("mrf", "vggnet"), (0.0, 0.6)
+KINDS = (REFERENCE, ("onnxruntime", "fp32"), ("openvino", "fp32"))
+BATCH = 1
+
+
+def cells() -> list[Cell]:
+    """Both networks, whole and cut to 40 % of their channels, in every runtime that computes in float32 on a CPU."""
+    place: dict[str, Any] = {"table": TABLE, "data": DATA, "scale": PAPER.name, "seed": 0}
+    return [
+        Cell(
+            **place,
+            model=model,
+            ratio=ratio,
+            variant="slim" if ratio else "dense",
+            runtime=runtime,
+            precision=precision,
+        )
+        for model in MODELS
+        for ratio in RATIOS
+        for runtime, precision in KINDS
+    ]
+
+
+def exported(model: str, ratio: float, folder: Path) -> tuple[Artefacts, dict[str, Any]]:
+    """One network with its verified ONNX file, and what it costs; `export_s` includes the verification."""
+    torch.manual_seed(0)
+    net = fermodels.build(model, **PAPER.architecture(model, len(fermodels.EXPRESSIONS)))
+    if ratio:
+        net = slim(net, ratio=ratio, criterion="random", align=16)[0]
+    about: dict[str, Any] = dict.fromkeys(checkpoint.CLAIMS) | {"classes": fermodels.EXPRESSIONS}
+    fermodels.save(net, folder / "given", about | {"preprocessing": PAPER.preprocessing, "stored": PAPER.stored})
+    made = artefacts_of(folder / "given", folder, keep=True)
+    start = time.perf_counter()
+    made.onnx("fp32")
+    spent = round(time.perf_counter() - start, 2)
+    return made, {"params": params(net), "macs": macs(net).total, "export_s": spent}
+
+
+def measure(root: Path, *, min_runs: int = 100, min_seconds: float = 3.0) -> list[Path]:
+    """Makes every record below `root`, all from one process and in turns; returns their paths."""
+    with tempfile.TemporaryDirectory() as name:
+        results: dict[Cell, dict[str, Any]] = {}
+        running: dict[Cell, Session] = {}
+        networks: dict[tuple[str, float], tuple[Artefacts, dict[str, Any]]] = {}
+        for cell in cells():
+            key = (cell.model, cell.ratio)
+            if key not in networks:
+                say(f"{cell.model}, {100 * cell.ratio:.0f} % removed: export and verification")
+                networks[key] = exported(cell.model, cell.ratio, Path(name) / f"{cell.model}-{cell.ratio}")
+            results[cell] = _opened(cell, *networks[key], running)
+        say(f"latency of {len(running)} sessions at batch {BATCH}, in turns")
+        subjects = {cell.id: subject_of_session(session, BATCH) for cell, session in running.items()}
+        turns = measure_turns(subjects, min_runs=min_runs, min_seconds=min_seconds)
+        for cell in running:
+            results[cell] |= {"latency": {str(BATCH): told(cell, turns, running, BATCH)}}
+    return [records.save(_record(cell, result), root) for cell, result in results.items()]
+
+
+def _opened(cell: Cell, made: Artefacts, cost: dict[str, Any], running: dict[Cell, Session]) -> dict[str, Any]:
+    runtime = RUNTIMES[cell.runtime]
+    result: dict[str, Any] = {"missing": None, "cost": cost, "latency": {}}
+    try:
+        artefact = built(runtime, made.onnx(cell.precision), precision=cell.precision)
+        running[cell] = runtime.open(artefact.artefact, precision=cell.precision)
+    except Unavailable as reason:
+        return result | {"missing": str(reason)}
+    size = {"artefact_bytes": artefact.artefact_bytes, "build_s": round(artefact.build_s, 3)}
+    return result | {"cost": cost | size}
+
+
+def _record(cell: Cell, result: dict[str, Any]) -> Record:
+    sha, dirty = commit()
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    config = {"weights": "random, seed 0", "cut": "random channels, align 16", "scale": plain(PAPER.preprocessing)}
+    about: dict[str, Any] = {"environment": environment(), "commit": sha, "dirty": dirty, "created": created}
+    return Record(cell=cell, config=config, result=plain(result), **about)
+
+
+def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
+    """Every file of the table, by name."""
+    return runtime_table.render(found, data=data, scale=scale, table=TABLE, title=TITLE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: measures, then writes the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.full_width", description=__doc__)
+    parser.add_argument(
+        "--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)"
+    )
+    given = parser.parse_args(argv)
+    measure(given.out / "records")
+    found = records.load_all(given.out / "records", table=TABLE, data=DATA, scale=PAPER.name)
+    for name, content in render(found, data=DATA, scale=PAPER.name).items():
+        write_atomic(given.out / "tables" / f"{DATA}-{PAPER.name}" / name, content)
+        print(given.out / "tables" / f"{DATA}-{PAPER.name}" / name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
