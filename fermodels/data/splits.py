@@ -88,7 +88,7 @@ def _leak_note(marked: dict[str, Split]) -> str:
     return f"Rows whose original pixels also occur in the training rows (flagged, not removed): {', '.join(counts)}."
 
 
-def occurring(split: Split, others: Sequence[Split]) -> Bool[np.ndarray, " n"]:
+def _occurring(split: Split, others: Sequence[Split]) -> Bool[np.ndarray, " n"]:
     """True for the rows of `split` whose original pixels also occur in `others`."""
     return np.isin(pixel_hashes(split), np.concatenate([pixel_hashes(other) for other in others]))
 
@@ -116,8 +116,8 @@ def assemble(source: Source, options: LoadOptions, skips: Skips) -> Dataset:
     seen = (decoded["train"], decoded["validation"]) if carved else (decoded["train"],)
     splits = {
         "train": decoded["train"],
-        "validation": replace(decoded["validation"], leaked=occurring(decoded["validation"], (decoded["train"],))),
-        "test": replace(decoded["test"], leaked=occurring(decoded["test"], seen)),
+        "validation": replace(decoded["validation"], leaked=_occurring(decoded["validation"], (decoded["train"],))),
+        "test": replace(decoded["test"], leaked=_occurring(decoded["test"], seen)),
     }
     notes += [f"{n}: {len(s):,} images ({by_class(s.labels, source.classes)})." for n, s in splits.items()]
     notes += [_leak_note({name: splits[name] for name in ("validation", "test")}), *skips.notes]

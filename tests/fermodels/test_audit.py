@@ -10,7 +10,8 @@ from PIL import Image
 from tiny_sets import MAKERS, class_folders, fer_rows, save
 
 from fermodels.data import Dataset, open_dataset
-from fermodels.data.audit import Audit, audit, details, main, summary
+from fermodels.data.audit import details, main, summary
+from fermodels.data.duplicates import Audit, audit
 from fermodels.data.pair_sheet import CAPTION, CELL, GAP, MARGIN, draw_sheet, drawn_pairs
 from fermodels.data.synthetic import render
 
@@ -44,7 +45,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, dict[str
     images[[validation[0], test[0], test[1]]] = images[train[2]]
     labels[[train[2], validation[0], test[0], test[1]]] = 3
     images[test[2]] = np.minimum(images[train[3]] + 15.0, 255)
-    images[test[3]] = np.concatenate((images[train[4]][:1], images[train[4]][:-1]))
+    images[test[3]] = np.concatenate((images[train[4]][:, :1], images[train[4]][:, :-1]), axis=1)
     images[validation[1]], images[train[5]] = 7, 8
     images[validation[1], 0, 0] = 12
     votes = np.zeros((len(labels), 10), np.uint8)
@@ -66,7 +67,7 @@ def test_planted_near_duplicates_are_found_and_exact_ones_are_not_among_them(
     planted: tuple[Dataset, dict[str, np.ndarray]],
 ):
     data, rows = planted
-    found = audit(data, 8)
+    found = audit(data, 4)
     wanted = {(f"row {rows['train'][k + 1]}", f"row {rows['test'][k]}") for k in (2, 3)}
     assert named_pairs(found) == wanted
     counts = summary(found)["splits"]
@@ -149,7 +150,8 @@ def test_the_command_ends_with_one_json_line(
     assert counts["near_bits"] == 8 and "4 rows repeat" in streams.err and "same pixels in train" in streams.err
     whole = json.loads((tmp_path / "audit.json").read_text())
     assert counts == {key: whole[key] for key in counts} and len(whole["exact"]) == counts["groups"]
-    assert Image.open(tmp_path / "near.png").width > 8 * 2 * CELL
+    with Image.open(tmp_path / "near.png") as sheet:
+        assert sheet.width > 8 * 2 * CELL
 
 
 @pytest.mark.parametrize(
