@@ -26,6 +26,10 @@ class Split:
     """(n, 68) float32 in [0, 1]: 1 is surely visible."""
     leaked: np.ndarray | None = None
     """(n,) bool: the same original pixels occur in the train split."""
+    hashes: np.ndarray | None = None
+    """(n,) uint64: equal where the original pixels are, before resizing."""
+    not_face: np.ndarray | None = None
+    """(n,) bool: the set itself says that the picture shows no face; None when it does not say."""
 
     def __post_init__(self) -> None:
         n = len(self.images)

@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
@@ -27,14 +26,6 @@ from fermodels.files import atomic_path, digest
 
 FORMAT = 1
 """Part of every cache key: raise it when decoding changes what pixels come out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """What decoding gives: the split, and the hash of each image's pixels before resizing."""
-
-    split: Split
-    hashes: UInt64[np.ndarray, " n"]
 
 
 def as_mode(image: Image.Image, channels: int) -> Image.Image:
@@ -52,6 +43,14 @@ def pixel_hash(pixels: bytes, size: tuple[int, int]) -> int:
     probability 2e-9."""
     key = f"{size[0]}x{size[1]}".encode()
     return int.from_bytes(hashlib.blake2b(pixels, digest_size=8, key=key).digest(), "little")
+
+
+def pixel_hashes(split: Split) -> UInt64[np.ndarray, " n"]:
+    """`pixel_hash` of each row's original pixels; of the stored ones where the set draws its images at any size."""
+    if split.hashes is not None:
+        return split.hashes
+    side = split.images.shape[1]
+    return np.array([pixel_hash(image.tobytes(), (side, side)) for image in split.images], np.uint64)
 
 
 def _decode_one(rows: Rows, index: int, channels: int, size: int) -> tuple[bytes, int] | str:
@@ -116,7 +115,7 @@ def _write(rows: Rows, folder: Path, channels: int, options: LoadOptions, skips:
         np.savez(path, kept=np.array(kept, np.int64), hashes=np.array(hashes, np.uint64), broken=sentences)
 
 
-def _read(rows: Rows, folder: Path, channels: int, size: int) -> tuple[Decoded, list[str]] | None:
+def _read(rows: Rows, folder: Path, channels: int, size: int) -> tuple[Split, list[str]] | None:
     """The entry in `folder` and what was broken in it, or None when it is absent or not whole."""
     try:
         with (folder / "rows.npz").open("rb") as raw, np.load(raw) as entry:
@@ -136,12 +135,14 @@ def _read(rows: Rows, folder: Path, channels: int, size: int) -> tuple[Decoded, 
         names=[str(rows.names[i]) for i in kept.tolist()] if broken else rows.names,
         landmarks=landmarks,
         confidence=None if landmarks is None else np.ones(landmarks.shape[:2], np.float32),
+        hashes=hashes,
+        not_face=None if rows.not_face is None else rows.not_face[kept],
     )
-    return Decoded(split=split, hashes=hashes), broken
+    return split, broken
 
 
-def decode(rows: Rows, channels: int, options: LoadOptions, skips: Skips) -> Decoded:
-    """All images of `rows` as one read-only memory-mapped array, decoded now or found in the cache.
+def decode(rows: Rows, channels: int, options: LoadOptions, skips: Skips) -> Split:
+    """All images of `rows` as one read-only memory-mapped array, decoded now or found in the cache, with their hashes.
 
     Bilinear resizing (Pillow's, antialiased) to `options.size`; `channels` 1 is grey, 3 is RGB.
 

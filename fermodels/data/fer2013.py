@@ -36,6 +36,8 @@ HELP = (
     "train/<class>/ and test/<class>/ images, or a fer2013.npz (images, labels, usage). Get it from "
     "https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge"
 )
+NOT_A_FACE = 9
+"""FER+'s column of votes for "this is not a face" (Barsoum et al. 2016): the last of ten."""
 NO_LANDMARKS = "fer2013 has no landmarks."
 
 
@@ -67,8 +69,11 @@ def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
             if missing := {"images", "labels", "usage"} - set(file.files):
                 raise ValueError(f"it has no {sorted(missing)}, only {file.files}")
             labels, usage = file["labels"].astype(np.int64), file["usage"].astype(np.int64)
+            votes = file["ferplus_votes"] if "ferplus_votes" in file.files else None
         if labels.ndim != 1 or labels.shape != usage.shape:
             raise ValueError(f"labels {labels.shape} and usage {usage.shape} are not one number for each row")
+        if votes is not None and votes.shape != (len(labels), NOT_A_FACE + 1):
+            raise ValueError(f"ferplus_votes {votes.shape} are not {NOT_A_FACE + 1} numbers for each row")
     except UNREADABLE as error:
         raise ValueError(f"{path} cannot be read as FER2013: {error}. {HELP}") from None
     images = once(lambda: _npz_images(path, len(labels)))
@@ -79,6 +84,7 @@ def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
         labels=labels,
         fingerprint=fingerprint([path.resolve()]),
         read=lambda i: Image.fromarray(images()[i]),
+        not_face=None if votes is None else votes[:, NOT_A_FACE] > votes[:, :NOT_A_FACE].max(axis=1),
     )
     return _valid(path, rows, usage, skips)
 

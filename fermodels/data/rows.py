@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from PIL import Image, ImageOps
 
 from fermodels.files import digest
@@ -81,6 +81,8 @@ class Rows:
     """The image at a position, cropped but not resized; called from several threads."""
     landmarks: Float32[np.ndarray, "n 68 2"] | None = None
     """(x, y) as share of the side of what `read` returns."""
+    not_face: Bool[np.ndarray, " n"] | None = None
+    """True where the set itself says that the picture shows no face."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,6 +98,7 @@ class Rows:
             fingerprint=digest([self.fingerprint, chosen]),
             read=lambda i: self.read(int(indices[i])),
             landmarks=None if self.landmarks is None else self.landmarks[indices],
+            not_face=None if self.not_face is None else self.not_face[indices],
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from fermodels.data.base import Dataset, LoadOptions, Split
-from fermodels.data.decode import decode
+from fermodels.data.decode import decode, pixel_hashes
 from fermodels.data.rows import Rows, Skips
 
 CARVED = 0.1
@@ -88,6 +88,11 @@ def _leak_note(marked: dict[str, Split]) -> str:
     return f"Rows whose original pixels also occur in the training rows (flagged, not removed): {', '.join(counts)}."
 
 
+def _occurring(split: Split, others: Sequence[Split]) -> Bool[np.ndarray, " n"]:
+    """True for the rows of `split` whose original pixels also occur in `others`."""
+    return np.isin(pixel_hashes(split), np.concatenate([pixel_hashes(other) for other in others]))
+
+
 def assemble(source: Source, options: LoadOptions, skips: Skips) -> Dataset:
     """Decodes the three splits, flags leaked rows and writes the notes.
 
@@ -103,17 +108,16 @@ def assemble(source: Source, options: LoadOptions, skips: Skips) -> Dataset:
         notes.append(note)
     listed = {"train": train, "validation": validation, "test": source.test}
     decoded = {name: decode(rows, source.channels, options, skips) for name, rows in listed.items()}
-    for name, entry in decoded.items():
-        if not len(entry.split):
+    for name, split in decoded.items():
+        if not len(split):
             raise ValueError(
                 f"{source.name}:{source.path} has no usable {name} images: a data set needs all three splits"
             )
-    trained = decoded["train"].hashes
-    seen = np.concatenate([trained, decoded["validation"].hashes]) if carved else trained
+    seen = (decoded["train"], decoded["validation"]) if carved else (decoded["train"],)
     splits = {
-        "train": decoded["train"].split,
-        "validation": replace(decoded["validation"].split, leaked=np.isin(decoded["validation"].hashes, trained)),
-        "test": replace(decoded["test"].split, leaked=np.isin(decoded["test"].hashes, seen)),
+        "train": decoded["train"],
+        "validation": replace(decoded["validation"], leaked=_occurring(decoded["validation"], (decoded["train"],))),
+        "test": replace(decoded["test"], leaked=_occurring(decoded["test"], seen)),
     }
     notes += [f"{n}: {len(s):,} images ({by_class(s.labels, source.classes)})." for n, s in splits.items()]
     notes += [_leak_note({name: splits[name] for name in ("validation", "test")}), *skips.notes]

@@ -10,8 +10,8 @@ from PIL import Image
 from tiny_sets import noise, save
 
 from fermodels.data import decode as decoding
-from fermodels.data.base import LoadOptions
-from fermodels.data.decode import Decoded, as_mode, decode, pixel_hash
+from fermodels.data.base import LoadOptions, Split
+from fermodels.data.decode import as_mode, decode, pixel_hash
 from fermodels.data.rows import Rows, Skips, file_rows
 
 
@@ -20,7 +20,7 @@ def listed(root: Path) -> Rows:
     return file_rows("tiny", root, names, np.arange(len(names)))
 
 
-def opened(root: Path, cache: Path, size: int = 20, channels: int = 3, skips: Skips | None = None) -> Decoded:
+def opened(root: Path, cache: Path, size: int = 20, channels: int = 3, skips: Skips | None = None) -> Split:
     return decode(listed(root), channels, LoadOptions(size=size, cache=cache), skips or Skips(allowed=False))
 
 
@@ -32,13 +32,13 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_pixels_are_the_files_own_at_their_own_size(root: Path, tmp_path: Path):
-    split = opened(root, tmp_path / "cache").split
+    split = opened(root, tmp_path / "cache")
     for seed in range(6):
         np.testing.assert_array_equal(split.images[seed], noise(seed, 20, 3))
 
 
 def test_images_are_memory_mapped_and_read_only(root: Path, tmp_path: Path):
-    images = opened(root, tmp_path / "cache", size=8).split.images
+    images = opened(root, tmp_path / "cache", size=8).images
     assert isinstance(images, np.memmap) and images.shape == (6, 8, 8, 3)
     with pytest.raises(ValueError, match="read-only"):
         images[0] = 0
@@ -48,7 +48,7 @@ def test_resizing_keeps_a_flat_image_flat_and_commutes_with_the_mirror(tmp_path:
     save(tmp_path / "faces/a.png", np.full((31, 31, 3), 77, np.uint8))
     save(tmp_path / "faces/b.png", noise(1, 31, 3))
     save(tmp_path / "faces/c.png", noise(1, 31, 3)[:, ::-1])
-    images = opened(tmp_path / "faces", tmp_path / "cache", size=13).split.images
+    images = opened(tmp_path / "faces", tmp_path / "cache", size=13).images
     assert (images[0] == 77).all()
     np.testing.assert_array_equal(images[2], images[1][:, ::-1])
 
@@ -57,7 +57,7 @@ def test_a_second_opening_decodes_nothing(root: Path, tmp_path: Path, monkeypatc
     first = opened(root, tmp_path / "cache")
     monkeypatch.setattr(decoding, "_decode_one", lambda *_: pytest.fail("decoded again"))
     again = opened(root, tmp_path / "cache")
-    np.testing.assert_array_equal(again.split.images, first.split.images)
+    np.testing.assert_array_equal(again.images, first.images)
     np.testing.assert_array_equal(again.hashes, first.hashes)
 
 
@@ -71,16 +71,14 @@ def test_a_changed_source_is_noticed(root: Path, tmp_path: Path, change: str):
         save(root / "7.png", noise(7, 20, 3))
     else:
         (root / "3.png").unlink()
-    images = opened(root, tmp_path / "cache").split.images
+    images = opened(root, tmp_path / "cache").images
     expected = {"content": (6, 99), "added": (7, 3), "removed": (5, 4)}[change]
     assert len(images) == expected[0]
     np.testing.assert_array_equal(images[3], noise(expected[1], 20, 3))
 
 
 def test_size_and_channels_have_entries_of_their_own(root: Path, tmp_path: Path):
-    shapes = [
-        opened(root, tmp_path / "cache", size, channels).split.images.shape for size in (8, 9) for channels in (1, 3)
-    ]
+    shapes = [opened(root, tmp_path / "cache", size, channels).images.shape for size in (8, 9) for channels in (1, 3)]
     assert shapes == [(6, 8, 8, 1), (6, 8, 8, 3), (6, 9, 9, 1), (6, 9, 9, 3)]
 
 
@@ -92,14 +90,14 @@ def test_a_run_stopped_in_the_middle_leaves_nothing_behind(root: Path, tmp_path:
         patch.setattr(decoding, "_decode_one", stop)
         opened(root, tmp_path / "cache")
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    assert len(opened(root, tmp_path / "cache").split) == 6
+    assert len(opened(root, tmp_path / "cache")) == 6
 
 
 def test_a_damaged_entry_is_made_again(root: Path, tmp_path: Path):
     opened(root, tmp_path / "cache")
     (pixels,) = (tmp_path / "cache").rglob("images.u8")
     pixels.write_bytes(b"short")
-    np.testing.assert_array_equal(opened(root, tmp_path / "cache").split.images[5], noise(5, 20, 3))
+    np.testing.assert_array_equal(opened(root, tmp_path / "cache").images[5], noise(5, 20, 3))
 
 
 def test_an_old_leftover_is_swept_and_a_young_one_is_not(root: Path, tmp_path: Path):
@@ -118,7 +116,7 @@ def test_a_damaged_account_of_the_rows_is_made_again(root: Path, tmp_path: Path,
     opened(root, tmp_path / "cache")
     (account,) = (tmp_path / "cache").rglob("rows.npz")
     account.write_bytes(content)
-    assert len(opened(root, tmp_path / "cache").split) == 6
+    assert len(opened(root, tmp_path / "cache")) == 6
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty"])
@@ -134,7 +132,7 @@ def test_skipping_keeps_the_others_in_order_and_counts(root: Path, tmp_path: Pat
         (root / name).write_bytes(b"not an image")
     for _ in range(2):  # decoded, then from the cache
         skips = Skips(allowed=True)
-        split = opened(root, tmp_path / "cache", skips=skips).split
+        split = opened(root, tmp_path / "cache", skips=skips)
         assert list(split.names) == ["0.png", "2.png", "3.png", "5.png"]
         assert split.labels.tolist() == [0, 2, 3, 5]
         np.testing.assert_array_equal(split.images[3], noise(5, 20, 3))
@@ -167,21 +165,21 @@ def test_exif_rotation_is_applied(tmp_path: Path):
     exif[0x0112] = 6  # to be shown turned a quarter clockwise
     (tmp_path / "faces").mkdir()
     Image.fromarray(noise(0, 20, 3)).save(tmp_path / "faces/turned.png", exif=exif)
-    images = opened(tmp_path / "faces", tmp_path / "cache").split.images
+    images = opened(tmp_path / "faces", tmp_path / "cache").images
     np.testing.assert_array_equal(images[0], np.rot90(noise(0, 20, 3), -1))
 
 
 def test_an_oblong_image_is_cropped_to_its_centre(tmp_path: Path):
     wide = np.concatenate([np.zeros((20, 10, 3), np.uint8), noise(0, 20, 3), np.zeros((20, 10, 3), np.uint8)], axis=1)
     save(tmp_path / "faces/wide.png", wide)
-    np.testing.assert_array_equal(opened(tmp_path / "faces", tmp_path / "cache").split.images[0], noise(0, 20, 3))
+    np.testing.assert_array_equal(opened(tmp_path / "faces", tmp_path / "cache").images[0], noise(0, 20, 3))
 
 
 def test_boxes_crop_pad_and_are_refused_outside(root: Path, tmp_path: Path):
     boxes = np.array([[4, 2, 14, 12], [-5, 0, 5, 10], [30, 30, 40, 40]])
     rows = file_rows("boxed", root, ["0.png", "1.png", "2.png"], np.zeros(3, np.int64), boxes)
     skips = Skips(allowed=True)
-    images = decode(rows, 3, LoadOptions(size=10, cache=tmp_path / "cache"), skips).split.images
+    images = decode(rows, 3, LoadOptions(size=10, cache=tmp_path / "cache"), skips).images
     np.testing.assert_array_equal(images[0], noise(0, 20, 3)[2:12, 4:14])
     np.testing.assert_array_equal(images[1][:, 5:], noise(1, 20, 3)[:10, :5])
     assert (images[1][:, :5] == 0).all()
@@ -206,7 +204,7 @@ def test_memory_holds_one_batch_not_the_set(tmp_path: Path):
         read=lambda _: flat,
     )  # 1,500 images of 128x128x3 are 74 MB, one batch is 13 MB
     tracemalloc.start()
-    images = decode(rows, 3, LoadOptions(size=128, cache=tmp_path), Skips(allowed=False)).split.images
+    images = decode(rows, 3, LoadOptions(size=128, cache=tmp_path), Skips(allowed=False)).images
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (images[-1] == 7).all() and images.nbytes > 70e6

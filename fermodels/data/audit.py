@@ -1,0 +1,136 @@
+"""What is wrong with a data set before anything is trained on it: pictures that occur twice, in two splits or under two
+labels, pictures that are nearly the same, and pictures without a face.
+
+One thing to know: exact duplicates have the same pixels before resizing; near-duplicates differ there, but in at most
+`--near` of 64 bits of their perceptual hash, which is evidence and no proof: look at them with `--sheet`. Nothing is
+removed; the reports score the test split with and without the rows that are flagged as leaked.
+
+`python -m fermodels.data.audit fer2013:fer2013.csv --sheet near.png --json audit.json`
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fermodels.data import DATASETS, open_dataset
+from fermodels.data.duplicates import NEAR, Audit, audit
+from fermodels.data.likeness import MOST_BITS
+from fermodels.data.pair_sheet import write_sheet
+from fermodels.files import write_atomic
+
+SIZE = 64
+"""Side in pixels to which pictures are resized before they are compared; exact duplicates are found before."""
+
+
+def summary(found: Audit) -> dict[str, Any]:
+    """The counts. Those by split are rows; `not_faces` is None where the set does not say."""
+    groups = found.copies.sum(axis=1)
+    differing = found.labels[found.first[found.near]]
+    return {
+        "data": found.data.spec,
+        "rows": len(found.part),
+        "repeats": found.repeats,
+        "groups": int((groups > 1).sum()),
+        "conflicting_groups": int(found.conflicting.sum()),
+        "conflicting_rows": int(groups[found.conflicting].sum()),
+        "near_bits": found.bits,
+        "near_pairs": len(found.near),
+        "near_pairs_by_bits": {str(b): int((found.apart == b).sum()) for b in np.unique(found.apart).tolist()},
+        "near_pairs_conflicting": int((differing[:, 0] != differing[:, 1]).sum()),
+        "splits": {name: _counts(found, position) for position, name in enumerate(found.splits)},
+    }
+
+
+def _counts(found: Audit, position: int) -> dict[str, Any]:
+    """The counts of one split."""
+    mine = found.part == position
+    said = found.data.splits[found.splits[position]].not_face
+    exact, near = found.exact_in[mine].sum(axis=0).tolist(), found.near_in[mine].sum(axis=0).tolist()
+    return {
+        "rows": int(mine.sum()),
+        "flat": int(found.flat[mine].sum()),
+        "not_faces": None if said is None else int(said.sum()),
+        "conflicting": int(found.conflicting[found.picture[mine]].sum()),
+        "exact_in": dict(zip(found.splits, exact, strict=True)),
+        "near_in": dict(zip(found.splits, near, strict=True)),
+    }
+
+
+def details(found: Audit) -> dict[str, Any]:
+    """Which rows: groups with the same pixels, near pairs, flat pictures and those that the set says are no faces."""
+    order = np.argsort(found.picture, kind="stable")
+    groups = np.split(order, np.cumsum(found.copies.sum(axis=1))[:-1])
+    said = [s.not_face if s.not_face is not None else np.zeros(len(s), bool) for s in found.data.splits.values()]
+    return {
+        "exact": [[found.place(row) for row in rows.tolist()] for rows in groups if len(rows) > 1],
+        "near": [
+            {"bits": bits, "pair": [found.place(row) for row in found.first[pair].tolist()]}
+            for pair, bits in zip(found.near, found.apart.tolist(), strict=True)
+        ],
+        "flat": [found.place(row) for row in np.flatnonzero(found.flat).tolist()],
+        "not_faces": [found.place(row) for row in np.flatnonzero(np.concatenate(said)).tolist()],
+    }
+
+
+def show(counts: dict[str, Any]) -> None:
+    """The counts as a table on the error stream."""
+    from rich.console import Console
+    from rich.table import Table
+
+    splits = counts["splits"]
+    table = Table("rows", title=counts["data"])
+    for name in splits:
+        table.add_column(name, justify="right")
+    lines = {
+        "all": [own["rows"] for own in splits.values()],
+        "flat, no face": [own["flat"] for own in splits.values()],
+        "no face, says the set": [own["not_faces"] for own in splits.values()],
+        "same pixels under another label": [own["conflicting"] for own in splits.values()],
+        **{f"same pixels in {other}": [own["exact_in"][other] for own in splits.values()] for other in splits},
+        **{f"nearly the same in {other}": [own["near_in"][other] for own in splits.values()] for other in splits},
+    }
+    for title, numbers in lines.items():
+        table.add_row(title, *("?" if number is None else f"{number:,}" for number in numbers))
+    console = Console(stderr=True, highlight=False)
+    console.print(table)
+    console.print(
+        f"{counts['repeats']:,} rows repeat an earlier row's pixels; {counts['groups']:,} pictures occur more than "
+        f"once, {counts['conflicting_groups']:,} of them under different labels ({counts['conflicting_rows']:,} rows)."
+    )
+    console.print(
+        f"Nearly the same: within {counts['near_bits']} of 64 bits and no copy there; {counts['near_pairs']:,} pairs "
+        f"of pictures, {counts['near_pairs_conflicting']:,} under different labels. ?: the set does not say."
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m fermodels.data.audit", description="Looks for duplicates, leaks and pictures without a face."
+    )
+    parser.add_argument("data", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)}")
+    parser.add_argument("--near", type=int, default=NEAR, metavar="BITS", help=f"0 to {MOST_BITS} (default {NEAR})")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the counts and every row concerned")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw the first near-duplicates of each distance")
+    parser.add_argument("--size", type=int, default=SIZE, help=f"side in pixels when compared (default {SIZE})")
+    parser.add_argument("--cache", type=Path, default=Path("reports/runs/data"), help="folder of decoded pictures")
+    parser.add_argument("--skip-broken", action="store_true", help="count pictures that cannot be read, and go on")
+    given = parser.parse_args(arguments)
+    place = {"size": given.size, "cache": given.cache, "skip_broken": given.skip_broken}
+    try:
+        found = audit(open_dataset(given.data, progress=True, **place), given.near)
+    except ValueError as error:
+        parser.error(str(error))
+    counts = summary(found)
+    show(counts)
+    if given.json is not None:
+        write_atomic(given.json, json.dumps({**counts, **details(found)}, indent=1) + "\n")
+    if given.sheet is not None:
+        write_sheet(given.sheet, found)
+    print(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    main()
