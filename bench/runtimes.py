@@ -83,7 +83,8 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
 def _ready(job: Job, own: Sequence[Cell], stages: Mapping[Cell, Stage]) -> list[_Ready]:
     """Sessions of one network in every runtime, with their accuracy."""
     stage = stages[own[0]]
-    made = artefacts_of(stage.folder / "chosen", stage.folder / "deployed", data=job.data, keep=True)
+    place = {"data": job.data, "stored": job.scale.stored}
+    made = artefacts_of(stage.folder / "chosen", stage.folder / "deployed", **place, keep=True)
     faces = [batch.views for batch in made.views("test").evaluation(BATCH)]
     net = stage.net()
     cost = {"params": params(net), "macs": macs(net).total}
