@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from fermodels.faces.align import warped
@@ -20,8 +20,8 @@ SHORTEST, LONGEST = 640, 1280
 """Pixels: the longest side of the photograph as it is drawn."""
 SIDEBAR, MARGIN, INSET = 384, 14, 132
 """Width of the cards' column, space around things, side of a face on its card; pixels."""
-TITLE, LINE = 30, 16
-"""Height of a card's title and of one bar; pixels."""
+TITLE, LINE, LARGE_LINE = 30, 16, 22
+"""Height of a card's title, of one bar, and of one bar where there is room; pixels."""
 PAPER, CARD, INK, FAINT, TRACK = (22, 24, 29), (34, 37, 44), (238, 240, 243), (160, 166, 176), (54, 58, 67)
 COLOURS = {
     "anger": (235, 96, 84),
@@ -34,7 +34,7 @@ COLOURS = {
 }
 OTHER = (186, 192, 200)
 """Of neutral, and of expressions with another name."""
-HEAT, BLEND = "inferno", 0.6
+HEAT, BLEND = "inferno", 0.5
 """The colours of attention (matplotlib), and the share of them where attention is 1; where it is 0, the face alone."""
 
 
@@ -61,8 +61,10 @@ def inset(photograph: Photograph, face: FaceExpression, side: int) -> Image.Imag
     return Image.fromarray(pixels if face.attention is None else heated(pixels, face.attention))
 
 
-def heated(pixels: np.ndarray, attention: Float32[np.ndarray, "h w"]) -> np.ndarray:
-    """RGB pixels (side, side, 3) under the attention map; the map's own range is stretched to [0, 1] so that it shows."""
+def heated(
+    pixels: UInt8[np.ndarray, "side side 3"], attention: Float32[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "side side 3"]:
+    """RGB pixels under the attention map, whose own range is stretched to [0, 1] so that it shows."""
     side, span = pixels.shape[0], float(np.ptp(attention))
     shown = (attention - attention.min()) / span if span > 0 else np.zeros_like(attention)
     smooth = Image.fromarray(shown.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
@@ -90,6 +92,9 @@ def _draw_cards(whole: Image.Image, photograph: Photograph, faces: Sequence[Face
     if not faces:
         pen.text((left + (SIDEBAR - 2 * MARGIN) / 2, whole.height / 2), "no face", FAINT, small, anchor="mm")
         return
+    if len(faces) == 1 and _large_height(len(faces[0].probabilities)) <= whole.height - 2 * MARGIN:
+        _draw_large_card(whole, photograph, faces[0], left)
+        return
     step = _card_height(len(faces[0].probabilities)) + MARGIN
     room = max(1, (whole.height - MARGIN - LINE) // step)
     for number, face in enumerate(faces[:room], 1):
@@ -107,18 +112,33 @@ def _draw_card(
     pen.rounded_rectangle((x, y, right, bottom), radius=10, fill=CARD)
     top = y + (bottom - y - INSET) // 2
     whole.paste(inset(photograph, face, INSET), (x + 10, top), _rounded(INSET))
-    x += INSET + 22
-    title, colour = ImageFont.load_default(18), colour_of(face.expression)
-    pen.text((x, y + 18), f"{number}  {face.expression}", colour, title, anchor="lm")
-    pen.text((right - 12, y + 18), f"{face.probability:.0%}", colour, title, anchor="rm")
+    _draw_words(pen, face, number, (x + INSET + 22, y + 4, right - 12), LINE)
+
+
+def _draw_large_card(whole: Image.Image, photograph: Photograph, face: FaceExpression, x: int) -> None:
+    """The card of a face that is alone: the inset over the whole width, the bars below it."""
+    pen, width = ImageDraw.Draw(whole), SIDEBAR - 2 * MARGIN
+    height, side = _large_height(len(face.probabilities)), width - 20
+    pen.rounded_rectangle((x, MARGIN, x + width, MARGIN + height), radius=10, fill=CARD)
+    whole.paste(inset(photograph, face, side), (x + 10, MARGIN + 10), _rounded(side))
+    _draw_words(pen, face, 1, (x + 14, MARGIN + side + 14, x + width - 14), LARGE_LINE)
+
+
+def _draw_words(
+    pen: ImageDraw.ImageDraw, face: FaceExpression, number: int, place: tuple[int, int, int], line: int
+) -> None:
+    """Title and bars of a card; `place` is left, top, right, and a bar has `line` pixels of height."""
+    (left, top, right), title, colour = place, ImageFont.load_default(18), colour_of(face.expression)
+    pen.text((left, top + 14), f"{number}  {face.expression}", colour, title, anchor="lm")
+    pen.text((right, top + 14), f"{face.probability:.0%}", colour, title, anchor="rm")
     for row, (name, share) in enumerate(face.probabilities.items()):
-        _draw_bar(pen, (x, y + TITLE + 6 + row * LINE, right - 12), name, share)
+        _draw_bar(pen, (left, top + TITLE + 2 + row * line + line // 2, right), name, share)
 
 
 def _draw_bar(pen: ImageDraw.ImageDraw, place: tuple[int, int, int], name: str, share: float) -> None:
-    """A line of a card: name, bar, percentage; `place` is left, top, right."""
-    left, top, right = place
-    small, middle, start, end = ImageFont.load_default(12), top + LINE / 2, left + 66, right - 36
+    """A line of a card: name, bar, percentage; `place` is left, middle, right."""
+    left, middle, right = place
+    small, start, end = ImageFont.load_default(12), left + 68, right - 36
     pen.text((left, middle), name, FAINT, small, anchor="lm")
     pen.rounded_rectangle((start, middle - 3, end, middle + 3), radius=3, fill=TRACK)
     if (filled := share * (end - start)) >= 1:
@@ -133,6 +153,10 @@ def colour_of(expression: str) -> tuple[int, int, int]:
 
 def _card_height(classes: int) -> int:
     return max(INSET + 20, TITLE + 16 + classes * LINE)
+
+
+def _large_height(classes: int) -> int:
+    return SIDEBAR - 2 * MARGIN + TITLE + classes * LARGE_LINE + 8
 
 
 def _rounded(side: int) -> Image.Image:

@@ -39,7 +39,9 @@ class AnnotatedFiles:
     def __enter__(self) -> "AnnotatedFiles":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.open.__exit__(kind, error, trace)
 
     def add(self, frame: Frame, faces: Sequence[FaceExpression]) -> None:
@@ -55,7 +57,9 @@ class AnnotatedFiles:
     def _write(self, frame: Frame, picture: Image.Image) -> None:
         path = self.single or self._named(frame.file, ".png")
         stream = BytesIO()
-        picture.save(stream, "PNG" if path.suffix.lower() == ".png" else Image.registered_extensions()[path.suffix.lower()])
+        picture.save(
+            stream, "PNG" if path.suffix.lower() == ".png" else Image.registered_extensions()[path.suffix.lower()]
+        )
         write_atomic(path, stream.getvalue())
 
     def _append(self, frame: Frame, picture: Image.Image) -> None:

@@ -56,7 +56,7 @@ class Classifier(Protocol):
 
 
 class CheckpointClassifier:
-    """A checkpoint in PyTorch. Where it was trained with regions cut at landmarks, the package's own are found first."""
+    """A checkpoint in PyTorch; where it takes regions cut at landmarks, those of "own" are found first."""
 
     def __init__(self, folder: Path) -> None:
         net, about = checkpoint.load(folder)
@@ -72,7 +72,9 @@ class CheckpointClassifier:
     def __call__(self, faces: UInt8[np.ndarray, "n side side 3"]) -> Answers:
         with torch.inference_mode():
             parts = [self.graph(*views) for views in self._views(faces)]
-        named = dict(zip(self.graph.outputs, (torch.cat(part).numpy() for part in zip(*parts, strict=True)), strict=True))
+        named = dict(
+            zip(self.graph.outputs, (torch.cat(part).numpy() for part in zip(*parts, strict=True)), strict=True)
+        )
         return _answers(named, len(self.classes))
 
     def _views(self, faces: UInt8[np.ndarray, "n side side 3"]) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -114,7 +116,9 @@ class OnnxClassifier:
         for start in range(0, len(faces), BATCH):
             pixels = np.ascontiguousarray(faces[start : start + BATCH].transpose(0, 3, 1, 2), np.float32)
             parts.append(self.session.run(None, {"face": pixels}))
-        return _answers(dict(zip(self.outputs, map(np.concatenate, zip(*parts, strict=True)), strict=True)), len(self.classes))
+        return _answers(
+            dict(zip(self.outputs, map(np.concatenate, zip(*parts, strict=True)), strict=True)), len(self.classes)
+        )
 
 
 def open_model(spec: Path | str) -> Classifier:

@@ -37,10 +37,8 @@ def _preprocessing(about: dict[str, Any]) -> str:
         return UNKNOWN
     stored = f"aligned face of {about['stored']} px, " if about.get("stored") else ""
     regions = f", regions {about['regions']}" if about.get("regions") else ""
-    return (
-        f"{stored}centre crop of {said['size']} px (regions {said['local_size']} px), {said['colour']} in [0, 1], minus "
-        f"{said['mean']}, over {said['std']}{regions}"
-    )
+    views = f"centre crop of {said['size']} px (eyes and mouth {said['local_size']} px)"
+    return f"{stored}{views}, {said['colour']} in [0, 1], minus {said['mean']}, over {said['std']}{regions}"
 
 
 def _recalls(accuracy: dict[str, Any]) -> list[tuple[str, str]]:

@@ -72,9 +72,9 @@ def photograph_of(image: Image.Image, longest: int | None = None) -> Photograph:
     """
     longest = longest or max(image.size)
     block = -(-max(image.size) // LONGEST)
-    rgb = as_mode(image, 3)
-    small = rgb.reduce(block) if block > 1 else rgb
-    return Photograph(pixels=np.asarray(small), scale=longest / max(small.size))
+    if block > 1:  # before a grey picture takes thrice the memory
+        image = (image if image.mode in ("L", "RGB") else as_mode(image, 3)).reduce(block)
+    return Photograph(pixels=np.asarray(as_mode(image, 3)), scale=longest / max(image.size))
 
 
 def read_photograph(path: Path | str) -> Photograph:

@@ -9,6 +9,7 @@ file holds ends the run. In Python: `Predictor(model, detector).predict(image)`.
 import argparse
 import csv
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -116,7 +117,7 @@ def _text_writer(stream: TextIO, top: int) -> Writer:
             print(f"{where}: {row['status']}", file=stream, flush=True)
             return
         ends = ["", *(f"_{rank}" for rank in range(2, top + 1))]
-        told = ", ".join(f"{row[f'expression{end}']} {row[f'probability{end}']:.0%}" for end in ends)
+        told = ", ".join(f"{row[f'expression{end}']} {row[f'probability{end}']:.1%}" for end in ends)
         box = " ".join(f"{value:.0f}" for value in row["box"])
         print(f"{where}: face {row['face_id']} [{box}] {told}", file=stream, flush=True)
 
@@ -186,6 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"predict: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the rows (head, less) has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == "__main__":
