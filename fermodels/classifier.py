@@ -23,9 +23,6 @@ BATCH = 64
 """Faces that go through a network together."""
 CROP = 7 / 8
 """Share of the aligned side that the network sees, where a model is silent: so it is at every scale of the suite."""
-FRAMINGS = {"fer2013": 0.9, "ferplus": 0.9}
-"""Data set -> size of a face in its pictures against our template: FER2013 shows more of the head. Chosen on 526 faces
-of LFW's training part among 0.6 to 1 (class-mean recall 0.67 against 0.57 at 1)."""
 METADATA = "fermodels"
 """The key under which an exported ONNX file says what it is."""
 ONNX_HELP = 'an ONNX model needs onnxruntime: pip install "fermodels[onnx]", or give the checkpoint'
@@ -47,8 +44,6 @@ class Classifier(Protocol):
     """Side in pixels of the aligned faces it takes."""
     crop: float
     """Share of that side, around the centre, that the network sees."""
-    framing: float
-    """Size of the face in them against our template: 1 where it was trained on faces that we aligned."""
 
     def __call__(self, faces: UInt8[np.ndarray, "n side side 3"]) -> Answers:
         """RGB faces, as `fermodels.faces.align` gives them."""
@@ -66,7 +61,7 @@ class CheckpointClassifier:
         config, self.side = recorded_views(about, stored=about.get("stored") or round(size / CROP))
         self.graph = Deployed(net, config, stored=self.side, regions=about.get("regions") or "fixed")
         self.graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classes, self.crop, self.framing = _classes(about, folder), config.size / self.side, _framing(about)
+        self.classes, self.crop = _classes(about, folder), config.size / self.side
         self.find: Landmarker | None = landmarker("own") if self.graph.regions == "given" else None
 
     def __call__(self, faces: UInt8[np.ndarray, "n side side 3"]) -> Answers:
@@ -107,8 +102,7 @@ class OnnxClassifier:
         about = json.loads(told)
         if about["regions"] != "fixed":
             raise ValueError(f"{path} takes regions cut at landmarks: give the checkpoint it was made from")
-        self.classes, self.side = _classes(about, path), int(about["inputs"]["face"]["side"])
-        self.crop, self.framing = CROP, _framing(about)
+        self.classes, self.side, self.crop = _classes(about, path), int(about["inputs"]["face"]["side"]), CROP
         self.outputs = [one.name for one in self.session.get_outputs()]
 
     def __call__(self, faces: UInt8[np.ndarray, "n side side 3"]) -> Answers:
@@ -137,10 +131,6 @@ def _classes(about: dict[str, Any], where: Path) -> tuple[str, ...]:
     if not about.get("classes"):
         raise ValueError(f"{where} does not name its classes: save it again with their names, in the network's order")
     return tuple(about["classes"])
-
-
-def _framing(about: dict[str, Any]) -> float:
-    return FRAMINGS.get(str(about.get("data")).partition(":")[0], 1.0)
 
 
 def _answers(named: dict[str, np.ndarray], classes: int) -> Answers:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from fermodels.classifier import Answers, Classifier, open_model
 from fermodels.data.rows import upright
-from fermodels.faces.align import similarity, template, warped
+from fermodels.faces.align import align
 from fermodels.faces.detect import Detector, Face, as_photograph, open_detector
 from fermodels.pictures import Photograph, photograph_of
 
@@ -137,9 +137,8 @@ class Predictor:
         return [[self._aligned(p, face) for face in faces] for p, faces in zip(pictures, found, strict=True)]
 
     def _aligned(self, pixels: UInt8[np.ndarray, "h w 3"], face: Face) -> _Place:
-        matrix = similarity(face.points, framed(self.model.framing) * self.model.side)
-        image = warped(pixels, matrix, self.model.side)
-        return _Place(box=face.box, detection=face.probability, image=image, matrix=matrix)
+        aligned = align(pixels, face.points, self.model.side)
+        return _Place(box=face.box, detection=face.probability, image=aligned.image, matrix=aligned.matrix)
 
     def _told(self, scale: float, place: _Place, answers: Answers, number: int) -> FaceExpression:
         probabilities = dict(zip(self.model.classes, answers.probabilities[number].tolist(), strict=True))
@@ -155,12 +154,6 @@ class Predictor:
             attention=None if answers.attention is None else answers.attention[number],
             matrix=matrix / self.model.crop,
         )
-
-
-def framed(framing: float) -> Float64[np.ndarray, "5 2"]:
-    """The template of `fermodels.faces.align` drawn together around the middle to `framing` of its size (shares of
-    the side): below 1, more of the head is seen."""
-    return (template() - 0.5) * framing + 0.5
 
 
 def _central(pixels: UInt8[np.ndarray, "h w 3"], side: int) -> _Place:

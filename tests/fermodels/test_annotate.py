@@ -54,7 +54,7 @@ def test_an_answer_is_drawn_in_its_colour_and_no_face_in_none():
 
 
 def test_a_box_is_where_the_face_is():
-    """160 px are drawn as 640: the frame's left side is at 4 x 30, its right at 4 x 90; inside, the photograph stays."""
+    """160 px are drawn as 640: the sides of the box are at 4 x 30 and 4 x 90; inside, the photograph stays."""
     pixels = np.asarray(annotated(photograph(), [face()]))
     coloured = (pixels[300] == colour_of("anger")).all(1)
     assert sorted({round(x / 4) for x in np.flatnonzero(coloured[:600])}) == [30, 90]
@@ -99,8 +99,12 @@ def test_attention_colours_the_face_where_it_is_high():
 
 
 def test_more_faces_than_cards_are_told():
-    few, many = (np.asarray(annotated(photograph(), [face()] * count)) for count in (3, 30))
-    assert (few != many).any() and INSET < few.shape[0]
+    """480 px hold two cards: with the third face a line of words comes, the fourth changes the words alone."""
+    two, three, four = (np.asarray(annotated(photograph(), [face()] * count))[:, 650:] for count in (2, 3, 4))
+    words = min(np.flatnonzero((two != three).any((1, 2))))
+    assert words > 2 * INSET
+    np.testing.assert_array_equal(three[:words], four[:words])
+    assert (three[words:] != four[words:]).any()
 
 
 def test_photographs_become_pictures_with_names_of_their_own(tmp_path: Path):

@@ -30,12 +30,13 @@ def test_a_checkpoint_answers_as_its_graph(model: str, tmp_path: Path):
         np.testing.assert_allclose(found.attention, wanted[1][:, 0].numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_onnx_file_answers_as_its_checkpoint(tmp_path: Path):
     pytest.importorskip("onnxruntime")
     export = pytest.importorskip("compress.export")
     net = open_model(tiny_checkpoint("mrf", tmp_path / "net"))
     onnx = open_model(export.onnx_from_net(tiny_graph("mrf"), tmp_path / "net.onnx", ABOUT))
-    assert (onnx.classes, onnx.side, onnx.crop, onnx.framing) == (net.classes, net.side, net.crop, net.framing)
+    assert (onnx.classes, onnx.side, onnx.crop) == (net.classes, net.side, net.crop)
     found, wanted = onnx(faces(BATCH + 3)), net(faces(BATCH + 3))
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-4)
     assert found.attention is not None and wanted.attention is not None
@@ -55,16 +56,44 @@ def test_a_silent_checkpoint_takes_faces_of_the_suites_proportion(tmp_path: Path
     assert open_model(tmp_path).side == STORED
 
 
-def test_an_onnx_file_of_others_is_refused(tmp_path: Path):
+def mean_colour(path: Path, said: dict | None) -> Path:
+    """An ONNX network whose probabilities are the softmax of a face's mean red, green and blue."""
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
-    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [value], [value])
-    graph.output[0].name = "y"
+    steps = [("GlobalAveragePool", "face", "mean"), ("Flatten", "mean", "flat"), ("Softmax", "flat", "probabilities")]
+    nodes = [onnx.helper.make_node(kind, [start], [end]) for kind, start, end in steps]
+    face = onnx.helper.make_tensor_value_info("face", onnx.TensorProto.FLOAT, ["batch", 3, 9, 9])
+    answer = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["batch", 3])
+    graph = onnx.helper.make_graph(nodes, "colour", [face], [answer])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
-    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    if said is not None:
+        onnx.helper.set_model_props(model, {"fermodels": json.dumps(said)})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+SAID = {"inputs": {"face": {"side": 9}}, "regions": "fixed", "classes": ["red", "green", "blue"]}
+
+
+def test_an_onnx_file_is_fed_pixels_as_it_says(tmp_path: Path):
+    model = open_model(mean_colour(tmp_path / "a.onnx", SAID))
+    assert (model.classes, model.side) == (("red", "green", "blue"), 9)
+    given = np.stack([noise(seed, 9, 3) for seed in range(BATCH + 3)])
+    powers = np.exp(given.astype(np.float64).mean((1, 2)) - 128)
+    found = model(given)
+    np.testing.assert_allclose(found.probabilities, powers / powers.sum(1, keepdims=True), atol=1e-4)
+    assert found.attention is None
+
+
+def test_an_onnx_file_that_needs_regions_is_refused(tmp_path: Path):
+    path = mean_colour(tmp_path / "a.onnx", SAID | {"regions": "given"})
+    with pytest.raises(ValueError, match="regions cut at landmarks: give the checkpoint"):
+        open_model(path)
+
+
+def test_an_onnx_file_of_others_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="carries no fermodels metadata"):
-        open_model(tmp_path / "a.onnx")
+        open_model(mean_colour(tmp_path / "a.onnx", None))
     (tmp_path / "b.onnx").write_bytes(b"no network")
     with pytest.raises(ValueError, match="cannot open"):
         open_model(tmp_path / "b.onnx")

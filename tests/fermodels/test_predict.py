@@ -152,15 +152,6 @@ def test_a_face_in_a_large_photograph_is_told_in_its_pixels(predictor: Predictor
     np.testing.assert_allclose(moved(face.matrix, repeats * corners), moved(expected.matrix, corners), atol=0.05)
 
 
-def test_faces_of_another_data_set_are_framed_as_there(tmp_path: Path):
-    """A model of FER2013 sees more of the head: around the middle, everything lies at 0.9 of its distance."""
-    net, about = fermodels.load(tiny_checkpoint("vggnet", tmp_path / "net"))
-    fermodels.save(net, tmp_path / "fer", about | {"data": "fer2013"})
-    ((wide,), (close,)) = (Predictor(tmp_path / name, detector()).predict(pictures()[0]) for name in ("fer", "net"))
-    some = np.random.default_rng(0).uniform(0, 50, (9, 2))
-    np.testing.assert_allclose(moved(wide.matrix, some) - 0.5, 0.9 * (moved(close.matrix, some) - 0.5), atol=1e-9)
-
-
 def test_no_face_is_an_empty_list(predictor: Predictor):
     assert predictor.predict(pictures()[2]) == [] and predictor.predict([]) == []
 
