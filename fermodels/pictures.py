@@ -70,11 +70,11 @@ def photograph_of(image: Image.Image, longest: int | None = None) -> Photograph:
     Args:
         longest: longest side in pixels of the file, where `image` is already smaller than it.
     """
-    longest = longest or max(image.size)
+    drafted = round((longest or max(image.size)) / max(image.size))  # the last block may reach beyond the file
     block = -(-max(image.size) // LONGEST)
     if block > 1:  # before a grey picture takes thrice the memory
         image = (image if image.mode in ("L", "RGB") else as_mode(image, 3)).reduce(block)
-    return Photograph(pixels=np.asarray(as_mode(image, 3)), scale=longest / max(image.size))
+    return Photograph(pixels=np.asarray(as_mode(image, 3)), scale=float(drafted * block))
 
 
 def read_photograph(path: Path | str) -> Photograph:

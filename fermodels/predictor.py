@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -85,6 +86,12 @@ class Predictor:
         self.model = open_model(model) if isinstance(model, (str, Path)) else model
         self.detector = open_detector(detector, smallest=SMALLEST) if isinstance(detector, str) else detector
 
+    @overload
+    def predict(self, images: Given, color: str = "rgb") -> list[FaceExpression]: ...
+
+    @overload
+    def predict(self, images: Sequence[Given], color: str = "rgb") -> list[list[FaceExpression]]: ...
+
     def predict(
         self, images: Given | Sequence[Given], color: str = "rgb"
     ) -> list[FaceExpression] | list[list[FaceExpression]]:
@@ -99,10 +106,9 @@ class Predictor:
         """
         if color not in ("rgb", "bgr"):
             raise ValueError(f'color="{color}": allowed are "rgb" and "bgr" (the order in which OpenCV reads)')
-        single = isinstance(images, (Image.Image, np.ndarray))
-        several = [images] if single else list(images)
-        answers = self.faces([_photograph(image, color, number) for number, image in enumerate(several)])
-        return answers[0] if single else answers
+        if isinstance(images, (Image.Image, np.ndarray)):
+            return self.faces([_photograph(images, color, 0)])[0]
+        return self.faces([_photograph(image, color, number) for number, image in enumerate(images)])
 
     def faces(self, photographs: Sequence[Photograph]) -> list[list[FaceExpression]]:
         """The pipeline itself: the faces of each photograph, the largest first.
@@ -110,8 +116,8 @@ class Predictor:
         Raises:
             ValueError: a photograph has a `fault`.
         """
-        for sentence in filter(None, map(self.fault, photographs)):
-            raise ValueError(sentence)
+        if faults := [fault for fault in map(self.fault, photographs) if fault is not None]:
+            raise ValueError(faults[0])
         places = self._places(photographs)
         images = [place.image for several in places for place in several]
         if not images:
@@ -170,6 +176,5 @@ def _central(pixels: UInt8[np.ndarray, "h w 3"], side: int) -> _Place:
 def _photograph(image: Given, color: str, number: int) -> Photograph:
     if isinstance(image, Image.Image):
         return photograph_of(upright(image))
-    return photograph_of(
-        Image.fromarray(np.ascontiguousarray(as_photograph(image, number)[..., :: 1 if color == "rgb" else -1]))
-    )
+    rgb = as_photograph(image, number)[..., :: 1 if color == "rgb" else -1]
+    return photograph_of(Image.fromarray(np.ascontiguousarray(rgb)))
