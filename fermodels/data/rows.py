@@ -117,11 +117,16 @@ def fingerprint(paths: Iterable[Path | str], *settings: object) -> str:
 def open_whole(source: Path | str | IO[bytes]) -> Image.Image:
     """The upright image at a path or in an open file."""
     with Image.open(source) as opened:
-        opened.load()
-        try:
-            return ImageOps.exif_transpose(opened)
-        except UNREADABLE:  # the pixels are whole, only the camera's notes are not
-            return opened.copy()
+        return upright(opened)
+
+
+def upright(opened: Image.Image) -> Image.Image:
+    """A copy of an image, its pixels read, turned as the camera's notes (EXIF) say."""
+    opened.load()
+    try:
+        return ImageOps.exif_transpose(opened)
+    except UNREADABLE:  # the pixels are whole, only the camera's notes are not
+        return opened.copy()
 
 
 def open_image(path: Path | str, box: tuple[int, int, int, int] | None = None) -> Image.Image:

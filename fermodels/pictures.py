@@ -1,0 +1,169 @@
+"""Photographs, folders and videos as one stream of upright RGB frames; a broken one is a sentence, never an exception.
+
+One thing to know: what is larger than `LONGEST` is made smaller by whole blocks of pixels before anything looks at it,
+so memory and time have a bound; `Photograph.scale` leads back to the pixels of the file.
+"""
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from fermodels.data.decode import as_mode
+from fermodels.data.rows import IMAGE_SUFFIXES, UNREADABLE, upright
+
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
+LONGEST = 1600
+"""Pixels; a photograph with a longer side is averaged over blocks until it is not longer."""
+FRAMES_ASTRAY = 2
+"""A video file may announce so many frames more than it holds: its header is an estimate."""
+NO_OPENCV = 'videos need OpenCV: pip install "fermodels[faces]"'
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Photograph:
+    """An upright RGB picture, small enough to be searched."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    scale: float = 1.0
+    """Pixels of the photograph as it was given per pixel here: 1, or more where it was made smaller."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frame:
+    """One picture of the stream, or why there is none."""
+
+    file: str
+    frame: int | None = None
+    """Number in its video from 0; None for a picture that is no video's."""
+    time_s: float | None = None
+    """Seconds from the beginning of its video."""
+    fps: float | None = None
+    """Frames per second of its video, as the file says."""
+    picture: Photograph | str
+    """The picture, or the sentence that says why it cannot be read."""
+
+
+def frames(paths: Iterable[Path | str]) -> Iterator[Frame]:
+    """Every picture of the files and folders, in the order of `paths`, folders sorted; one at a time in memory.
+
+    A folder is searched with its subfolders for the suffixes of pictures and videos; a file that is named is opened
+    whatever its suffix is.
+    """
+    for path in map(Path, paths):
+        if path.is_dir():
+            yield from _folder(path)
+        else:
+            yield from _file(path)
+
+
+def photograph_of(image: Image.Image, longest: int | None = None) -> Photograph:
+    """An image in any of Pillow's modes as a photograph.
+
+    Args:
+        longest: longest side in pixels of the file, where `image` is already smaller than it.
+    """
+    drafted = round((longest or max(image.size)) / max(image.size))  # the last block may reach beyond the file
+    block = -(-max(image.size) // LONGEST)
+    if block > 1:  # before a grey picture takes thrice the memory
+        image = (image if image.mode in ("L", "RGB") else as_mode(image, 3)).reduce(block)
+    return Photograph(pixels=np.asarray(as_mode(image, 3)), scale=float(drafted * block))
+
+
+def read_photograph(path: Path | str) -> Photograph:
+    """The picture in a file, turned as the camera says; of an animation the first frame. JPEG files that are far too
+    large are decoded at a half, a quarter or an eighth of their size.
+
+    Raises:
+        ValueError: the file is absent, damaged, no picture, or of a size that Pillow refuses; says which.
+    """
+    try:
+        with _large_pictures(), Image.open(path) as opened:
+            longest = max(opened.size)
+            if longest > LONGEST:
+                share = LONGEST / longest
+                opened.draft(None, (round(opened.width * share) or 1, round(opened.height * share) or 1))
+            return photograph_of(upright(opened), longest)
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    except UnidentifiedImageError:
+        raise ValueError("it is no picture in a known format") from None
+    except (*UNREADABLE, Image.DecompressionBombError, MemoryError) as error:
+        raise ValueError(f"{error or type(error).__name__}") from error
+
+
+@contextmanager
+def _large_pictures() -> Iterator[None]:
+    """Pillow warns from 89 megapixels on and refuses from 179 on; the warning is not needed where pictures shrink."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def _folder(folder: Path) -> Iterator[Frame]:
+    known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in known and path.is_file())
+    for path in paths:
+        yield from _file(path)
+    if not paths:
+        yield Frame(file=_told(folder), picture=f"the folder holds no picture or video ({', '.join(sorted(known))})")
+
+
+def _file(path: Path) -> Iterator[Frame]:
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        yield from _video(path)
+        return
+    try:
+        picture: Photograph | str = read_photograph(path)
+    except ValueError as error:
+        picture = str(error)
+    yield Frame(file=_told(path), picture=picture)
+
+
+def _video(path: Path) -> Iterator[Frame]:
+    """The frames of a video; a last one says so when it ends before its announced end."""
+    file = _told(path)
+    if not path.is_file():
+        yield Frame(file=file, picture="there is no such file")
+        return
+    try:
+        import cv2
+    except ImportError:
+        yield Frame(file=file, picture=NO_OPENCV)
+        return
+    capture = cv2.VideoCapture(str(path))
+    try:
+        announced, fps = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), float(capture.get(cv2.CAP_PROP_FPS))
+        number = 0
+        for time_s, pixels in _read(capture, cv2.CAP_PROP_POS_MSEC):
+            picture = photograph_of(Image.fromarray(pixels))
+            yield Frame(file=file, frame=number, time_s=time_s, fps=fps or None, picture=picture)
+            number += 1
+    finally:
+        capture.release()
+    if not number:
+        yield Frame(file=file, picture="it is no video that OpenCV can read")
+    elif announced > number + FRAMES_ASTRAY:
+        sentence = f"the video ends after {number:,} of the {announced:,} frames that it announces"
+        yield Frame(file=file, frame=number, fps=fps or None, picture=sentence)
+
+
+def _read(capture: Any, clock: int) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
+    """Time in seconds and RGB pixels of each frame."""
+    while True:
+        there, bgr = capture.read()
+        if not there:
+            return
+        yield round(capture.get(clock) / 1000, 3), np.ascontiguousarray(bgr[..., ::-1])
+
+
+def _told(path: Path) -> str:
+    """A path that can be printed, also where its name is no UTF-8."""
+    return os.fspath(path).encode("utf-8", "backslashreplace").decode()

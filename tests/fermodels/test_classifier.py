@@ -1,0 +1,136 @@
+"""Models as `predict` opens them: every form of a network answers alike, and what is no model is named."""
+
+import builtins
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_nets import ABOUT, STORED, tiny_checkpoint, tiny_graph, tiny_net
+from tiny_sets import noise
+
+import fermodels
+from fermodels.classifier import BATCH, open_model
+from fermodels.faces.landmarks import landmarker
+
+
+def faces(count: int) -> np.ndarray:
+    return np.stack([noise(seed, STORED, 3) for seed in range(count)])
+
+
+@pytest.mark.parametrize("model", ["mrf", "vggnet"])
+def test_a_checkpoint_answers_as_its_graph(model: str, tmp_path: Path):
+    found = open_model(tiny_checkpoint(model, tmp_path))(faces(BATCH + 3))
+    with torch.inference_mode():
+        wanted = tiny_graph(model)(torch.from_numpy(faces(BATCH + 3)).permute(0, 3, 1, 2).float())
+    np.testing.assert_allclose(found.probabilities, wanted[0].numpy(), atol=1e-5)
+    assert (found.attention is None) == (len(wanted) == 1)
+    if found.attention is not None:
+        np.testing.assert_allclose(found.attention, wanted[1][:, 0].numpy(), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_an_onnx_file_answers_as_its_checkpoint(tmp_path: Path):
+    pytest.importorskip("onnxruntime")
+    export = pytest.importorskip("compress.export")
+    net = open_model(tiny_checkpoint("mrf", tmp_path / "net"))
+    onnx = open_model(export.onnx_from_net(tiny_graph("mrf"), tmp_path / "net.onnx", ABOUT))
+    assert (onnx.classes, onnx.side, onnx.crop) == (net.classes, net.side, net.crop)
+    found, wanted = onnx(faces(BATCH + 3)), net(faces(BATCH + 3))
+    np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-4)
+    assert found.attention is not None and wanted.attention is not None
+    np.testing.assert_allclose(found.attention, wanted.attention, atol=1e-4)
+
+
+def test_where_it_was_trained_with_landmarks_they_are_found_first(tmp_path: Path):
+    fermodels.save(tiny_net("mrf"), tmp_path / "given", ABOUT | {"regions": "given"})
+    given, fixed = open_model(tmp_path / "given"), open_model(tiny_checkpoint("mrf", tmp_path / "fixed"))
+    found = given(faces(3)).probabilities
+    assert np.abs(found - fixed(faces(3)).probabilities).max() > 1e-4 and landmarker("own")(faces(3)).points.any()
+    np.testing.assert_allclose(given(faces(3)[1:2]).probabilities, found[1:2], atol=1e-5)
+
+
+def test_a_silent_checkpoint_takes_faces_of_the_suites_proportion(tmp_path: Path):
+    fermodels.save(tiny_net("vggnet"), tmp_path, {name: ABOUT[name] for name in fermodels.checkpoint.CLAIMS})
+    assert open_model(tmp_path).side == STORED
+
+
+def mean_colour(path: Path, said: dict | None) -> Path:
+    """An ONNX network whose probabilities are the softmax of a face's mean red, green and blue."""
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    steps = [("GlobalAveragePool", "face", "mean"), ("Flatten", "mean", "flat"), ("Softmax", "flat", "probabilities")]
+    nodes = [onnx.helper.make_node(kind, [start], [end]) for kind, start, end in steps]
+    face = onnx.helper.make_tensor_value_info("face", onnx.TensorProto.FLOAT, ["batch", 3, 9, 9])
+    answer = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["batch", 3])
+    graph = onnx.helper.make_graph(nodes, "colour", [face], [answer])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
+    if said is not None:
+        onnx.helper.set_model_props(model, {"fermodels": json.dumps(said)})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+SAID = {"inputs": {"face": {"side": 9}}, "regions": "fixed", "classes": ["red", "green", "blue"]}
+
+
+def test_an_onnx_file_is_fed_pixels_as_it_says(tmp_path: Path):
+    model = open_model(mean_colour(tmp_path / "a.onnx", SAID))
+    assert (model.classes, model.side) == (("red", "green", "blue"), 9)
+    given = np.stack([noise(seed, 9, 3) for seed in range(BATCH + 3)])
+    powers = np.exp(given.astype(np.float64).mean((1, 2)) - 128)
+    found = model(given)
+    np.testing.assert_allclose(found.probabilities, powers / powers.sum(1, keepdims=True), atol=1e-4)
+    assert found.attention is None
+
+
+def test_an_onnx_file_that_needs_regions_is_refused(tmp_path: Path):
+    path = mean_colour(tmp_path / "a.onnx", SAID | {"regions": "given"})
+    with pytest.raises(ValueError, match="regions cut at landmarks: give the checkpoint"):
+        open_model(path)
+
+
+def test_an_onnx_file_of_others_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match="carries no fermodels metadata"):
+        open_model(mean_colour(tmp_path / "a.onnx", None))
+    (tmp_path / "b.onnx").write_bytes(b"no network")
+    with pytest.raises(ValueError, match="cannot open"):
+        open_model(tmp_path / "b.onnx")
+
+
+def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a.onnx").write_bytes(b"")
+    real = builtins.__import__
+
+    def without(module: str, *rest, **named):
+        if module == "onnxruntime":
+            raise ImportError
+        return real(module, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ValueError, match=r"fermodels\[onnx\]"):
+        open_model(tmp_path / "a.onnx")
+
+
+def test_what_names_no_classes_or_too_few_is_refused(tmp_path: Path):
+    fermodels.save(tiny_net("vggnet"), tmp_path / "none", ABOUT | {"classes": None})
+    with pytest.raises(ValueError, match="does not name its classes"):
+        open_model(tmp_path / "none")
+    fermodels.save(tiny_net("vggnet"), tmp_path / "few", ABOUT | {"classes": ("yes", "no")})
+    with pytest.raises(ValueError, match="tells 7 expressions and names 2"):
+        open_model(tmp_path / "few")(faces(1))
+
+
+def test_a_network_without_answers_is_refused(tmp_path: Path):
+    fermodels.save(tiny_net("contrastive"), tmp_path, ABOUT)
+    with pytest.raises(ValueError, match="contrastive, which tells no expressions"):
+        open_model(tmp_path)
+
+
+def test_what_is_no_model_is_named(tmp_path: Path):
+    with pytest.raises(ValueError, match="there is no model"):
+        open_model(tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(ValueError, match="has format 99"):
+        open_model(tmp_path)

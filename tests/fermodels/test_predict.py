@@ -1,0 +1,306 @@
+"""From a picture to rows: what holds for every batch, order, colour order and size, and what the command says."""
+
+import csv
+import json
+import os
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_pictures import video
+from tiny_nets import CONFIG, STORED, tiny_checkpoint
+from tiny_sets import noise, save
+
+import fermodels
+from fermodels import predict as command
+from fermodels import predictor as predicting
+from fermodels.classifier import open_model
+from fermodels.data.lfw import source
+from fermodels.data.rows import Skips
+from fermodels.faces.align import moved, template
+from fermodels.faces.detect import Detector
+from fermodels.pictures import LONGEST, Frame, photograph_of
+from fermodels.predict import BATCH, columns, main, predictions, rows
+from fermodels.predictor import FaceExpression, Predictor
+
+LFW = Path(os.environ.get("FER_DATA", Path(__file__).resolve().parents[2] / "../shared/data")) / "lfw_emotion.tar"
+
+
+class Counted:
+    """Sees as many faces in a photograph as the red of its first pixel says, modulo 3, each larger than the next."""
+
+    version = "1"
+
+    def find(self, photographs: np.ndarray):
+        side = min(photographs.shape[1:3])
+        found = []
+        for photograph in photographs:
+            shares = np.array([0.8, 0.6, 0.5][: int(photograph[0, 0, 0]) % 3])
+            boxes = np.stack([np.array([0.1, 0.05, 0.1 + s, 0.05 + s]) * side for s in shares] or [np.empty(4)])
+            points = np.stack([template(side * s) + np.array([0.1, 0.05]) * side for s in shares] or [np.empty((5, 2))])
+            found.append((boxes[: len(shares)], points[: len(shares)], 1 - shares / 10))
+        return found
+
+
+def detector() -> Detector:
+    return Detector(name="counted", smallest=12, backend=Counted())
+
+
+def pictures(count: int = 7) -> list[np.ndarray]:
+    """Of three sizes, with 0, 1 or 2 faces."""
+    made = [noise(seed, 60 + 20 * (seed % 3), 3)[: 50 + 5 * (seed % 2)].copy() for seed in range(count)]
+    for seed, pixels in enumerate(made):
+        pixels[0, 0, 0] = seed + 1
+    return made
+
+
+@pytest.fixture(scope="module", params=["mrf", "vggnet"])
+def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    torch.set_num_threads(1)
+    return Predictor(tiny_checkpoint(request.param, tmp_path_factory.mktemp("net") / request.param), detector())
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A checkpoint; and whatever detector is asked for, `Counted` is there."""
+    monkeypatch.setattr(predicting, "open_detector", lambda spec, smallest: detector())
+    return str(tiny_checkpoint("mrf", tmp_path / "net"))
+
+
+def same(a: list[FaceExpression], b: list[FaceExpression]) -> None:
+    assert len(a) == len(b)
+    for one, other in zip(a, b, strict=True):
+        assert (one.box, one.detection, one.expression) == (other.box, other.detection, other.expression)
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+        np.testing.assert_array_equal(one.matrix, other.matrix)
+        assert (one.attention is None) == (other.attention is None)
+        if one.attention is not None and other.attention is not None:
+            np.testing.assert_allclose(one.attention, other.attention, atol=1e-5)
+
+
+def test_a_batch_gives_what_each_picture_gives(predictor: Predictor):
+    together = predictor.predict(pictures())
+    assert [len(faces) for faces in together] == [1, 2, 0, 1, 2, 0, 1]
+    for picture, faces in zip(pictures(), together, strict=True):
+        same(faces, predictor.predict(picture))
+
+
+def test_the_order_of_the_pictures_changes_nothing(predictor: Predictor):
+    order = np.random.default_rng(0).permutation(7).tolist()
+    forward = predictor.predict(pictures())
+    for index, faces in zip(order, predictor.predict([pictures()[i] for i in order]), strict=True):
+        same(faces, forward[index])
+
+
+def test_the_same_pictures_give_the_same_rows(predictor: Predictor):
+    def all_rows() -> list[dict]:
+        stream = (Frame(file=str(i), picture=photograph_of(Image.fromarray(p))) for i, p in enumerate(pictures(20)))
+        return [row for frame, faces in predictions(predictor, stream) for row in rows(frame, faces, 7)]
+
+    first = all_rows()
+    assert first == all_rows() and len(first) == 7 * 1 + 7 * 2 + 6
+
+
+def test_every_form_of_a_picture_gives_the_same(predictor: Predictor):
+    rgb = pictures()[1]
+    expected = predictor.predict(rgb)
+    same(predictor.predict(rgb[..., ::-1], color="bgr"), expected)
+    same(predictor.predict(Image.fromarray(rgb)), expected)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # the camera was upside down
+    turned = Image.fromarray(np.ascontiguousarray(rgb[::-1, ::-1]))
+    turned.info["exif"] = exif.tobytes()
+    same(predictor.predict(turned), expected)
+
+
+def test_probabilities_are_those_of_the_network_on_the_aligned_face(tmp_path: Path):
+    """By hand: a photograph that is an aligned face, whose pixels need no resampling, and the network as it is."""
+    net, _ = fermodels.load(tiny_checkpoint("vggnet", tmp_path / "net"))
+    pixels, corner = noise(5, STORED, 3), (STORED - CONFIG.size) // 2
+    crop = torch.from_numpy(pixels[corner : -corner or None, corner : -corner or None]).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        logits = net((crop.float() / 255 - CONFIG.mean) / CONFIG.std).logits[0, 0]
+    (face,) = Predictor(tmp_path / "net", None).predict(pixels)
+    assert list(face.probabilities.values()) == pytest.approx(logits.softmax(0).tolist(), abs=1e-5)
+    assert tuple(face.probabilities) == fermodels.EXPRESSIONS and face.detection is None
+    assert face.probability == max(face.probabilities.values()) == face.ranked()[0][1]
+    assert sum(face.probabilities.values()) == pytest.approx(1)
+
+
+def test_the_map_leads_from_the_photograph_to_what_the_network_sees(predictor: Predictor):
+    """The five points lie on the template; of the aligned face the network sees the centre, 56 of 64 pixels."""
+    pixels = pictures()[0]
+    (face,) = predictor.predict(pixels)
+    side = min(pixels.shape[:2])
+    points = template(0.8 * side) + np.array([0.1, 0.05]) * side
+    expected = (template(STORED) - (STORED - CONFIG.size) / 2) / CONFIG.size
+    np.testing.assert_allclose(moved(face.matrix, points), expected, atol=1e-9)
+    assert face.box == pytest.approx([0.1 * side, 0.05 * side, 0.9 * side, 0.85 * side], rel=1e-5)
+
+
+def test_a_face_in_a_large_photograph_is_told_in_its_pixels(predictor: Predictor):
+    small = pictures()[0]
+    repeats = -(-(LONGEST + 1) // small.shape[1])
+    large = small.repeat(repeats, 0).repeat(repeats, 1)
+    (face,), (expected,) = predictor.predict(large), predictor.predict(small)
+    assert face.box == pytest.approx([repeats * value for value in expected.box], rel=2e-2)
+    corners = np.array([[0.0, 0], [1, 0.5]]) * small.shape[:2]
+    np.testing.assert_allclose(moved(face.matrix, repeats * corners), moved(expected.matrix, corners), atol=0.05)
+
+
+def test_no_face_is_an_empty_list(predictor: Predictor):
+    assert predictor.predict(pictures()[2]) == [] and predictor.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "color", "sentence"),
+    [
+        (np.zeros((9, 9), np.uint8), "rgb", "photograph 0 is grey"),
+        (np.zeros((9, 9, 3), np.float32), "rgb", "is float32: give a uint8"),
+        (np.zeros((9, 9, 3), np.uint8), "hsv", '"rgb" and "bgr"'),
+    ],
+)
+def test_what_is_no_picture_is_named(predictor: Predictor, image: np.ndarray, color: str, sentence: str):
+    with pytest.raises(ValueError, match=sentence):
+        predictor.predict(image, color)
+
+
+def test_a_cropped_face_that_is_too_small_is_refused(predictor: Predictor):
+    with pytest.raises(ValueError, match="1x1 pixels are too few"):
+        Predictor(predictor.model, None).predict(np.zeros((1, 1, 3), np.uint8))
+
+
+def test_of_a_cropped_picture_the_central_square_is_taken(predictor: Predictor):
+    cropped = Predictor(predictor.model, None)
+    square = noise(4, 40, 3)
+    wide = np.concatenate((noise(1, 40, 3)[:, :10], square, noise(2, 40, 3)[:, :10]), 1)
+    (face,), (expected,) = cropped.predict(wide), cropped.predict(square)
+    assert face.box == (10, 0, 50, 40) and face.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
+    np.testing.assert_allclose(moved(face.matrix, [[30, 20]]), [[0.5, 0.5]], atol=1e-12)
+
+
+def test_frames_are_read_a_batch_at_a_time(predictor: Predictor):
+    pulled = []
+
+    def endless():
+        while True:
+            pulled.append(1)
+            yield Frame(file="f", picture=photograph_of(Image.fromarray(pictures()[0])))
+
+    stream = predictions(predictor, endless())
+    for number in range(1, 2 * BATCH + 2):
+        next(stream)
+        assert len(pulled) == BATCH * -(-number // BATCH)
+
+
+def test_every_row_has_the_same_keys():
+    broken = Frame(file="a", picture="it is broken")
+    blind = Frame(file="b", frame=3, time_s=0.12, picture=photograph_of(Image.new("RGB", (9, 9))))
+    found = [*rows(broken, [], 2), *rows(blind, [], 2)]
+    assert [list(row) for row in found] == [columns(2)] * 2
+    assert [row["status"] for row in found] == ["unreadable: it is broken", "no face"]
+    assert (found[1]["frame"], found[1]["time_s"], found[1]["expression_2"]) == (3, 0.12, None)
+
+
+def folder(root: Path) -> Path:
+    """One picture with two faces, one without, one broken."""
+    save(root / "photos/a.png", pictures()[1])
+    save(root / "photos/b.png", pictures()[2])
+    (root / "photos/c.jpg").write_bytes(b"no picture")
+    return root / "photos"
+
+
+def test_json_rows_are_the_predictors_answers(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([str(folder(tmp_path)), "--model", checkpoint, "--json", "--top", "7"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(Path(row["file"]).name, row["face_id"], row["status"]) for row in found] == [
+        ("a.png", 0, "ok"),
+        ("a.png", 1, "ok"),
+        ("b.png", None, "no face"),
+        ("c.jpg", None, "unreadable: it is no picture in a known format"),
+    ]
+    for row, face in zip(found, Predictor(checkpoint, "any").predict(pictures()[1]), strict=False):
+        assert row["box"] == [round(value, 1) for value in face.box]
+        assert (row["expression"], row["expression_7"]) == (face.ranked()[0][0], face.ranked()[-1][0])
+        assert row["probability"] == pytest.approx(face.probability, abs=1e-4)
+
+
+def test_csv_is_a_table(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([str(folder(tmp_path)), "--model", checkpoint, "--csv", "--top", "2"]) == 0
+    table = list(csv.DictReader(StringIO(capsys.readouterr().out)))
+    assert list(table[0]) == columns(2) and len(table) == 4
+    assert len(table[0]["box"].split()) == 4 and table[2]["box"] == table[2]["probability"] == ""
+
+
+def test_text_ends_with_the_counts(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([str(folder(tmp_path)), "--model", checkpoint]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "a.png: face 0 [" in lines[0] and lines[2].endswith("b.png: no face")
+    assert json.loads(lines[-1]) == {"faces": 2, "no_face": 1, "unreadable": 1}
+
+
+def test_a_video_has_a_row_for_every_frame(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = video(tmp_path / "clip.avi", count=BATCH + 3)
+    main([str(path), "--model", checkpoint, "--json"])
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted({row["frame"] for row in found}) == list(range(BATCH + 3))
+    assert [row["time_s"] for row in found] == pytest.approx([row["frame"] / 10 for row in found], abs=2e-3)
+
+
+def test_nothing_readable_is_status_1(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / "empty"), str(tmp_path / "gone.png"), "--model", checkpoint]) == 1
+    assert "unreadable: there is no such file" in capsys.readouterr().out
+
+
+def test_cropped_pictures_need_no_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    net = tiny_checkpoint("mrf", tmp_path / "net")
+    paths = [str(save(tmp_path / f"{side}.png", noise(1, side, 3))) for side in (1, 48)]
+    assert main([*paths, "--model", str(net), "--cropped", "--detector", "none", "--json"]) == 0
+    tiny, whole = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert tiny["status"].startswith("unreadable: 1x1 pixels")
+    assert whole["box"] == [0, 0, 48, 48] and whole["detection"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--top", "8"], "--top 8: the model knows 7 expressions"),
+        (["--model", "nowhere"], "there is no model nowhere"),
+        (["--annotate", "one.png"], "name a folder"),
+    ],
+)
+def test_a_mistake_is_a_sentence(
+    words: list[str], sentence: str, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main([str(folder(tmp_path)), "--model", checkpoint, *words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_without_a_model_the_way_to_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(command, "DEMO", tmp_path / "demo")
+    assert main(["photo.jpg"]) == 2 and "give --model" in capsys.readouterr().err
+    tiny_checkpoint("mrf", tmp_path / "demo")
+    assert command.default_model() == tmp_path / "demo"
+
+
+def test_a_photograph_of_a_person_through_mtcnn(tmp_path: Path):
+    if find_spec("facenet_pytorch") is None:  # importing it here would be before its torchvision is mended
+        pytest.skip("facenet-pytorch is not installed")
+    if not LFW.is_file():
+        pytest.skip(f"no photographs at {LFW}")
+    read = source(str(LFW), Skips(allowed=False), whole=True).test.read
+    photographs = [read(0).convert("RGB"), read(40).convert("RGB")]
+    predictor = Predictor(open_model(tiny_checkpoint("mrf", tmp_path / "net")), "mtcnn")
+    for photograph, faces in zip(photographs, predictor.predict(photographs), strict=True):
+        (alone, *_) = predictor.predict(photograph)
+        near = [f for f in faces if abs((f.box[0] + f.box[2]) / 2 - 125) < 40]
+        assert near and alone.expression == faces[0].expression
+        assert alone.box == pytest.approx(faces[0].box, abs=0.05)
+        assert alone.probabilities == pytest.approx(faces[0].probabilities, abs=5e-3)
