@@ -57,11 +57,16 @@ def _table(lines: list[tuple[str, str]], indent: str = "") -> str:
     return "\n".join(f"{indent}{name:<{width}}  {value}" for name, value in lines)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point: status 2 and a sentence for what is no checkpoint."""
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m fermodels.info", description="What a checkpoint claims.")
     parser.add_argument("checkpoint", help="folder that fermodels.save wrote")
-    given = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: status 2 and a sentence for what is no checkpoint."""
+    given = arguments(argv)
     try:
         print(told(checkpoint.describe(given.checkpoint)))
     except ValueError as error:

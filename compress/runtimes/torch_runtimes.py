@@ -71,14 +71,22 @@ class Eager:
         return graph
 
 
+VARIANTS = 256
+"""Networks times batch sizes that one process may compile. Beyond its own limit of 8, dynamo would run eagerly."""
+
+
 class Compiled(Eager):
-    """torch.compile with frozen weights; the first run of every batch size compiles."""
+    """torch.compile with frozen weights; the first run of every batch size compiles.
+
+    The whole graph is compiled or nothing (`fullgraph`): a part left to eager mode would carry the wrong name.
+    """
 
     name = "torch-compile"
 
     def _callable(self, graph: Deployed) -> Callable[..., Any]:
         frozen = copy.deepcopy(graph).requires_grad_(False)
-        return torch.compile(frozen, options={"freezing": True}, dynamic=False)
+        torch._dynamo.config.recompile_limit = VARIANTS
+        return torch.compile(frozen, options={"freezing": True}, dynamic=False, fullgraph=True)
 
 
 def graph_from_checkpoint(folder: Path, *, stored: int | None = None, regions: str | None = None) -> Deployed:

@@ -10,6 +10,8 @@ removed; the reports score the test split with and without the rows that are fla
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +108,8 @@ def show(counts: dict[str, Any]) -> None:
     )
 
 
-def main(arguments: list[str] | None = None) -> None:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m fermodels.data.audit", description="Looks for duplicates, leaks and pictures without a face."
     )
@@ -117,12 +120,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=SIZE, help=f"side in pixels when compared (default {SIZE})")
     parser.add_argument("--cache", type=Path, default=Path("reports/runs/data"), help="folder of decoded pictures")
     parser.add_argument("--skip-broken", action="store_true", help="count pictures that cannot be read, and go on")
-    given = parser.parse_args(arguments)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: status 2 and a sentence for a mistake in the input."""
+    given = arguments(argv)
     place = {"size": given.size, "cache": given.cache, "skip_broken": given.skip_broken}
     try:
         found = audit(open_dataset(given.data, progress=True, **place), given.near)
     except ValueError as error:
-        parser.error(str(error))
+        print(f"audit: {error}", file=sys.stderr)
+        return 2
     counts = summary(found)
     show(counts)
     if given.json is not None:
@@ -130,7 +139,8 @@ def main(arguments: list[str] | None = None) -> None:
     if given.sheet is not None:
         write_sheet(given.sheet, found)
     print(json.dumps(counts))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

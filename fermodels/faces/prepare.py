@@ -9,6 +9,7 @@ photographs, so a killed run goes on where it stopped.
 
 import argparse
 import json
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -221,7 +222,8 @@ def _open(rows: Rows, index: int) -> np.ndarray | str:
         return f"{rows.names[index]} cannot be read: {error}"
 
 
-def main(arguments: list[str] | None = None) -> None:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m fermodels.faces.prepare", description="Cuts aligned faces out of a data set of photographs."
     )
@@ -231,15 +233,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=128, help="side of the aligned faces in pixels (default 128)")
     parser.add_argument("--smallest", type=float, default=SMALLEST, help="smallest face looked for, pixels")
     parser.add_argument("--skip-broken", action="store_true", help="count pictures that cannot be read, and go on")
-    chosen = parser.parse_args(arguments)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: status 2 and a sentence for a mistake in the input."""
+    chosen = arguments(argv)
     try:
         detector = open_detector(chosen.detector, smallest=chosen.smallest)
         job = Job(detector=detector, size=chosen.size, skip_broken=chosen.skip_broken, progress=True)
         result = prepare(chosen.data, chosen.out, job)
     except ValueError as error:
-        parser.error(str(error))
+        print(f"prepare: {error}", file=sys.stderr)
+        return 2
     print(json.dumps({"prepared": str(chosen.out), **result}))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,15 +3,19 @@
 import re
 import runpy
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
 
 import fermodels
-from bench import report
+from bench import gate, report
 from bench.scales import SCALES, scale_for
 from compress import export_command
+from fermodels import info, predict
+from fermodels.data import audit
+from fermodels.faces import prepare
 from fermodels.views import ViewConfig
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +24,11 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
 PARSERS = {
     "bench.report": report.arguments,
     "compress.export": export_command.arguments,
+    "bench.gate": gate.arguments,
+    "fermodels.data.audit": audit.arguments,
+    "fermodels.faces.prepare": prepare.arguments,
+    "fermodels.info": info.arguments,
+    "fermodels.predict": predict.arguments,
     "compress.slim": runpy.run_module("compress.slim")["arguments"],
 }
 COMMANDS = [line for language, block in BLOCKS if not language for line in block.strip().splitlines()]
@@ -44,6 +53,9 @@ def test_every_command_is_one_that_exists(line):
     words = shlex.split(line, comments=True)
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    elif words[0] == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert words[1:3] == ["install", "-e"] and words[3].strip(".[]") in extras
     else:
         assert words[:2] == ["python", "-m"]
         assert PARSERS[words[2]](words[3:])

@@ -10,7 +10,7 @@ from tiny_nets import ABOUT, tiny_checkpoint
 
 import fermodels
 from compress import export
-from compress.runtimes import RUNTIMES, Session, TensorSpec, Unavailable, session
+from compress.runtimes import RUNTIMES, Session, TensorSpec, Unavailable, session, torch_runtimes
 from compress.runtimes.torch_runtimes import CHECKPOINT, graph_from_checkpoint
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
@@ -122,3 +122,17 @@ def test_a_checkpoint_must_say_how_large_its_faces_are(deployed: Path, tmp_path:
     with pytest.raises(ValueError, match="--stored"):
         graph_from_checkpoint(tmp_path / "old")
     assert graph_from_checkpoint(tmp_path / "old", stored=72).sides == {"face": 72}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_session_that_dynamo_gives_up_on_fails_and_does_not_run_eagerly_in_silence(
+    deployed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)  # put back afterwards
+    monkeypatch.setattr(torch_runtimes, "VARIANTS", 1)
+    running, graph = opened(deployed, "torch-compile", "fp32"), graph_from_checkpoint(deployed / CHECKPOINT)
+    running.run(dict(zip(graph.inputs, graph.example(1), strict=True)))
+    with pytest.raises(Exception, match="fullgraph"):
+        running.run(dict(zip(graph.inputs, graph.example(2), strict=True)))

@@ -161,8 +161,7 @@ def test_the_command_ends_with_one_json_line(
 def test_a_mistake_is_one_sentence(
     arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    with pytest.raises(SystemExit):
-        main([*arguments, "--cache", str(tmp_path)])
+    assert main([*arguments, "--cache", str(tmp_path)]) == 2
     assert sentence in capsys.readouterr().err
 
 
