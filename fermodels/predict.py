@@ -27,9 +27,13 @@ from fermodels.predictor import FaceExpression, Predictor
 BATCH = 16
 """Frames in memory at a time; their faces go through the model together."""
 DEMO = Path(__file__).parent / "demo"
-"""The checkpoint that comes with the package, where one does."""
+"""The checkpoint that comes with the package: a slim MRF trained on drawn faces."""
+DEMO_NOTE = (
+    "no --model: the demo checkpoint answers. It was trained on drawn faces only and shows the way; do not trust it on "
+    "photographs (python -m fermodels.info fermodels/demo)"
+)
 NO_MODEL = (
-    "no model is named, and none comes with this package: give --model with the folder of a checkpoint or an .onnx "
+    "no model is named, and the demo checkpoint is missing: give --model with the folder of a checkpoint or an .onnx "
     "file; `python -m bench.report --scale quick` trains small ones on drawn faces (with --data fer2013:FILE on real "
     "ones) and leaves them in reports/runs/*/chosen"
 )
@@ -133,7 +137,10 @@ def run(given: argparse.Namespace) -> int:
     Raises:
         ValueError: the model, the detector, --top or --annotate cannot be what was given.
     """
-    predictor = Predictor(given.model or default_model(), None if given.cropped else given.detector)
+    if given.model is None:
+        given.model = default_model()
+        print(DEMO_NOTE, file=sys.stderr)
+    predictor = Predictor(given.model, None if given.cropped else given.detector)
     known = len(predictor.model.classes)
     if not 1 <= given.top <= known:
         raise ValueError(f"--top {given.top}: the model knows {known} expressions, so 1 to {known} can be told")
