@@ -25,7 +25,7 @@ from bench.recipes import say
 from bench.records import Cell, Record
 from bench.rows import Records
 from bench.runtimes import REFERENCE, told
-from bench.scales import PAPER
+from bench.scales import PAPER, Scale
 from compress.artefacts import Artefacts, artefacts_of
 from compress.runtimes import RUNTIMES, Session, Unavailable
 from compress.surgery import slim
@@ -40,9 +40,9 @@ KINDS = (REFERENCE, ("onnxruntime", "fp32"), ("openvino", "fp32"))
 BATCH = 1
 
 
-def cells() -> list[Cell]:
+def cells(scale: Scale = PAPER) -> list[Cell]:
     """Both networks, whole and cut to 40 % of their channels, in every runtime that computes in float32 on a CPU."""
-    place: dict[str, Any] = {"table": TABLE, "data": DATA, "scale": PAPER.name, "seed": 0}
+    place: dict[str, Any] = {"table": TABLE, "data": DATA, "scale": scale.name, "seed": 0}
     return [
         Cell(
             **place,
@@ -58,14 +58,14 @@ def cells() -> list[Cell]:
     ]
 
 
-def exported(model: str, ratio: float, folder: Path) -> tuple[Artefacts, dict[str, Any]]:
+def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[Artefacts, dict[str, Any]]:
     """One network with its verified ONNX file, and what it costs; `export_s` includes the verification."""
     torch.manual_seed(0)
-    net = fermodels.build(model, **PAPER.architecture(model, len(fermodels.EXPRESSIONS)))
+    net = fermodels.build(model, **scale.architecture(model, len(fermodels.EXPRESSIONS)))
     if ratio:
         net = slim(net, ratio=ratio, criterion="random", align=16)[0]
     about: dict[str, Any] = dict.fromkeys(checkpoint.CLAIMS) | {"classes": fermodels.EXPRESSIONS}
-    fermodels.save(net, folder / "given", about | {"preprocessing": PAPER.preprocessing, "stored": PAPER.stored})
+    fermodels.save(net, folder / "given", about | {"preprocessing": scale.preprocessing, "stored": scale.stored})
     made = artefacts_of(folder / "given", folder, keep=True)
     start = time.perf_counter()
     made.onnx("fp32")
@@ -73,24 +73,24 @@ def exported(model: str, ratio: float, folder: Path) -> tuple[Artefacts, dict[st
     return made, {"params": params(net), "macs": macs(net).total, "export_s": spent}
 
 
-def measure(root: Path, *, min_runs: int = 100, min_seconds: float = 3.0) -> list[Path]:
+def measure(root: Path, scale: Scale = PAPER) -> list[Path]:
     """Makes every record below `root`, all from one process and in turns; returns their paths."""
     with tempfile.TemporaryDirectory() as name:
         results: dict[Cell, dict[str, Any]] = {}
         running: dict[Cell, Session] = {}
         networks: dict[tuple[str, float], tuple[Artefacts, dict[str, Any]]] = {}
-        for cell in cells():
+        for cell in cells(scale):
             key = (cell.model, cell.ratio)
             if key not in networks:
                 say(f"{cell.model}, {100 * cell.ratio:.0f} % removed: export and verification")
-                networks[key] = exported(cell.model, cell.ratio, Path(name) / f"{cell.model}-{cell.ratio}")
+                networks[key] = exported(cell.model, cell.ratio, Path(name) / f"{cell.model}-{cell.ratio}", scale)
             results[cell] = _opened(cell, *networks[key], running)
         say(f"latency of {len(running)} sessions at batch {BATCH}, in turns")
         subjects = {cell.id: subject_of_session(session, BATCH) for cell, session in running.items()}
-        turns = measure_turns(subjects, min_runs=min_runs, min_seconds=min_seconds)
+        turns = measure_turns(subjects, min_runs=scale.latency_runs, min_seconds=scale.latency_seconds)
         for cell in running:
             results[cell] |= {"latency": {str(BATCH): told(cell, turns, running, BATCH)}}
-    return [records.save(_record(cell, result), root) for cell, result in results.items()]
+    return [records.save(_record(cell, result, scale), root) for cell, result in results.items()]
 
 
 def _opened(cell: Cell, made: Artefacts, cost: dict[str, Any], running: dict[Cell, Session]) -> dict[str, Any]:
@@ -105,10 +105,10 @@ def _opened(cell: Cell, made: Artefacts, cost: dict[str, Any], running: dict[Cel
     return result | {"cost": cost | size}
 
 
-def _record(cell: Cell, result: dict[str, Any]) -> Record:
+def _record(cell: Cell, result: dict[str, Any], scale: Scale) -> Record:
     sha, dirty = commit()
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    config = {"weights": "random, seed 0", "cut": "random channels, align 16", "scale": plain(PAPER.preprocessing)}
+    config = {"weights": "random, seed 0", "cut": "random channels, align 16", "scale": plain(scale.preprocessing)}
     about: dict[str, Any] = {"environment": environment(), "commit": sha, "dirty": dirty, "created": created}
     return Record(cell=cell, config=config, result=plain(result), **about)
 

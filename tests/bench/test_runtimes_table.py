@@ -84,7 +84,9 @@ def test_a_second_call_measures_nothing(tmp_path, measured, monkeypatch) -> None
         runtimes, "stage_behind", lambda job, cell: Stage(folder=root, key=keys[cell.variant, cell.ratio])
     )
     monkeypatch.setattr(runtimes, "artefacts_of", lambda *given, **named: pytest.fail("measured again"))
+    before = {path: path.read_bytes() for path in root.rglob("*.json")}
     runtimes.measure(job(tmp_path / "runs", "vggnet"), wanted(), root)
+    assert {path: path.read_bytes() for path in root.rglob("*.json")} == before != {}
 
 
 def test_the_page_says_what_the_records_say(measured) -> None:

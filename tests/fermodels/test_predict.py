@@ -72,6 +72,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def same(a: list[FaceExpression], b: list[FaceExpression]) -> None:
+    """Asserts it, field by field."""
     assert len(a) == len(b)
     for one, other in zip(a, b, strict=True):
         assert (one.box, one.detection, one.expression) == (other.box, other.detection, other.expression)
