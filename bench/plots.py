@@ -79,7 +79,7 @@ def _accuracy_field(axes: Axes, sheet: Sheet, model: str) -> None:
     room = 0.08 * (max(levels) - min(levels))
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_ylim(min(levels) - room, max(levels) + 2 * room)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
 
 
 def _doubling(axes: Axes, macs: list[float]) -> None:
