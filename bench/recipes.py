@@ -18,6 +18,9 @@ from compress.sparsity import Proximal, by_width, mean_gamma, penalised
 from compress.surgery import slim
 from fermodels.files import write_atomic
 from fermodels.schedule import TrainConfig, learning_rate
+from fermodels.training import autocast
+from fermodels.vgg import Output
+from fermodels.views import Batch
 
 ALIGN = 8
 """Kept widths are multiples of this: what CPU and GPU kernels step at."""
@@ -60,7 +63,7 @@ def sparse_stage(job: Job) -> Stage:
         train=scale.sparse,
         settings=settings,
         penalty=penalty,
-        extra=_distilled(job, scale.distil_weight),
+        extra=_distilled(job, scale.distil_weight, bf16=scale.sparse.bf16),
         choose_last=True,
     )
     return train_stage(job, recipe, dense.net, f"{job.model} sparse")
@@ -79,13 +82,18 @@ def _proximal(net: nn.Module, job: Job, train: TrainConfig) -> Proximal:
     return Proximal(gammas, strength, ramp=RAMP, cool=COOL, keep_scale=True, weights=by_width(gammas))
 
 
-def _distilled(job: Job, weight: float) -> dict[str, Any]:
+def _distilled(job: Job, weight: float, *, bf16: bool) -> dict[str, Any]:
     """The term that pulls a network towards the dense one's answers, or nothing at weight 0."""
     if not weight:
         return {}
     teacher = dense_stage(job).net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     term = distillation(teacher.requires_grad_(False), weight=weight)
-    return {"distillation": lambda output, batch: term(output, batch.views)}
+
+    def pull(output: Output, batch: Batch) -> torch.Tensor:
+        with autocast(job.device, bf16):  # else the teacher alone takes as long as the whole step of a slim student
+            return term(output, batch.views)
+
+    return {"distillation": pull}
 
 
 def tune_settings(job: Job, variant: str, ratio: float) -> dict[str, Any]:
@@ -105,7 +113,8 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     settings = cut | {"from": sparse.key, "distil_weight": weight, "calibration": scale.calibration}
     title = f"{job.model} {variant} {ratio:.0%}"
     name = "random" if variant == "random" else "slim"
-    recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=_distilled(job, weight))
+    extra = _distilled(job, weight, bf16=train.bf16)
+    recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=extra)
     stage = train_stage(job, recipe, lambda: _cut(job, sparse.net(), cut)[0], title)
     if not (stage.folder / "plan.json").exists():
         plan = _cut_measured(job, sparse.net(), cut, stage.folder / "cut.json")

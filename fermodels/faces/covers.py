@@ -70,7 +70,7 @@ class Cover:
 def rectangle_mask(
     height: int, width: int, share: float, *, anchor: tuple[float, float], aspect: float
 ) -> Bool[np.ndarray, "h w"]:
-    """A rectangle of exactly round(share * height * width) pixels; its last row or column may be a part.
+    """A rectangle of exactly round(share * height * width) pixels; its last row and column may be a part.
 
     Its place is where `anchor` (x, y in [0, 1]) says between flush left and flush right, flush top and flush bottom;
     its width / height is `aspect` until it meets the picture's border. Every pixel has an area at which the growing
@@ -87,11 +87,14 @@ def rectangle_mask(
 
 
 def _least_extent(side: int, anchor: float) -> Float64[np.ndarray, " side"]:
-    """How long a stretch, placed by `anchor` in [0, side], must be to reach each pixel's centre."""
+    """How long a stretch, placed by `anchor` in [0, side], must be to reach each pixel's centre.
+
+    No two pixels are alike: of two that an anchor in the middle reaches together, the former comes first.
+    """
     centres = np.arange(side) + 0.5
     fixed = anchor * side  # the one place that a stretch of any length covers
     before, after = max(anchor, 1e-9), max(1 - anchor, 1e-9)
-    return np.where(centres < fixed, (fixed - centres) / before, (centres - fixed) / after)
+    return np.where(centres < fixed, (fixed - centres) / before, (centres - fixed) / after) + 1e-6 * np.arange(side)
 
 
 def rectangle(scene: Scene, colour: Float[np.ndarray, "h w 3"]) -> Cover:
