@@ -21,6 +21,7 @@ from bench.environment import commit, environment
 from bench.footprint import built
 from bench.latency import subject_of_session
 from bench.long_turns import measure_turns
+from bench.networks import NETWORKS
 from bench.recipes import say
 from bench.records import Cell, Record
 from bench.rows import Records
@@ -61,7 +62,7 @@ def cells(scale: Scale = PAPER) -> list[Cell]:
 def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[Artefacts, dict[str, Any]]:
     """One network with its verified ONNX file, and what it costs; `export_s` includes the verification."""
     torch.manual_seed(0)
-    net = fermodels.build(model, **scale.architecture(model, len(fermodels.EXPRESSIONS)))
+    net = NETWORKS[model].build(scale)
     if ratio:
         net = slim(net, ratio=ratio, criterion="random", align=16)[0]
     about: dict[str, Any] = dict.fromkeys(checkpoint.CLAIMS) | {"classes": fermodels.EXPRESSIONS}

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.networks import NETWORKS
 from bench.pipeline import stage_behind
 from bench.records import Cell
 from bench.scales import Scale, scale_for
@@ -41,7 +42,7 @@ class Source:
 
     def job(self, model: str, seed: int) -> Job:
         """The job of one network; the data set is opened once per process."""
-        scale = scale_for(self.scale, self.data.partition(":")[0])
+        scale = NETWORKS[model].scale(scale_for(self.scale, self.data.partition(":")[0]))
         place: dict[str, Any] = {"runs": self.runs, "device": self.device, "crops": self.crops}
         return Job(data=_opened(self), scale=scale, model=model, seed=seed, **place)
 

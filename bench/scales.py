@@ -4,9 +4,7 @@ A scale is a value; a variant is `replace(base, ...)`. Sizes keep the attention 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-import fermodels
 from fermodels.schedule import TrainConfig
 from fermodels.views import ViewConfig
 
@@ -62,15 +60,6 @@ class Scale:
         """How the views of every network of this scale are made."""
         side = self.size // 2**self.pools
         return ViewConfig(size=self.size, local_size=self.local_size, map_side=side)
-
-    def architecture(self, model: str, classes: int) -> dict[str, Any]:
-        """Settings of the unpruned network `model` for `fermodels.build`."""
-        common = {"size": self.size, "pools": self.pools, "dropout": self.dropout, "classes": classes}
-        widths = fermodels.scaled(self.width)
-        if model == "vggnet":
-            return common | {"widths": {"face": widths}}
-        hidden = {"attention_width": max(8, round(128 * self.width)), "head_width": max(16, round(512 * self.width))}
-        return common | hidden | {"widths": {"face": widths, "local": widths}, "local_size": self.local_size}
 
 
 _CPU_DENSE = TrainConfig(epochs=24, batch=64, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1)

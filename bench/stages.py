@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import fermodels
 from bench import accuracy
+from bench.networks import NETWORKS, Network
 from bench.scales import Scale
 from fermodels import checkpoint
 from fermodels.data.base import Dataset
@@ -41,6 +42,7 @@ class Job:
     data: Dataset
     scale: Scale
     model: str
+    """Name in `bench.networks.NETWORKS`."""
     seed: int
     runs: Path
     """Cache of stages; safe to delete."""
@@ -49,13 +51,17 @@ class Job:
     """One of `CROPS`."""
 
     @property
+    def network(self) -> Network:
+        return NETWORKS[self.model]
+
+    @property
     def preprocessing(self) -> ViewConfig:
         return self.scale.preprocessing
 
     @cached_property
     def architecture(self) -> dict[str, Any]:
         """Settings of the unpruned network for `fermodels.build`."""
-        return self.scale.architecture(self.model, len(self.data.classes))
+        return self.network.architecture(self.scale, len(self.data.classes))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,13 +70,13 @@ class Job:
         return digest([self.data.name, self.data.classes, parts])
 
     def views(self, split: str) -> Views:
-        inputs = fermodels.MODELS[self.model][0].inputs  # type: ignore[attr-defined]
+        inputs = fermodels.MODELS[self.network.model][0].inputs  # type: ignore[attr-defined]
         return Views(self.data.splits[split], self.preprocessing, inputs, self.device)
 
     def fresh(self) -> nn.Module:
         """The unpruned network with its seed's initial weights."""
         torch.manual_seed(self.seed)
-        return fermodels.build(self.model, **self.architecture)
+        return self.network.build(self.scale, len(self.data.classes))
 
 
 def _crc(images: np.ndarray) -> int:
@@ -137,7 +143,7 @@ class Recipe:
 def described(job: Job, recipe: Recipe) -> dict[str, Any]:
     """Everything that decides the outcome of a stage: its digest names the stage."""
     what = {"stage": recipe.name, "train": asdict(replace(recipe.train, seed=job.seed)), "settings": recipe.settings}
-    what |= {"model": job.model, "architecture": job.architecture, "views": asdict(job.preprocessing)}
+    what |= {"model": job.network.model, "architecture": job.architecture, "views": asdict(job.preprocessing)}
     what |= {"data": job.fingerprint, "mask_weight": job.scale.mask_weight}
     what |= {"mask_target": job.scale.mask_target} if "attention_width" in job.architecture else {}
     return what | ({} if job.crops == "centre" else {"crops": job.crops})

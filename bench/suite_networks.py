@@ -16,6 +16,7 @@ from torch import nn
 import fermodels
 from bench import records
 from bench.footprint import Built, built
+from bench.networks import NETWORKS
 from bench.records import Cell, Record
 from bench.scales import QUICK, SCALES
 from bench.stages import Stage, stage_by_key
@@ -94,7 +95,7 @@ def random_dense() -> nn.Module:
     """The unpruned network of scale quick with random weights, the same in every process."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return fermodels.build(MODEL, **QUICK.architecture(MODEL, len(fermodels.EXPRESSIONS)))
+        return NETWORKS[MODEL].build(QUICK)
 
 
 class SuiteNetworks:

@@ -1,0 +1,29 @@
+"""Every network of the tables is built at every scale, and trains as its entry says."""
+
+from dataclasses import fields
+
+import pytest
+
+import fermodels
+from bench.networks import NETWORKS
+from bench.scales import CPU, QUICK, SCALES, Scale
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_architectures_are_settings_of_their_model(name: str):
+    for scale in SCALES.values():
+        _, config = fermodels.MODELS[NETWORKS[name].model]
+        assert config(**NETWORKS[name].architecture(scale, 5)).classes == 5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_answer_at_the_quick_scale(name: str):
+    net = NETWORKS[name].build(QUICK, classes=3).eval()
+    assert fermodels.probabilities(net(*net.example(2))).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_changes_are_fields_of_a_scale(name: str):
+    network = NETWORKS[name]
+    assert set(network.changes) <= {field.name for field in fields(Scale)}
+    assert all(getattr(network.scale(CPU), field) == value for field, value in network.changes.items())
