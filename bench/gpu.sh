@@ -31,5 +31,9 @@ step() { # step NAME COMMAND...: runs it in what is left of the time; a step tha
 mkdir -p "$OUT"
 report=("$PYTHON" -m bench.report --data "$DATA" --scale "$SCALE" --device "$DEVICE" --out "$OUT")
 step mrf "${report[@]}" --models mrf
+step runtimes-mrf "${report[@]}" --table runtimes --models mrf
 step vggnet "${report[@]}" --models vggnet
-"$PYTHON" -m bench.report --data "$DATA" --scale "$SCALE" --out "$OUT" --render-only
+step runtimes-vggnet "${report[@]}" --table runtimes --models vggnet
+for table in table5 runtimes; do
+    "$PYTHON" -m bench.report --table "$table" --data "$DATA" --scale "$SCALE" --out "$OUT" --render-only
+done

@@ -160,11 +160,13 @@ def subject_of(net: nn.Module, batch: int) -> Subject:
 def subject_of_session(session: Session, batch: int) -> Subject:
     """One run of a runtime's session on the same random pixels, 0 to 255, every time.
 
-    The inputs lie in host memory; a session on a GPU copies them there, and that copy is in its time.
+    The inputs lie where the session runs: copying them there is not in its time.
     """
     random = torch.Generator().manual_seed(0)
     feed = {
-        spec.name: torch.randint(0, 256, tuple(side or batch for side in spec.shape), generator=random).to(spec.dtype)
+        spec.name: torch.randint(0, 256, tuple(side or batch for side in spec.shape), generator=random).to(
+            session.io.device, spec.dtype
+        )
         for spec in session.io.inputs
     }
     return synchronised(partial(_discard, session.run, (feed,)))

@@ -43,6 +43,8 @@ class IO:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    device: str = "cpu"
+    """Where it runs and its outputs lie; a batch from elsewhere is copied there first."""
 
     def check(self, batch: Mapping[str, Tensor]) -> None:
         """Refuses a batch that does not fit, naming the input, what was given and what is allowed."""

@@ -1,6 +1,7 @@
 """PyTorch itself, eager and compiled: the references every other runtime is held to.
 
-The artefact is the checkpoint that `compress.export` puts beside the ONNX file, wrapped in the same `Deployed` graph.
+They run on the current GPU where PyTorch sees one (`CUDA_VISIBLE_DEVICES=` hides it), else on the CPU. The artefact is
+the checkpoint that `compress.export` puts beside the ONNX file, wrapped in the same `Deployed` graph.
 """
 
 import copy
@@ -31,12 +32,12 @@ class TorchSession:
             for name, side in graph.sides.items()
         ]
         outputs = [TensorSpec(name=name, dtype=torch.float32, shape=(None,)) for name in graph.outputs]
-        self.io = IO(inputs=tuple(inputs), outputs=tuple(outputs))
+        self.io = IO(inputs=tuple(inputs), outputs=tuple(outputs), device=str(next(graph.parameters()).device))
 
     def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         self.io.check(batch)
         with torch.inference_mode():
-            found = self.call(*(batch[name] for name in self.graph.inputs))
+            found = self.call(*(batch[name].to(self.io.device) for name in self.graph.inputs))
             if found[0].is_cuda:
                 torch.cuda.synchronize(found[0].device)
         return dict(zip(self.graph.outputs, found, strict=True))
@@ -64,7 +65,7 @@ class Eager:
         asked(self, precision)
         graph = graph_from_checkpoint(artefact)
         graph.net.to(DTYPES[precision])
-        graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        graph.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
         return TorchSession(graph, self._callable(graph), runtime=self.name, precision=precision)
 
     def _callable(self, graph: Deployed) -> Callable[..., Any]:
@@ -78,7 +79,8 @@ VARIANTS = 256
 class Compiled(Eager):
     """torch.compile with frozen weights; the first run of every batch size compiles.
 
-    The whole graph is compiled or nothing (`fullgraph`): a part left to eager mode would carry the wrong name.
+    The whole graph is compiled or nothing (`fullgraph`): a part left to eager mode would carry the wrong name. On a GPU
+    its launches are replayed as a CUDA graph, so outputs are good until the next run.
     """
 
     name = "torch-compile"
@@ -86,7 +88,13 @@ class Compiled(Eager):
     def _callable(self, graph: Deployed) -> Callable[..., Any]:
         frozen = copy.deepcopy(graph).requires_grad_(False)
         torch._dynamo.config.recompile_limit = VARIANTS
-        return torch.compile(frozen, options={"freezing": True}, dynamic=False, fullgraph=True)
+        options = {"freezing": True, "triton.cudagraphs": device() == "cuda"}
+        return torch.compile(frozen, options=options, dynamic=False, fullgraph=True)
+
+
+def device() -> str:
+    """Where PyTorch's sessions run: "cuda" or "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def graph_from_checkpoint(folder: Path, *, stored: int | None = None, regions: str | None = None) -> Deployed:

@@ -1,5 +1,6 @@
 """TensorRT without a GPU: engines really built, precision proved, sidecars checked, foreign and broken ones refused."""
 
+import hashlib
 import json
 from dataclasses import replace
 from enum import Enum
@@ -10,9 +11,10 @@ import torch
 from tiny_nets import ABOUT, tiny_graph
 
 from compress import export, quantize
-from compress.runtimes import RUNTIMES, Unavailable, tensor_rt
+from compress.runtimes import RUNTIMES, Unavailable, engine_builder, engines, tensor_rt
+from compress.runtimes.engines import EngineConfig
 from compress.runtimes.session import honoured
-from compress.runtimes.tensor_rt import EngineConfig, TensorRt
+from compress.runtimes.tensor_rt import TensorRt
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 CONFIG = EngineConfig(capabilities=("8.0", "8.6", "8.9", "12.0"))
@@ -40,7 +42,7 @@ def exported(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_engines_for_four_architectures_are_built_without_a_gpu(exported: Path, precision: str) -> None:
     engine = RTX.build(exported / f"{precision}.onnx", precision=precision)
-    said = tensor_rt.told(engine)
+    said = engines.told(engine)
     assert engine.stat().st_size == said["bytes"] > 100_000
     assert said["config"]["capabilities"] == list(CONFIG.capabilities)
     found = list(said["layers"].values())
@@ -56,11 +58,27 @@ def test_engines_for_four_architectures_are_built_without_a_gpu(exported: Path, 
 
 @needs_rtx
 @pytest.mark.trt
+def test_a_build_tells_its_progress_and_keeps_its_timings(tmp_path: Path, exported: Path, capsys) -> None:
+    onnx = tmp_path / "net.onnx"
+    onnx.write_bytes((exported / "fp16.onnx").read_bytes())
+    one = replace(RTX, config=EngineConfig(capabilities=("8.6",)))
+    one.build(onnx, precision="fp16")
+    steps = [line for line in capsys.readouterr().err.splitlines() if line.startswith("net.onnx: ")]
+    assert steps and all(int(done) <= int(of) for done, of in (line.rsplit(" ", 1)[1].split("/") for line in steps))
+    kept = tmp_path / "tensorrt-rtx-timing.cache"
+    assert kept.stat().st_size > 0
+    kept.write_bytes(b"of another world")
+    one.build(onnx, precision="fp32")
+    assert kept.read_bytes() != b"of another world", "a cache that does not fit is no obstacle and is replaced"
+
+
+@needs_rtx
+@pytest.mark.trt
 def test_an_engine_is_built_once_and_again_when_anything_changes(exported: Path, monkeypatch) -> None:
     onnx = exported / "fp32.onnx"
     engine = RTX.build(onnx, precision="fp32")
     built = []
-    monkeypatch.setattr(tensor_rt, "_plan", lambda *given: built.append(given) or (b"plan", {}))
+    monkeypatch.setattr(tensor_rt, "build_engine", lambda *given: built.append(given) or (b"plan", {}))
     before = engine.read_bytes()
     assert RTX.build(onnx, precision="fp32") == engine and not built
     other = replace(RTX, config=replace(CONFIG, workspace_mib=512))
@@ -75,31 +93,31 @@ def fake(tmp_path: Path, **changes) -> Path:
     """An engine of four bytes with a sidecar that fits it, but for `changes`."""
     engine = tmp_path / "net-tensorrt.engine"
     engine.write_bytes(b"plan")
-    said = {"engine_sha256": tensor_rt.hashlib.sha256(b"plan").hexdigest(), "version": "1.0", "gpu": None} | changes
-    tensor_rt.sidecar(engine).write_text(json.dumps(said))
+    said = {"engine_sha256": hashlib.sha256(b"plan").hexdigest(), "version": "1.0", "gpu": None} | changes
+    engines.sidecar(engine).write_text(json.dumps(said))
     return engine
 
 
 def test_broken_engines_and_sidecars_are_refused_before_tensorrt_sees_them(tmp_path: Path) -> None:
     engine = fake(tmp_path)
-    assert tensor_rt.told(engine)["version"] == "1.0"
+    assert engines.told(engine)["version"] == "1.0"
     engine.write_bytes(b"pla")
     with pytest.raises(ValueError, match="truncated, damaged or exchanged"):
-        tensor_rt.told(engine)
+        engines.told(engine)
     for text in ("{", "[]", "{}"):
-        tensor_rt.sidecar(engine).write_text(text)
+        engines.sidecar(engine).write_text(text)
         with pytest.raises(ValueError, match="is damaged"):
-            tensor_rt.told(engine)
-    tensor_rt.sidecar(engine).unlink()
+            engines.told(engine)
+    engines.sidecar(engine).unlink()
     with pytest.raises(ValueError, match="needs its sidecar"):
-        tensor_rt.told(engine)
+        engines.told(engine)
 
 
 def test_what_differs_is_named(tmp_path: Path) -> None:
     engine = fake(tmp_path, onnx_sha256="abc")
-    assert tensor_rt.mismatches(engine, {"version": "1.0", "onnx_sha256": "abd", "gpu": None}) == ["onnx_sha256"]
+    assert engines.mismatches(engine, {"version": "1.0", "onnx_sha256": "abd", "gpu": None}) == ["onnx_sha256"]
     engine.write_bytes(b"")
-    assert tensor_rt.mismatches(engine, {"version": "1.0"}) == ["version"]
+    assert engines.mismatches(engine, {"version": "1.0"}) == ["version"]
 
 
 class Library:
@@ -136,9 +154,9 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         ComputeCapability = Enum("ComputeCapability", ["NONE", "SM80", "SM121"])
 
     with pytest.raises(ValueError, match=r"SM90: this version builds for 8\.0, 12\.1"):
-        tensor_rt._target(Known, None, EngineConfig(capabilities=("9.0",)))
+        engine_builder._target(Known, None, EngineConfig(capabilities=("9.0",)))
     with pytest.raises(ValueError, match="only be named for tensorrt-rtx"):
-        tensor_rt._target(object(), None, EngineConfig(capabilities=("9.0",)))
+        engine_builder._target(object(), None, EngineConfig(capabilities=("9.0",)))
 
 
 def test_the_command_of_tensorrts_own_tool_is_told() -> None:
