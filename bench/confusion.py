@@ -31,15 +31,16 @@ def content(sheet: Sheet, source: str, printed: Sequence[Sequence[float]]) -> di
         body=[[name, *(f"{share:.2f}" for share in row)] for name, row in zip(published.CLASSES, printed, strict=True)],
         note=OTHER_DATA,
     )
+    theirs = _papers(sheet, source, printed)
     record = first_record(sheet, REFERENCE, "dense")
     if record is None:
-        drawing = _plot(sheet, (), np.zeros((0, 0), int), source, printed)
-        return {"sentences": ["MRF: not measured yet."], "parts": [paper], "plots": {"matrix": drawing}}
+        plots = {"ours": _ours(sheet, (), np.zeros((0, 0), int)), "paper": theirs}
+        return {"sentences": ["MRF: not measured yet."], "parts": [paper], "plots": plots}
     classes = record.result["data"]["classes"]
     counts = np.asarray(record.result["accuracy"]["val_selected"]["confusion"])
     parts = [_matrix(classes, counts), _recall(sheet.row(REFERENCE, "dense"), classes, counts, source, printed), paper]
-    drawing = _plot(sheet, classes, counts, source, printed)
-    return {"sentences": _sentences(classes, counts), "parts": parts, "plots": {"matrix": drawing}}
+    plots = {"ours": _ours(sheet, classes, counts), "paper": theirs}
+    return {"sentences": _sentences(classes, counts), "parts": parts, "plots": plots}
 
 
 def shares_of(counts: Float[np.ndarray, "c c"]) -> Float[np.ndarray, "c c"]:
@@ -90,25 +91,33 @@ def _recall(
     return Part(title="B. Recall per class", titles=[*titles, f"Paper: {source}, %"], body=body, note=note)
 
 
-def _plot(
-    sheet: Sheet, classes: Sequence[str], counts: np.ndarray, source: str, printed: Sequence[Sequence[float]]
-) -> str:
-    def draw(figure: Figure) -> None:
-        ours = figure.add_axes((0.095, 0.2, 0.4, 0.68))
-        ours.set_title(f"MRF on {sheet.data}, scale {sheet.scale}: share (images)", pad=8)
-        if len(classes):
-            shares = shares_of(counts)
-            told = zip(shares, counts, strict=True)
-            texts = [[f"{share:.2f}\n({n})" for share, n in zip(*row, strict=True)] for row in told]
-            _heat(ours, classes, shares, texts)
-        else:
-            nothing(ours, "confusion")
-        theirs = figure.add_axes((0.59, 0.2, 0.4, 0.68))
-        theirs.set_title(f"The paper's, on {source}", pad=8)
-        _heat(theirs, published.CLASSES, np.asarray(printed), [[f"{s:.2f}" for s in row] for row in printed])
-        ours.set_ylabel("True class")
+def _ours(sheet: Sheet, classes: Sequence[str], counts: np.ndarray) -> str:
+    shares = shares_of(counts)
+    rows = zip(shares, counts, strict=True)
+    texts = [[f"{share:.2f}\n({n})" for share, n in zip(*row, strict=True)] for row in rows]
+    return _drawn(sheet, "ours", f"MRF on {sheet.data}, scale {sheet.scale}: share (images)", (classes, shares, texts))
 
-    return drawn(f"{sheet.table.name}-matrix", (11.0, 5.6), sheet.watermark, draw)
+
+def _papers(sheet: Sheet, source: str, printed: Sequence[Sequence[float]]) -> str:
+    texts = [[f"{share:.2f}" for share in row] for row in printed]
+    return _drawn(sheet, "paper", f"The paper's, on {source}: share", (published.CLASSES, np.asarray(printed), texts))
+
+
+def _drawn(
+    sheet: Sheet, name: str, title: str, matrix: tuple[Sequence[str], np.ndarray, Sequence[Sequence[str]]]
+) -> str:
+    """The SVG of a matrix: (classes, shares, text of every square)."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_axes((0.185, 0.185, 0.785, 0.74))
+        axes.set_title(title, pad=8)
+        if len(matrix[0]):
+            _heat(axes, *matrix)
+            axes.set_ylabel("True class")
+        else:
+            nothing(axes, "confusion")
+
+    return drawn(f"{sheet.table.name}-{name}", (5.6, 5.2), sheet.watermark, draw)
 
 
 def _heat(axes: Axes, classes: Sequence[str], shares: np.ndarray, texts: Sequence[Sequence[str]]) -> None:

@@ -17,6 +17,8 @@ from bench.values import correct
 
 ACROSS = 4
 """Fields of the reliability plot beside each other."""
+TALL = 1.95
+"""Inches from one line of fields to the next."""
 
 
 def accuracy_dots(sheet: Sheet) -> str:
@@ -30,8 +32,7 @@ def reliability_plot(sheet: Sheet) -> str:
     """How often answers of each tenth of confidence are right; on the diagonal a network knows how sure it is."""
     told = [(row, first_record(sheet, row.model, row.variant)) for row in sheet.rows if row.cells]
     shown = [(row, record) for row, record in told if record is not None]
-    down = max(1, -(-len(shown) // ACROSS))
-    inches = (8.6, 0.9 + 2.15 * down)
+    inches = (8.6, 0.6 + TALL * max(1, -(-len(shown) // ACROSS)))
     name = f"{sheet.table.name}-reliability"
     return drawn(name, inches, sheet.watermark, lambda figure: _draw_reliability(figure, sheet, shown))
 
@@ -68,16 +69,15 @@ def _dot(axes: Axes, place: int, row: Row) -> None:
 
 
 def _draw_reliability(figure: Figure, sheet: Sheet, shown: list[tuple[Row, Record]]) -> None:
-    height, down = figure.get_figheight(), max(1, -(-len(shown) // ACROSS))
-    tall = (height - 0.9) / down
+    height, down = figure.get_figheight(), -(-len(shown) // ACROSS)
     if not shown:
         nothing(figure.add_axes((0.1, 0.2, 0.85, 0.65)), "reliability")
         return
     for number, (row, record) in enumerate(shown):
         across, line = number % ACROSS, number // ACROSS
-        bottom = (height - 0.15 - (line + 1) * tall + 0.35) / height
-        axes = figure.add_axes((0.065 + across * 0.235, bottom, 0.2, (tall - 0.65) / height))
-        axes.set_title(sheet.table.models[row.model], fontsize=8.5, pad=4)
+        bottom, side = 0.5 + (down - 1 - line) * TALL, (TALL - 0.55) / height
+        axes = figure.add_axes((0.065 + across * 0.235, bottom / height, 0.2, side))
+        axes.set_title(sheet.table.models[row.model], fontsize=7.5, fontweight="normal", pad=4)
         _reliability_field(axes, record)
         if across:
             axes.set_yticklabels([])

@@ -188,8 +188,9 @@ def about(sheet: Sheet) -> str:
 
 def provenance(sheet: Sheet) -> Pairs:
     """Where the numbers come from; the timing is of other turns than those of Table 5."""
-    timed = "all networks of a measurement in turns, eager PyTorch, float32, seed 0"
-    said = {"Timing": timed, "Three numbers": ""}
+    timed = isinstance(sheet.table, NetworkTable) and sheet.table.timed
+    turns = "all networks of a measurement in turns, eager PyTorch, float32, seed 0"
+    said = {"Timing": turns, "Three numbers": ""} if timed else dict.fromkeys(("Timing", "MACs", "Three numbers"), "")
     return [(name, said.get(name, text)) for name, text in footer(sheet) if said.get(name, text)]
 
 

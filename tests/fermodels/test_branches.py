@@ -1,14 +1,17 @@
 """Table 4's networks: each branch is MRF without the other one, by its size and by its answers."""
 
+from itertools import pairwise
+
 import pytest
 import torch
-from test_networks import trunk_params
 
 import fermodels
 from fermodels.cost import params
 
 WIDTHS = tuple(range(8, 21))
 LAST = WIDTHS[-1]
+TRUNK = sum(9 * a * b + b + 2 * b for a, b in pairwise((3, *WIDTHS)))
+"""Convolutions 3 x 3 with bias, and two numbers a normed channel."""
 HEAD = LAST * 16 + 16 + 16 * 7 + 7
 GATE = 9 * LAST * 8 + 8 + 9 * 8 + 1
 
@@ -19,9 +22,9 @@ def branch(name, trunk, **config):
 
 
 def test_sizes_by_closed_form():
-    assert params(branch("local", "local")) == trunk_params(WIDTHS) + 2 * HEAD
-    assert params(branch("global", "face")) == trunk_params(WIDTHS) + HEAD
-    assert params(branch("global", "face", attention_width=8)) == trunk_params(WIDTHS) + HEAD + GATE
+    assert params(branch("local", "local")) == TRUNK + 2 * HEAD
+    assert params(branch("global", "face")) == TRUNK + HEAD
+    assert params(branch("global", "face", attention_width=8)) == TRUNK + HEAD + GATE
 
 
 def test_each_head_of_the_local_branch_sees_its_own_region_only():
