@@ -195,7 +195,7 @@ def _timing_line(records: Iterable[Record]) -> str:
         return ""
     said = {key: " / ".join(sorted({str(latency[key]) for latency in timed})) for key in ("runtime", "precision")}
     threads, runs = _span({latency["threads"] for latency in timed}), _span({latency["n"] for latency in timed})
-    return f"{said['runtime']}, {said['precision']}, threads {threads}, {runs} runs each, interleaved with the unpruned"
+    return f"{said['runtime']}, {said['precision']}, threads {threads}, {runs} runs each, in turns with the unpruned"
 
 
 def machine_line(records: Iterable[Record]) -> str:

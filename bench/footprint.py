@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from compress.runtimes import Runtime
+from compress.artefacts import Artefacts
+from compress.runtimes import RUNTIMES, Runtime, Session
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -71,6 +72,18 @@ def built(runtime: Runtime, onnx: Path, *, precision: str, clock: Callable[[], f
     start = clock()
     artefact = runtime.build(onnx, precision=precision)
     return Built(artefact=artefact, build_s=clock() - start, artefact_bytes=size_bytes(artefact))
+
+
+def opened(made: Artefacts, name: str, precision: str) -> tuple[Session, dict[str, float]]:
+    """A session of runtime `name` on its own artefact, and what that cost: `artefact_bytes` and `build_s`.
+
+    Raises:
+        Unavailable, ValueError: those of the export, of `Runtime.build` and of `Runtime.open`.
+    """
+    runtime = RUNTIMES[name]
+    artefact = built(runtime, made.onnx(precision), precision=precision)
+    session = runtime.open(artefact.artefact, precision=precision)
+    return session, {"artefact_bytes": artefact.artefact_bytes, "build_s": round(artefact.build_s, 3)}
 
 
 def size_bytes(artefact: Path) -> int:

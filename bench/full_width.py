@@ -18,17 +18,17 @@ import torch
 import fermodels
 from bench import records, runtime_table
 from bench.environment import commit, environment
-from bench.footprint import built
+from bench.footprint import opened
 from bench.latency import subject_of_session
-from bench.long_turns import measure_turns
 from bench.networks import NETWORKS
 from bench.recipes import say
 from bench.records import Cell, Record
 from bench.rows import Records
 from bench.runtimes import REFERENCE, told
 from bench.scales import PAPER, Scale
+from bench.turns import measure_turns
 from compress.artefacts import Artefacts, artefacts_of
-from compress.runtimes import RUNTIMES, Session, Unavailable
+from compress.runtimes import Session, Unavailable
 from compress.surgery import slim
 from fermodels import checkpoint
 from fermodels.cost import macs, params
@@ -95,14 +95,11 @@ def measure(root: Path, scale: Scale = PAPER) -> list[Path]:
 
 
 def _opened(cell: Cell, made: Artefacts, cost: dict[str, Any], running: dict[Cell, Session]) -> dict[str, Any]:
-    runtime = RUNTIMES[cell.runtime]
     result: dict[str, Any] = {"missing": None, "cost": cost, "latency": {}}
     try:
-        artefact = built(runtime, made.onnx(cell.precision), precision=cell.precision)
-        running[cell] = runtime.open(artefact.artefact, precision=cell.precision)
+        running[cell], size = opened(made, cell.runtime, cell.precision)
     except Unavailable as reason:
         return result | {"missing": str(reason)}
-    size = {"artefact_bytes": artefact.artefact_bytes, "build_s": round(artefact.build_s, 3)}
     return result | {"cost": cost | size}
 
 

@@ -1,9 +1,8 @@
 """How long one batch takes: subjects measured in turns, every sample kept.
 
 A subject is any `Callable[[], None]` that returns when its output is ready for the reader: `subject_of` makes one of a
-PyTorch network, `subject_of_session` one of any runtime's session. Subjects take turns (A B A B ...), so a ratio of two
-is paired, and each runs with the caches as its neighbours left them: times are a little above those of a network alone.
-Noisy measurements are repeated (`bench.turns.calmest`).
+PyTorch network, `subject_of_session` one of any runtime's session. Subjects take turns (`bench.turns`), so a ratio of
+two is paired, and noisy measurements are repeated.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +18,8 @@ from bench.accuracy import evaluating
 from bench.environment import load_between
 from bench.footprint import PeakMemory, peak_memory
 from bench.launch import Launch, launch_times
-from bench.stats import Ratio, ratio_interval
-from bench.turns import Samples, Subject, calmest, measure_interleaved
+from bench.stats import Ratio
+from bench.turns import Samples, Subject, calmest, measure_turns
 from compress.runtimes import Session
 
 ATTEMPTS = 3
@@ -52,13 +51,15 @@ class Latency:
     runtime: str
     precision: str
     ratio_to_dense: Ratio | None
-    """This / reference over paired rounds: below 1 is faster. None for the reference itself."""
+    """This / reference over paired turns: below 1 is faster. None for the reference itself."""
     noisy: bool
     """`cv` above `bench.turns.NOISY_CV`, or the machine was busy with something else."""
     load: dict[str, Any]
     """Machine load before and after, and the percent of the time in which some task waited for a processor."""
     warmup_runs: int
     stable: bool
+    per_turn: int
+    """How many samples in a row make one turn."""
     attempts: int = 1
     """How often it was measured; the samples are those of the calmest attempt."""
     memory: PeakMemory | None = None
@@ -95,11 +96,12 @@ def summarise(
         threads=torch.get_num_threads(),
         runtime=runtime,
         precision=precision,
-        ratio_to_dense=None if reference is None else ratio_interval(ms, reference.ms),
+        ratio_to_dense=None if reference is None else samples.ratio_to(reference),
         noisy=samples.noisy,
         load=load_between(samples.before, samples.after),
         warmup_runs=samples.warmup_runs,
         stable=samples.stable,
+        per_turn=samples.per_turn,
         attempts=samples.attempts,
     )
 
@@ -132,7 +134,7 @@ def latency_of(
     with evaluating(*nets.values()):
         works = {name: _work_of(net, batch) for name, net in nets.items()}
         subjects = {name: _ready(work, nets[name]) for name, work in works.items()}
-        samples = calmest(partial(measure_interleaved, subjects, min_runs=min_runs, min_seconds=min_seconds), attempts)
+        samples = calmest(partial(measure_turns, subjects, min_runs=min_runs, min_seconds=min_seconds), attempts)
         memory = {name: peak_memory(subject) for name, subject in subjects.items()}
         launch = {name: launch_times(work) if _on_cuda(nets[name]) else None for name, work in works.items()}
     tell = partial(summarise, batch=batch, precision=precisions.pop())

@@ -14,13 +14,13 @@ import numpy as np
 from torch import Tensor
 
 from bench import accuracy, records
-from bench.footprint import built
+from bench.footprint import opened
 from bench.latency import Latency, subject_of_session, summarise
-from bench.long_turns import Turns, measure_turns
 from bench.pipeline import record_of, stage_behind
 from bench.recipes import say
 from bench.records import Cell
 from bench.stages import Job, Stage
+from bench.turns import Samples, measure_turns
 from compress.artefacts import BATCH, Artefacts, artefacts_of
 from compress.export import TOLERANCES
 from compress.runtimes import RUNTIMES, Session, Unavailable
@@ -97,17 +97,14 @@ def _opened(
     job: Job, cell: Cell, made: Artefacts, tested: tuple[list[tuple[Tensor, ...]], np.ndarray], cost: dict[str, Any]
 ) -> _Ready:
     faces, reference = tested
-    runtime = RUNTIMES[cell.runtime]
     try:
-        artefact = built(runtime, made.onnx(cell.precision), precision=cell.precision)
-        session = runtime.open(artefact.artefact, precision=cell.precision)
+        session, size = opened(made, cell.runtime, cell.precision)
     except (Unavailable, ValueError) as reason:
         say(f"{cell.id}: {reason}")
         return _Ready(cell, None, {"missing": str(reason), "cost": cost})
     found = made.through(session, faces)
     truth = np.asarray(job.data.test.labels)
     agreement = float((found.argmax(1) == reference.argmax(1)).mean())
-    size = {"artefact_bytes": artefact.artefact_bytes, "build_s": round(artefact.build_s, 3)}
     result: dict[str, Any] = {"missing": None, "cost": cost | size, "agreement": agreement}
     result |= {"accuracy": accuracy.score(found.argmax(1), truth, job.data.classes), "data": _tested(job)}
     result |= {"precision_by_layer": session.precision_by_layer()}
@@ -131,16 +128,16 @@ def _latencies(job: Job, running: Mapping[Cell, Session], batch: int) -> dict[Ce
     return {cell: told(cell, turns, running, batch) for cell in running}
 
 
-def told(cell: Cell, turns: Mapping[str, Turns], running: Mapping[Cell, Session], batch: int) -> dict[str, Any]:
+def told(cell: Cell, turns: Mapping[str, Samples], running: Mapping[Cell, Session], batch: int) -> dict[str, Any]:
     """Latency of one session among others that took turns with it, and its ratios to those it is compared with."""
     own = turns[cell.id]
-    figures: Latency = summarise(own.samples, batch=batch, runtime=cell.runtime, precision=cell.precision)
+    figures: Latency = summarise(own, batch=batch, runtime=cell.runtime, precision=cell.precision)
     ratios = {
         name: plain(own.ratio_to(turns[other.id]))
         for name, other in _references(cell, running).items()
         if other.id != cell.id
     }
-    return plain(figures) | {"per_turn": own.per_turn, "ratios": ratios}
+    return plain(figures) | {"ratios": ratios}
 
 
 def _references(cell: Cell, running: Mapping[Cell, Session]) -> dict[str, Cell]:

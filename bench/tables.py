@@ -44,8 +44,8 @@ def _cost_panel() -> Panel:
         *latency,
     )
     note = (
-        "MACs: multiply-accumulates of convolutions and linear layers for one image. Speed-up: median over interleaved "
-        "pairs, unpruned time / this time; it stands beside the factor by which the MACs fell."
+        "MACs: multiply-accumulates of convolutions and linear layers for one image. Speed-up: median over paired "
+        "turns, unpruned time / this time; it stands beside the factor by which the MACs fell."
     )
     return Panel(letter="B", title="Cost and speed", columns=columns, note=note)
 

@@ -1,8 +1,9 @@
-"""Subjects take turns (A B A B ...): warm up until stable, then time until each has enough runs; every sample is kept.
+"""Subjects take turns of some 20 ms (A A A B B B): each is warmed up until stable, then timed; every sample is kept.
 
-A subject is any `Callable[[], None]` that returns when its output is ready for the reader. Because rounds are shared, a
-ratio between two subjects is paired, and each runs with the caches as its neighbours left them. A noisy measurement is
-repeated as a whole (`calmest`): rounds of different attempts never mix.
+A subject is any `Callable[[], None]` that returns when its output is ready for the reader. Thread pools keep spinning
+for a while after a run and would slow the next one's: so a turn is many runs of one subject, and its first is not
+kept, unless that alone outlasts the turn. Turns lie next to each other, so a ratio between two subjects is paired, turn
+by turn. A noisy measurement is repeated as a whole (`calmest`): turns of different attempts never mix.
 """
 
 import gc
@@ -10,23 +11,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
 from bench.environment import Load, busy, machine_load
+from bench.stats import Ratio, ratio_interval
 
 Subject = Callable[[], None]
 Progress = Callable[[float], None]
 """Told the share done, 0 to 1, between rounds and never inside a timed run."""
 NOISY_CV = 0.025
 """Coefficient of variation above which a figure is marked noisy."""
+TURN_MS = 20.0
+"""Length of a turn: several times what idle threads of OpenMP or ONNX Runtime spin before they sleep."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp:
-    """Rounds before the first kept sample: until every subject is stable, or the cap is reached."""
+    """Runs before the first turn: until the subject is stable, or the cap is reached."""
 
     window: int = 10
     """Runs per rolling median; two windows in a row must agree."""
@@ -34,7 +37,7 @@ class WarmUp:
     """Largest relative change of the rolling median that counts as stable."""
     max_runs: int = 100
     max_seconds: float = 1.0
-    """Cap per subject, on average (trtexec warms up for 0.2 s)."""
+    """Cap per subject (trtexec warms up for 0.2 s)."""
 
 
 WARM_UP = WarmUp()
@@ -42,7 +45,7 @@ WARM_UP = WarmUp()
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Every kept run of one subject, in order; round i of all subjects of one measurement lie next to each other."""
+    """Every kept run of one subject, in order; turn i of all subjects of one measurement lie next to each other."""
 
     ms: Float[np.ndarray, " n"]
     """Milliseconds, to four decimals (0.1 us), so that every figure can be recomputed from the record."""
@@ -51,8 +54,10 @@ class Samples:
     """Whether the warm-up ended because the times had settled, not because of its cap."""
     before: Load
     after: Load
+    per_turn: int = 1
+    """How many of the runs make a turn."""
     attempts: int = 1
-    """How often the measurement was made; these are the rounds of the calmest attempt."""
+    """How often the measurement was made; these are the turns of the calmest attempt."""
 
     @property
     def cv(self) -> float:
@@ -64,19 +69,48 @@ class Samples:
         """Whether the spread is above `NOISY_CV`, or the machine was busy with something else."""
         return self.cv > NOISY_CV or busy(self.before, self.after)
 
+    @property
+    def medians_ms(self) -> Float[np.ndarray, " turns"]:
+        """Median of every turn, in order."""
+        return np.median(self.ms.reshape(-1, self.per_turn), axis=1)
 
-def measure_interleaved(
+    def ratio_to(self, other: "Samples") -> Ratio:
+        """This / other, paired turn by turn: below 1 is faster."""
+        return ratio_interval(self.medians_ms, other.medians_ms)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A subject after its warm-up."""
+
+    run: Subject
+    warmup_runs: int
+    stable: bool
+    ms: float
+    """A typical run."""
+
+    def runs_in(self, turn_ms: float) -> int:
+        return max(1, round(turn_ms / self.ms))
+
+    def turn(self, turn_ms: float, clock: Callable[[], int]) -> list[float]:
+        if self.ms < turn_ms:
+            self.run()
+        return [_timed(self.run, clock) for _ in range(self.runs_in(turn_ms))]
+
+
+def measure_turns(  # noqa: PLR0913 - what and how long; the rest are services
     subjects: Mapping[str, Subject],
     *,
     min_runs: int = 100,
     min_seconds: float = 3.0,
+    turn_ms: float = TURN_MS,
     warmup: WarmUp = WARM_UP,
     clock: Callable[[], int] = time.perf_counter_ns,
     progress: Progress | None = None,
 ) -> dict[str, Samples]:
-    """Warms up, then lets the subjects take turns until each has `min_runs` runs and `min_seconds` of them.
+    """Warms each subject up by itself, then lets them take turns until each has `min_runs` and `min_seconds` of runs.
 
-    All subjects get the same number of runs; garbage collection is off meanwhile.
+    All subjects get the same number of turns; garbage collection is off meanwhile.
 
     Args:
         clock: nanoseconds.
@@ -87,19 +121,27 @@ def measure_interleaved(
     if not subjects or min_runs < 2:
         raise ValueError(f"{len(subjects)} subjects, min_runs={min_runs}: give at least one subject and two runs")
     with no_collection():
-        warmup_runs, stable = warm_up(subjects, warmup, clock)
-        before = machine_load()
-        rounds: list[list[float]] = []
-        seconds = np.zeros(len(subjects))
-        while len(rounds) < min_runs or seconds.min() < min_seconds:
-            rounds.append(_round(subjects, clock))
-            seconds += np.array(rounds[-1]) / 1e3
+        ready = {name: _warmed(subject, warmup, clock) for name, subject in subjects.items()}
+        kept: dict[str, list[float]] = {name: [] for name in subjects}
+        before, share = machine_load(), 0.0
+        while share < 1:
+            for name, subject in ready.items():
+                kept[name] += subject.turn(turn_ms, clock)
+            share = min(_share(times, min_runs, min_seconds) for times in kept.values())
             if progress is not None:
-                progress(min(1.0, len(rounds) / min_runs, seconds.min() / (min_seconds or 1e-9)))
+                progress(share)
         after = machine_load()
-    shared = partial(Samples, warmup_runs=warmup_runs, before=before, after=after)
-    columns = np.array(rounds).round(4).T
-    return {name: shared(ms=ms, stable=calm) for name, ms, calm in zip(subjects, columns, stable, strict=True)}
+    return {
+        name: Samples(
+            ms=np.array(kept[name]).round(4),
+            per_turn=one.runs_in(turn_ms),
+            warmup_runs=one.warmup_runs,
+            stable=one.stable,
+            before=before,
+            after=after,
+        )
+        for name, one in ready.items()
+    }
 
 
 def calmest(measure: Callable[[], dict[str, Samples]], attempts: int) -> dict[str, Samples]:
@@ -124,35 +166,31 @@ def _unrest(samples: Mapping[str, Samples]) -> tuple[int, float]:
     return sum(one.noisy for one in samples.values()), max(one.cv for one in samples.values())
 
 
-def _round(subjects: Mapping[str, Subject], clock: Callable[[], int]) -> list[float]:
-    """One run of each subject in turn, milliseconds."""
-    times = []
-    for run in subjects.values():
-        start = clock()
-        run()
-        times.append((clock() - start) / 1e6)
-    return times
+def _warmed(subject: Subject, warmup: WarmUp, clock: Callable[[], int]) -> _Ready:
+    times: list[float] = []
+    stable = False
+    while not stable and len(times) < warmup.max_runs and sum(times) < 1e3 * warmup.max_seconds:
+        times.append(_timed(subject, clock))
+        stable = _settled(times, warmup)
+    return _Ready(subject, len(times), stable, max(1e-4, float(np.median(times[-warmup.window :]))))
 
 
-def warm_up(subjects: Mapping[str, Subject], warmup: WarmUp, clock: Callable[[], int]) -> tuple[int, list[bool]]:
-    """Lets the subjects take turns until their times settle: rounds run, and for each whether it had settled."""
-    rounds: list[list[float]] = []
-    cap_ms = 1e3 * warmup.max_seconds * len(subjects)
-    spent_ms = 0.0
-    stable = [False] * len(subjects)
-    while not all(stable) and len(rounds) < warmup.max_runs and spent_ms < cap_ms:
-        rounds.append(_round(subjects, clock))
-        spent_ms += sum(rounds[-1])
-        stable = [_settled(column, warmup) for column in zip(*rounds, strict=True)]
-    return len(rounds), stable
-
-
-def _settled(times: tuple[float, ...], warmup: WarmUp) -> bool:
+def _settled(times: list[float], warmup: WarmUp) -> bool:
     if len(times) < 2 * warmup.window:
         return False
     older = np.median(times[-2 * warmup.window : -warmup.window])
     newer = np.median(times[-warmup.window :])
     return bool(abs(newer - older) <= warmup.tolerance * older)
+
+
+def _timed(subject: Subject, clock: Callable[[], int]) -> float:
+    start = clock()
+    subject()
+    return (clock() - start) / 1e6
+
+
+def _share(times: list[float], min_runs: int, min_seconds: float) -> float:
+    return min(1.0, len(times) / min_runs, sum(times) / 1e3 / (min_seconds or 1e-9))
 
 
 @contextmanager

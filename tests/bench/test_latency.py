@@ -1,119 +1,15 @@
-import gc
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from fake_samples import QUIET, samples
 from torch import Tensor, nn
 
-from bench.environment import Load, busy
+from bench.environment import busy
 from bench.latency import latency_of, latency_sweep, subject_of, subject_of_session, summarise, synchronised
-from bench.turns import Samples, WarmUp, calmest, measure_interleaved
 from compress.runtimes import IO, TensorSpec
 from fermodels.files import plain
-
-QUIET = Load(at=0.0, load1=0.1, pressure_avg10=0.0, stalled_us=0)
-AFTER = replace(QUIET, at=10.0)
-
-
-class Workshop:
-    """A clock that only work moves, and subjects whose durations are known."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-        self.calls: list[str] = []
-
-    def clock(self) -> int:
-        return self.now_ns
-
-    def subject(self, name: str, *ms: float):
-        """Takes ms[i] in its i-th run; the last duration stays."""
-        left = list(ms)
-
-        def work() -> None:
-            self.calls.append(name)
-            self.now_ns += round(1e6 * (left.pop(0) if len(left) > 1 else left[0]))
-
-        return work
-
-
-def samples(ms: np.ndarray) -> Samples:
-    return Samples(ms=ms, warmup_runs=20, stable=True, before=QUIET, after=AFTER)
-
-
-def test_subjects_take_turns_until_the_fastest_has_enough_runs_and_seconds() -> None:
-    shop = Workshop()
-    subjects = {"a": shop.subject("a", 1.0), "b": shop.subject("b", 10.0), "c": shop.subject("c", 2.0)}
-    measured = measure_interleaved(subjects, min_runs=5, min_seconds=0.05, clock=shop.clock)
-    assert shop.calls == list("abc") * (len(shop.calls) // 3)
-    # a needs 50 runs of 1 ms for 0.05 s, and the others keep it company
-    assert {name: len(one.ms) for name, one in measured.items()} == {"a": 50, "b": 50, "c": 50}
-    assert {name: set(one.ms) for name, one in measured.items()} == {"a": {1.0}, "b": {10.0}, "c": {2.0}}
-    warmup_runs = measured["a"].warmup_runs
-    assert len(shop.calls) == 3 * (50 + warmup_runs)
-
-
-def test_the_number_of_runs_rules_when_the_work_is_slow() -> None:
-    shop = Workshop()
-    measured = measure_interleaved({"a": shop.subject("a", 500.0)}, min_runs=7, min_seconds=1.0, clock=shop.clock)
-    assert len(measured["a"].ms) == 7
-
-
-def test_a_cold_start_is_not_kept() -> None:
-    shop = Workshop()
-    cold = [40.0 / (1 + i) for i in range(20)]
-    work = {"a": shop.subject("a", *cold, 1.0), "b": shop.subject("b", 3.0)}
-    measured = measure_interleaved(work, min_runs=10, min_seconds=0.0, clock=shop.clock)
-    assert measured["a"].stable
-    assert measured["a"].warmup_runs > 20
-    assert measured["a"].ms.tolist() == [1.0] * 10
-
-
-def test_a_subject_that_never_settles_stops_the_warm_up_at_its_cap() -> None:
-    shop = Workshop()
-    restless = shop.subject("a", *[1.1**i for i in range(60)])
-    work = {"a": restless, "b": shop.subject("b", 1.0)}
-    by_runs = measure_interleaved(
-        work, min_runs=2, min_seconds=0.0, warmup=WarmUp(max_runs=30, max_seconds=1e9), clock=shop.clock
-    )
-    assert (by_runs["a"].warmup_runs, by_runs["a"].stable, by_runs["b"].stable) == (30, False, True)
-    slow = Workshop()
-    by_time = measure_interleaved(
-        {"a": slow.subject("a", 100.0)}, min_runs=2, warmup=WarmUp(max_seconds=0.4), min_seconds=0.0, clock=slow.clock
-    )
-    assert (by_time["a"].warmup_runs, by_time["a"].stable) == (4, False)
-
-
-def test_no_garbage_is_collected_while_timing_and_collection_comes_back() -> None:
-    seen: list[bool] = []
-    measure_interleaved({"a": lambda: seen.append(gc.isenabled())}, min_runs=3, min_seconds=0.0)
-    assert len(seen) > 3
-    assert not any(seen)
-    assert gc.isenabled()
-
-    def fail() -> None:
-        raise RuntimeError("broken subject")
-
-    with pytest.raises(RuntimeError, match="broken"):
-        measure_interleaved({"a": fail})
-    assert gc.isenabled()
-
-
-def test_progress_rises_to_one_between_rounds() -> None:
-    shop = Workshop()
-    told: list[float] = []
-    work = {"a": shop.subject("a", 1.0), "b": shop.subject("b", 2.0)}
-    measure_interleaved(work, min_runs=4, min_seconds=0.01, clock=shop.clock, progress=told.append)
-    assert told[-1] == 1.0
-    assert all(earlier < later for earlier, later in pairwise(told))
-
-
-def test_nothing_to_measure_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one subject"):
-        measure_interleaved({})
-    with pytest.raises(ValueError, match="two runs"):
-        measure_interleaved({"a": lambda: None}, min_runs=1)
 
 
 def test_percentiles_of_known_samples() -> None:
@@ -127,13 +23,18 @@ def test_percentiles_of_known_samples() -> None:
     assert latency.ratio_to_dense is None
 
 
-def test_the_ratio_is_paired_by_round() -> None:
+def test_the_ratio_is_paired_by_turn() -> None:
     dense = np.random.default_rng(1).uniform(5, 50, 200)
     latency = summarise(samples(dense / 4), samples(dense), batch=4)
     assert latency.ratio_to_dense is not None
     assert latency.ratio_to_dense.ratio == pytest.approx(0.25)
     assert latency.ratio_to_dense.interval == pytest.approx((0.25, 0.25))
     assert set(plain(latency)["ratio_to_dense"]) == {"ratio", "interval"}
+
+
+def test_what_a_measurement_says_of_itself_is_kept() -> None:
+    told = summarise(replace(samples(np.full(50, 2.0)), attempts=3, per_turn=10), batch=1)
+    assert (told.attempts, told.per_turn, told.warmup_runs, told.stable) == (3, 10, 20, True)
 
 
 @pytest.mark.parametrize(("swing", "noisy"), [(0.02, False), (0.03, True)])
@@ -154,46 +55,6 @@ def test_pressure_decides_where_readable_and_load_elsewhere(
     assert busy(before, after) is expected
     steady = replace(samples(np.full(50, 2.0)), before=before, after=after)
     assert summarise(steady, batch=4).noisy is expected
-
-
-def attempt(**cvs: float) -> dict[str, Samples]:
-    """One measurement whose subjects have these coefficients of variation (n - 1) and a mean of 10 ms."""
-    waves = {name: 10 * (1 + cv * np.tile([1.0, -1.0], 50) * (99 / 100) ** 0.5) for name, cv in cvs.items()}
-    return {name: samples(wave) for name, wave in waves.items()}
-
-
-@pytest.mark.parametrize(
-    ("made", "attempts", "kept"),
-    [
-        ([{"a": 0.01, "b": 0.01}, {"a": 0.0, "b": 0.0}], 1, 0),  # calm at once: never repeated
-        ([{"a": 0.01, "b": 0.3}, {"a": 0.02, "b": 0.02}], 2, 1),  # noisy, then calm
-        ([{"a": 0.3, "b": 0.3}, {"a": 0.01, "b": 0.4}, {"a": 0.2, "b": 0.2}], 3, 1),  # the fewest noisy
-        ([{"a": 0.3, "b": 0.3}, {"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.25}], 3, 1),  # then the smallest spread
-    ],
-)
-def test_a_noisy_measurement_is_repeated_and_the_calmest_kept(
-    made: list[dict[str, float]], attempts: int, kept: int
-) -> None:
-    left = iter(made)
-    found = calmest(lambda: attempt(**next(left)), 3)
-    assert {name: one.cv for name, one in found.items()} == pytest.approx(made[kept])
-    assert {one.attempts for one in found.values()} == {attempts}
-    assert summarise(found["a"], batch=1).attempts == attempts
-
-
-def test_an_attempt_is_chosen_for_calm_and_not_for_speed() -> None:
-    fast = {"a": replace(attempt(a=0.2)["a"], ms=attempt(a=0.2)["a"].ms / 2)}
-    left = iter([fast, attempt(a=0.1)])
-    assert calmest(lambda: next(left), 2)["a"].ms.mean() == pytest.approx(10.0)
-    with pytest.raises(ValueError, match="at least one"):
-        calmest(lambda: attempt(a=0.0), 0)
-
-
-def test_a_busy_machine_is_a_reason_to_repeat() -> None:
-    waiting = replace(AFTER, stalled_us=10_000_000)
-    left = iter([{"a": replace(attempt(a=0.0)["a"], after=waiting)}, attempt(a=0.02)])
-    found = calmest(lambda: next(left), 3)["a"]
-    assert (found.attempts, found.noisy) == (2, False)
 
 
 class Tiny(nn.Module):
