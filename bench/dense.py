@@ -19,12 +19,10 @@ from bench.pipeline import network_result, record_of
 from bench.recipes import dense_stage, say
 from bench.records import Cell, Record
 from bench.stages import Job, Stage, class_probabilities
-from fermodels import MODELS
 from fermodels.data.base import Dataset, Split
 from fermodels.faces.occlude import Occluder, occlude
 from fermodels.faces.regions import MAIN_POINTS
 from fermodels.files import plain
-from fermodels.views import Views
 
 RECORDS = "networks"
 """Folder of the records below the records folder."""
@@ -93,17 +91,12 @@ def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     net = stage.net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     validation, test = (class_probabilities(net, job.views(split), job.crops) for split in ("validation", "test"))
     truths = [np.asarray(split.labels) for split in (job.data.validation, job.data.test)]
-    behind = Views(covered(job.data.test, OCCLUDER), job.preprocessing, _inputs(job), job.device)
-    occluded = class_probabilities(net, behind, job.crops)
+    occluded = class_probabilities(net, job.views_of(covered(job.data.test, OCCLUDER)), job.crops)
     return network_result(job, cell, stage) | {
         "calibration": calibration_of(validation, truths[0], test, truths[1]),
         "occluded": plain(OCCLUDER) | {"accuracy": accuracy.score(occluded.argmax(1), truths[1], job.data.classes)},
         "mask": {"confidence": job.scale.confidence, "passing": passing(job.data)},
     }
-
-
-def _inputs(job: Job) -> tuple[str, ...]:
-    return MODELS[job.network.model][0].inputs  # type: ignore[attr-defined]
 
 
 def covered(split: Split, occluder: Occluder) -> Split:

@@ -43,12 +43,6 @@ SHEET = NetworkTable(
     models={model: f"{level:g}" for model, level in THRESHOLDS.items()},
     panels=(_PANEL,),
     published_source=f"{published.SOURCE}, Fig 6 (0.4, 0.5 and 0.6; {published.FIG6_BEST} did best on RAF-DB)",
-    above={},
-    printed={},
-    ratios=(),
-    paper_ratios=(),
-    published={},
-    headline_ratio=0.0,
     timed=False,
 )
 
@@ -135,6 +129,6 @@ def _draw(figure: Figure, sheet: Sheet, why: str) -> None:
         x, middle, yerr=(middle - low, high - middle), color=LIGHT["mrf"], marker="o", markersize=5.5, elinewidth=1.2
     )
     axes.set_xticks(x, [f"{level:g}\n{row.mean('passing_percent') or 0:.0f} %" for level, row in known])
-    axes.set_xlabel("Confidence from which a landmark enters the mask, and the share of landmarks that do")
+    axes.set_xlabel("Least confidence of a landmark in the mask, and share of landmarks that pass")
     axes.set_ylabel("Accuracy on test, % (bars: 95 %)")
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))

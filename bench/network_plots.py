@@ -90,7 +90,7 @@ def _draw_reliability(figure: Figure, sheet: Sheet, shown: list[tuple[Row, Recor
 def _reliability_field(axes: Axes, record: Record) -> None:
     axes.plot((0, 1), (0, 1), color=LIGHT["grid"], linewidth=1.2)
     told, right = record.result["calibration"], correct(record)
-    looks = {"as_trained": ("muted", "s", "as trained"), "scaled": ("mrf", "o", f"at T = {told['temperature']:.2f}")}
+    looks = {"as_trained": ("muted", "s", "as trained"), "scaled": ("mrf", "o", "at temperature T")}
     for state, (colour, marker, label) in looks.items():
         bins = [one for one in recorded_reliability(told[state], right) if one is not None]
         confidence, share = np.array([(one.confidence, one.visible) for one in bins]).T

@@ -6,10 +6,10 @@ A row is compared with MRF and, in the ablation, with the row above it; both on 
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench.calibration import recorded_ece
-from bench.columns import FORMAT_OF, Column, Panel, Table
+from bench.columns import FORMAT_OF, Column, Panel, Published, Table
 from bench.dense import RECORDS, REFERENCE, cells
 from bench.page import Part
 from bench.records import Cell, Record
@@ -24,9 +24,14 @@ UNMEASURED = "published"
 class NetworkTable(Table):
     """A table of whole networks: its rows and panels as in a table of prune ratios, without the ratios."""
 
-    above: Mapping[str, str]
+    ratios: tuple[float, ...] = ()
+    paper_ratios: tuple[float, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    published: dict[tuple[str, float], Published] = field(default_factory=dict)
+    headline_ratio: float = 0.0
+    above: Mapping[str, str] = field(default_factory=dict)
     """Network -> the network of the row above it, where the two are compared."""
-    printed: Mapping[str, Values]
+    printed: Mapping[str, Values] = field(default_factory=dict)
     """Network, or a method of others by its printed name -> published values."""
     literature: tuple[str, ...] = ()
     """Methods of others, as printed: rows below ours, with published values only."""
@@ -68,7 +73,7 @@ def _untaught(row: Row) -> list[str]:
 
 def _literature_row(table: NetworkTable, name: str) -> Row:
     published = dict(table.printed[name])
-    return Row(model=name, variant=UNMEASURED, ratio=0.0, beyond=True, cells=(), found=(), published=published)
+    return Row(model=name, variant=UNMEASURED, ratio=0.0, beyond=False, cells=(), found=(), published=published)
 
 
 def network_values(cell: Cell, found: Mapping[Cell, Record], above: str | None) -> Values | None:

@@ -3,8 +3,6 @@
 Rows, panels and published numbers are here; `bench.network_rows` fills them, `bench.page` writes the files.
 """
 
-from typing import Any
-
 from rich.console import RenderableType
 
 from bench import confusion, page, published
@@ -107,33 +105,35 @@ _PRINTED1 = {
 }
 
 
-def _table(name: str, title: str, models: dict[str, str], source: str, **more: Any) -> NetworkTable:
-    ratios: dict[str, Any] = {"ratios": (), "paper_ratios": (), "published": {}, "headline_ratio": 0.0}
-    said = {"published_source": f"{published.SOURCE}, {source}", "above": {}, "printed": {}, "panels": ()}
-    return NetworkTable(name=name, title=title, models=models, **(ratios | said | more))
-
-
 TABLES: dict[str, NetworkTable] = {
-    "table1": _table(
-        "table1",
-        "Networks on the whole face, and MRF",
-        {"resnet50": "ResNet-50", "vggnet": "VGG-16 (with BN)", "mrf": "MRF"},
-        "Table 1",
+    "table1": NetworkTable(
+        name="table1",
+        title="Networks on the whole face, and MRF",
+        models={"resnet50": "ResNet-50", "vggnet": "VGG-16 (with BN)", "mrf": "MRF"},
+        published_source=f"{published.SOURCE}, Table 1",
         panels=(_accuracy_panel(), _COST, _CALIBRATION, _published_panel("D"), _DETAIL),
         printed=_PRINTED1,
         literature=tuple(published.LITERATURE),
     ),
-    "table2": _table(
-        "table2", "Confusion matrix of MRF, beside the paper's on RAF-DB", {"mrf": "MRF"}, "Table 2", timed=False
+    "table2": NetworkTable(
+        name="table2",
+        title="Confusion matrix of MRF, beside the paper's on RAF-DB",
+        models={"mrf": "MRF"},
+        published_source=f"{published.SOURCE}, Table 2",
+        timed=False,
     ),
-    "table3": _table(
-        "table3", "Confusion matrix of MRF, beside the paper's on AffectNet", {"mrf": "MRF"}, "Table 3", timed=False
+    "table3": NetworkTable(
+        name="table3",
+        title="Confusion matrix of MRF, beside the paper's on AffectNet",
+        models={"mrf": "MRF"},
+        published_source=f"{published.SOURCE}, Table 3",
+        timed=False,
     ),
-    "table4": _table(
-        "table4",
-        "What the parts of MRF are worth",
-        MODELS,
-        "Table 4 (AffectNet: Table 1)",
+    "table4": NetworkTable(
+        name="table4",
+        title="What the parts of MRF are worth",
+        models=MODELS,
+        published_source=f"{published.SOURCE}, Table 4 (AffectNet: Table 1)",
         panels=(_accuracy_panel(*_ABOVE), _COST, _CALIBRATION, _published_panel("D"), _DETAIL),
         above=ABOVE,
         printed={name: {PRINTED_KEYS[0]: percent} for name, percent in published.TABLE4.items()}

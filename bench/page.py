@@ -6,14 +6,13 @@ Pure: the same page gives the same bytes. `bench.render` does this for the table
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bench.captions import Pairs
 from bench.render import terminal_table
-from bench.render_html import TEMPLATES, heading, typeset
+from bench.render_html import environment
 from bench.render_text import latex_table, latex_text, markdown_table
 from bench.svg import PALETTE, inline
 
@@ -89,28 +88,21 @@ def latex(page: Page) -> str:
 
 def html(page: Page) -> str:
     """The page as one self-contained file: nothing is loaded from elsewhere."""
-    jinja = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    jinja.filters |= {"typeset": typeset, "heading": heading}
-    return jinja.get_template("page.html.j2").render(
-        page=page,
-        plots=[Markup(inline(svg, f"{page.name}-{plot}")) for plot, svg in page.plots.items()],
-        palette={name: {"light": light, "dark": dark} for name, (light, dark) in PALETTE.items()},
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            plots=[Markup(inline(svg, f"{page.name}-{plot}")) for plot, svg in page.plots.items()],
+            palette={name: {"light": light, "dark": dark} for name, (light, dark) in PALETTE.items()},
+        )
     )
 
 
 def terminal(page: Page) -> RenderableType:
     """Tables and sentences for `rich.print`."""
     mark = [Text(page.watermark, style="bold red")] if page.watermark else []
-    tables = [
-        terminal_table(part.title, part.titles, [[cells[0], *cells[1:]] for cells in part.body], caption=part.note)
-        for part in page.parts
-    ]
+    tables = [terminal_table(part.title, part.titles, part.body, caption=part.note, texts=1) for part in page.parts]
     said = [Text(f"! {remark}", style="yellow") for remark in page.remarks]
     notes = [Text.assemble((f"{name}: ", "bold"), text) for name, text in page.footer]
     return Group(*mark, *tables, *said, *notes, *(Text(one, style="bold") for one in page.sentences), *mark)

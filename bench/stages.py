@@ -21,7 +21,7 @@ from bench import accuracy
 from bench.networks import NETWORKS, Network
 from bench.scales import Scale
 from fermodels import checkpoint
-from fermodels.data.base import Dataset
+from fermodels.data.base import Dataset, Split
 from fermodels.files import digest, plain, write_atomic
 from fermodels.losses import cross_entropy, mask_loss
 from fermodels.progress import EpochBar
@@ -70,8 +70,12 @@ class Job:
         return digest([self.data.name, self.data.classes, parts])
 
     def views(self, split: str) -> Views:
+        return self.views_of(self.data.splits[split])
+
+    def views_of(self, split: Split) -> Views:
+        """Views of any faces, cut as those of the job's own."""
         inputs = fermodels.MODELS[self.network.model][0].inputs  # type: ignore[attr-defined]
-        return Views(self.data.splits[split], self.preprocessing, inputs, self.device)
+        return Views(split, self.preprocessing, inputs, self.device)
 
     def fresh(self) -> nn.Module:
         """The unpruned network with its seed's initial weights."""
