@@ -38,6 +38,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "ms": lambda value: f"{value:.2f}" if value < 100 else f"{value:.1f}",
     "factor": lambda value: f"{value:.2f}x",
     "whole": lambda value: f"{value:.0f}",
+    "nats": lambda value: f"{value:.3f}",
 }
 
 
@@ -104,10 +105,29 @@ VALUES: dict[str, str] = {
 }
 """Every value of a row and its format in `FORMATS`; the order is the order of the CSV's columns."""
 
+NETWORK_VALUES: dict[str, str] = {
+    "above_points": "points",
+    "above_lo": "points",
+    "above_hi": "points",
+    "above_p": "probability",
+    "ece_percent": "percent",
+    "ece_scaled_percent": "percent",
+    "nll": "nats",
+    "nll_scaled": "nats",
+    "temperature": "share",
+    "occluded_percent": "percent",
+    "occluded_change_points": "points",
+    "passing_percent": "share",
+    "published_rafdb_percent": "percent",
+    "published_affectnet_percent": "percent",
+}
+"""Further values of whole networks (Tables 1 to 4, Fig 6)."""
+FORMAT_OF = VALUES | NETWORK_VALUES
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A heading and what stands below it: a template over keys of `VALUES` (or `recall_<class>`)."""
+    """A heading and what stands below it: a template over keys of `FORMAT_OF` (or `recall_<class>`)."""
 
     title: str
     """With the unit of the numbers below it."""
@@ -147,7 +167,7 @@ class Table:
     name: str
     title: str
     models: dict[str, str]
-    """Name in `fermodels.MODELS` -> name printed."""
+    """Name in `bench.networks.NETWORKS` -> name printed."""
     ratios: tuple[float, ...]
     """Shares of channels removed by the criterion, and by the random control."""
     paper_ratios: tuple[float, ...]

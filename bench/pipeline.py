@@ -93,11 +93,19 @@ def result_of(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     accuracy: `val_selected` (headline), `last`, `best_on_test`, `flip`, `leak_free` on the test split, `validation`.
     after_cut: validation right after the cut. training: the history of every stage that led here.
     """
+    net, cut = stage.net(), cell.variant in CRITERION_OF
+    return network_result(job, cell, stage) | {
+        "plan": Plan.load(stage.folder / "plan.json").summary() if cut else None,
+        "after_cut": _after_cut(job, stage) if cell.variant == "slim" else None,
+        "gammas": None if cut else gamma_histogram(net) | {"zero_share": zero_share(net)},
+    }
+
+
+def network_result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
+    """The part of a result that every trained network has, with or without batch norms; see `result_of`."""
     net = stage.net()
     counted = macs(net)
-    cut = cell.variant in CRITERION_OF
     return {
-        "plan": Plan.load(stage.folder / "plan.json").summary() if cut else None,
         "cost": {
             "params": params(net),
             "macs": counted.total,
@@ -105,10 +113,8 @@ def result_of(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
             "weights_bytes": (stage.folder / "chosen" / "model.safetensors").stat().st_size,
         },
         "accuracy": _accuracies(job, stage),
-        "after_cut": _after_cut(job, stage) if cell.variant == "slim" else None,
         "latency": {},
         "training": {"stages": _histories(job, cell, stage)},
-        "gammas": None if cut else gamma_histogram(net) | {"zero_share": zero_share(net)},
         "data": _data(job),
     }
 

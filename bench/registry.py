@@ -1,17 +1,32 @@
 """Every table there is: its cells, how they are measured, and how their records are rendered. One dict literal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 
-from bench import full_width, pipeline, render, runtime_table, runtimes, tables
-from bench.records import Cell
+from bench import dense, fig6, full_width, network_tables, pipeline, render, runtime_table, runtimes, tables
+from bench.records import Cell, Record
+from bench.rows import Records
 from bench.stages import Job
+from fermodels.data.base import Dataset
 
 TABLE5_MODELS = tuple(tables.TABLES["table5"].models)
+
+
+def _nothing(jobs: Mapping[Cell, Job], root: Path) -> None:
+    """Everything was measured network by network."""
+
+
+def _every(data: Dataset, cells: Sequence[Cell]) -> list[Cell]:
+    return list(cells)
+
+
+def _absent(found: Mapping[Cell, Record], cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if cell not in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +42,12 @@ class Kind:
     render: Callable[..., dict[str, bytes]]
     """(records, data=, scale=, seeds=) -> files by name."""
     terminal: Callable[..., RenderableType]
+    together: Callable[[Mapping[Cell, Job], Path], None] = _nothing
+    """Adds to records what is measured of all networks in turns."""
+    needed: Callable[[Dataset, Sequence[Cell]], list[Cell]] = _every
+    """Those of the cells that tell something on the data set; the others are neither trained nor measured."""
+    lacking: Callable[[Mapping[Cell, Record], Sequence[Cell]], list[Cell]] = _absent
+    """Those of the cells whose records are still to be made."""
 
 
 def _of_paper(name: str) -> Kind:
@@ -45,7 +66,24 @@ def _runtime_cells(data: str, scale: str, seeds: int) -> list[Cell]:
     return runtimes.cells(data, scale, seeds, TABLE5_MODELS)
 
 
+def _of_networks(name: str) -> Kind:
+    """A table of whole networks; all of them render the same records."""
+    sheet = network_tables.TABLES[name]
+    return Kind(
+        models=tuple(sheet.models),
+        cells=partial(dense.cells, models=tuple(sheet.models)),
+        measure=dense.measure,
+        together=dense.time_together if sheet.timed else _nothing,
+        render=partial(network_tables.render, sheet),
+        terminal=partial(network_tables.terminal, sheet),
+    )
+
+
 KINDS: dict[str, Kind] = {
+    "table1": _of_networks("table1"),
+    "table2": _of_networks("table2"),
+    "table3": _of_networks("table3"),
+    "table4": _of_networks("table4"),
     "table5": _of_paper("table5"),
     runtimes.TABLE: Kind(
         models=TABLE5_MODELS,
@@ -54,9 +92,30 @@ KINDS: dict[str, Kind] = {
         render=runtime_table.render,
         terminal=runtime_table.terminal,
     ),
+    fig6.TABLE: Kind(
+        models=tuple(dense.THRESHOLDS),
+        cells=partial(dense.cells, models=tuple(dense.THRESHOLDS)),
+        measure=dense.measure,
+        render=fig6.render,
+        terminal=fig6.terminal,
+        needed=dense.needed,
+        lacking=fig6.lacking,
+    ),
 }
 
-RENDERERS = {name: kind.render for name, kind in KINDS.items()} | {full_width.TABLE: full_width.render}
-"""Everything that `bench.publish` renders: the tables of `bench.report`, and those with a command of their own."""
+
+def _whole_networks(records: Records, **which: Any) -> dict[str, bytes]:
+    """Every rendering of the records of whole networks."""
+    renderings = (KINDS[name].render(records, **which) for name in (*network_tables.TABLES, fig6.TABLE))
+    return {file: content for files in renderings for file, content in files.items()}
+
+
+RENDERERS = {
+    "table5": KINDS["table5"].render,
+    runtimes.TABLE: KINDS[runtimes.TABLE].render,
+    full_width.TABLE: full_width.render,
+    dense.RECORDS: _whole_networks,
+}
+"""Folder of records -> everything that `bench.publish` renders from it."""
 
 __all__ = ["KINDS", "RENDERERS", "Kind"]

@@ -121,12 +121,12 @@ def embed(readme: str, snippet: str) -> str:
 def terminal_table(
     title: str, titles: Sequence[str], body: Sequence[Sequence[str]], *, caption: str = "", texts: int = len(ROW_KEYS)
 ) -> RichTable:
-    """A table for `rich.print`: the first `texts` columns left, the others right, a line where the first changes."""
+    """A table for `rich.print`: the first `texts` columns left; where there are two, a line where the first changes."""
     view = RichTable(title=title, caption=caption, title_justify="left", expand=False)
     for i, heading in enumerate(titles):
         view.add_column(heading, justify="left" if i < texts else "right")
     for i, cells in enumerate(body):
-        last = i + 1 < len(body) and body[i + 1][0] != cells[0]
+        last = texts > 1 and i + 1 < len(body) and body[i + 1][0] != cells[0]
         view.add_row(*map(escape, cells), end_section=last)
     return view
 

@@ -23,6 +23,26 @@ KINDS = {"gammas": gamma_plot, "widths": width_plot, "recovery": recovery_plot}
 
 def html(sheet: Sheet) -> str:
     """The whole page, as text."""
+    return (
+        environment()
+        .get_template("table.html.j2")
+        .render(
+            sheet=sheet,
+            headlines=headlines(sheet),
+            panels=[_panel(sheet, panel) for panel in sheet.table.panels],
+            accuracy=[Markup(inline(accuracy_plot(sheet, model), f"accuracy-{model}")) for model in sheet.table.models],
+            plots=_plots(sheet),
+            remarks=remarks(sheet),
+            footer=footer(sheet),
+            settings=settings(sheet.records),
+            marks=MARKS_NOTE,
+            palette={name: {"light": light, "dark": dark} for name, (light, dark) in PALETTE.items()},
+        )
+    )
+
+
+def environment() -> Environment:
+    """Templates with our filters, of pages that escape everything and miss nothing silently."""
     jinja = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -31,18 +51,7 @@ def html(sheet: Sheet) -> str:
         lstrip_blocks=True,
     )
     jinja.filters |= {"typeset": typeset, "heading": heading}
-    return jinja.get_template("table.html.j2").render(
-        sheet=sheet,
-        headlines=headlines(sheet),
-        panels=[_panel(sheet, panel) for panel in sheet.table.panels],
-        accuracy=[Markup(inline(accuracy_plot(sheet, model), f"accuracy-{model}")) for model in sheet.table.models],
-        plots=_plots(sheet),
-        remarks=remarks(sheet),
-        footer=footer(sheet),
-        settings=settings(sheet.records),
-        marks=MARKS_NOTE,
-        palette={name: {"light": light, "dark": dark} for name, (light, dark) in PALETTE.items()},
-    )
+    return jinja
 
 
 def typeset(text: str) -> Markup:

@@ -80,9 +80,9 @@ def markdown(sheet: Sheet) -> str:
     return "\n\n".join(part for part in [*parts, *_watermark(sheet)] if part) + "\n"
 
 
-def markdown_table(titles: list[str], body: list[list[str]]) -> str:
-    """A Markdown table: text columns left, numbers right."""
-    align = [":--"] * len(ROW_KEYS) + ["--:"] * (len(titles) - len(ROW_KEYS))
+def markdown_table(titles: list[str], body: list[list[str]], texts: int = len(ROW_KEYS)) -> str:
+    """A Markdown table: the first `texts` columns left, numbers right."""
+    align = [":--"] * texts + ["--:"] * (len(titles) - texts)
     lines = [titles, align, *body]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
@@ -123,25 +123,29 @@ def latex_text(text: str) -> str:
 
 
 def _latex_panel(sheet: Sheet, panel: Panel) -> str:
-    columns = sheet.columns(panel)
-    titles = " & ".join(map(latex_text, [*ROW_KEYS, *(column.title for column in columns)]))
-    body = panel_cells(sheet, panel)
-    lines = []
-    for i, cells in enumerate(body):
-        if i and cells[0] != body[i - 1][0]:
-            lines.append(r"\midrule")
-        lines.append(" & ".join(map(latex_text, cells)) + r" \\")
+    titles = [*ROW_KEYS, *(column.title for column in sheet.columns(panel))]
     mark = f" {sheet.watermark}." if sheet.watermark else ""
     caption = f"{sheet.table.title}. {panel.letter}: {panel.title}. {panel.note} {MARKS_NOTE}.{mark}"
+    label = f"tab:{sheet.table.name}-{panel.letter.lower()}"
+    return latex_table(titles, panel_cells(sheet, panel), caption, label, len(ROW_KEYS))
+
+
+def latex_table(titles: Sequence[str], body: Sequence[Sequence[str]], caption: str, label: str, texts: int) -> str:
+    """A booktabs table: the first `texts` columns left; where there are two, a line where the first changes."""
+    lines = []
+    for i, cells in enumerate(body):
+        if texts > 1 and i and cells[0] != body[i - 1][0]:
+            lines.append(r"\midrule")
+        lines.append(" & ".join(map(latex_text, cells)) + r" \\")
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering\small",
             f"\\caption{{{latex_text(caption)}}}",
-            f"\\label{{tab:{sheet.table.name}-{panel.letter.lower()}}}",
-            f"\\begin{{tabular}}{{ll{'r' * len(columns)}}}",
+            f"\\label{{{label}}}",
+            f"\\begin{{tabular}}{{{'l' * texts}{'r' * (len(titles) - texts)}}}",
             r"\toprule",
-            titles + r" \\",
+            " & ".join(map(latex_text, titles)) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",

@@ -3,6 +3,7 @@
     python -m bench.report                                          # Table 5 on the embedded synthetic faces
     python -m bench.report --data fer2013:fer2013.csv --scale cpu   # on real faces
     python -m bench.report --data fer2013 --out reports --render-only
+    python -m bench.report --table all                              # every table, records and trainings shared
 
 Killed at any moment, the same command goes on from the last finished epoch. The last line of standard output is JSON.
 """
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -20,7 +22,7 @@ from bench import records
 from bench.jobs import Source, train_side_by_side
 from bench.recipes import say
 from bench.records import Cell, Record
-from bench.registry import KINDS
+from bench.registry import KINDS, Kind
 from bench.scales import SCALES
 from bench.stages import CROPS
 from fermodels.data import DATASETS
@@ -29,6 +31,8 @@ from fermodels.files import write_atomic
 PUBLISHED = "reports"
 """The folder whose records and tables are committed."""
 RUNS = Path("reports/runs")
+ALL = "all"
+"""Instead of a table's name: every one, in the order of the registry."""
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,7 +42,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Regenerates a table of the papers: trains, slims, fine-tunes, measures, renders. Resumable.",
         epilog="Records go to OUT/records, renderings to OUT/tables; trained networks are cached in " + str(RUNS) + ".",
     )
-    parser.add_argument("--table", default="table5", choices=list(KINDS))
+    parser.add_argument("--table", default="table5", choices=[*KINDS, ALL])
     parser.add_argument(
         "--data", default="synthetic", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)} (default: synthetic)"
     )
@@ -62,52 +66,68 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for name in ("seeds", "jobs"):
         if getattr(given, name) < 1:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
-    if unknown := set(given.models or ()) - set(KINDS[given.table].models):
-        parser.error(f"--models {' '.join(sorted(unknown))}: {given.table} has {', '.join(KINDS[given.table].models)}")
+    known = dict.fromkeys(model for name in tables(given) for model in KINDS[name].models)
+    if unknown := set(given.models or ()) - set(known):
+        parser.error(f"--models {' '.join(sorted(unknown))}: {given.table} has {', '.join(known)}")
     if not SCALES[given.scale].publishable and given.out.resolve().is_relative_to(Path(PUBLISHED).resolve()):
         parser.error(f"--scale {given.scale} is no result and is never written to {PUBLISHED}/; choose another --out")
     return given
 
 
-def compute(given: argparse.Namespace, cells: Sequence[Cell]) -> None:
-    """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network."""
+def tables(given: argparse.Namespace) -> list[str]:
+    """Names of the tables asked for."""
+    return list(KINDS) if given.table == ALL else [given.table]
+
+
+def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> None:
+    """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network, then all."""
     asked = {name: getattr(given, name) for name in ("data", "scale", "runs", "device", "crops", "skip_broken")}
     source = Source(**asked)
+    data = source.job(cells[0].model, cells[0].seed).data
+    cells = kind.needed(data, cells)
     networks = {key: list(group) for key, group in groupby(cells, key=lambda cell: (cell.model, cell.seed))}
     jobs = {key: source.job(*key) for key in networks}
-    data = next(iter(jobs.values())).data
     for note in data.notes:
         say(f"{data.name}: {note}")
     if given.jobs > 1:
         train_side_by_side(source, cells, given.jobs)
     for key, own in networks.items():
-        KINDS[given.table].measure(jobs[key], own, given.out / "records")
+        kind.measure(jobs[key], own, given.out / "records")
+    kind.together({cell: jobs[cell.model, cell.seed] for cell in cells}, given.out / "records")
 
 
-def write_tables(given: argparse.Namespace, found: dict[Cell, Record], name: str) -> list[Path]:
+def write_tables(given: argparse.Namespace, table: str, found: dict[Cell, Record], name: str) -> list[Path]:
     """Renders the table into OUT/tables/<data>-<scale>/; returns the files."""
     folder = given.out / "tables" / f"{name}-{given.scale}"
-    files = KINDS[given.table].render(found, data=name, scale=given.scale, seeds=given.seeds)
+    files = KINDS[table].render(found, data=name, scale=given.scale, seeds=given.seeds)
     for file, content in files.items():
         write_atomic(folder / file, content)
     return [folder / file for file in files]
 
 
-def run(given: argparse.Namespace) -> int:
-    """0 when the table is complete, 1 when cells are missing."""
-    name = given.data.partition(":")[0]
-    cells = KINDS[given.table].cells(name, given.scale, given.seeds)
-    if not given.render_only:
-        compute(given, [cell for cell in cells if not given.models or cell.model in given.models])
-    found = records.load_all(given.out / "records", table=given.table, data=name, scale=given.scale)
-    missing = [cell.id for cell in cells if cell not in found]
-    files = write_tables(given, found, name)
+def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
+    """Computes and renders one table; what the last line of output says of it."""
+    kind, name = KINDS[table], given.data.partition(":")[0]
+    cells = kind.cells(name, given.scale, given.seeds)
+    asked = [cell for cell in cells if not given.models or cell.model in given.models]
+    if asked and not given.render_only:
+        compute(given, kind, asked)
+    found = records.load_all(given.out / "records", table=cells[0].table, data=name, scale=given.scale)
+    missing = [cell.id for cell in kind.lacking(found, cells)]
+    files = write_tables(given, table, found, name)
     Console(width=None if sys.stdout.isatty() else 200).print(
-        KINDS[given.table].terminal(found, data=name, scale=given.scale, seeds=given.seeds)
+        kind.terminal(found, data=name, scale=given.scale, seeds=given.seeds)
     )
-    summary = {"table": given.table, "data": name, "scale": given.scale, "cells": len(cells), "missing": missing}
-    print(json.dumps(summary | {"complete": not missing, "files": [str(file) for file in files]}))
-    return 1 if missing else 0
+    summary = {"table": table, "data": name, "scale": given.scale, "cells": len(cells), "missing": missing}
+    return summary | {"complete": not missing, "files": [str(file) for file in files]}
+
+
+def run(given: argparse.Namespace) -> int:
+    """0 when every table asked for is complete, 1 when cells are missing."""
+    made = [make(given, table) for table in tables(given)]
+    complete = all(summary["complete"] for summary in made)
+    print(json.dumps({"table": ALL, "complete": complete, "tables": made} if given.table == ALL else made[0]))
+    return 0 if complete else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bench.columns import BATCHES, FORMATS, UNMARKED_SCALES, VALUES, WATERMARK, Column, Panel, Table
+from bench.columns import BATCHES, FORMAT_OF, FORMATS, UNMARKED_SCALES, WATERMARK, Column, Panel, Table
 from bench.records import Cell, Record
 from bench.stats import spread
 from bench.tables import cells, find
@@ -143,7 +143,7 @@ def fill(column: Column, row: Row) -> str:
 
 def written(key: str, numbers: tuple[float, ...]) -> str:
     """A value in its format; over several seeds mean and standard deviation, or the range of the p values."""
-    kind = VALUES.get(key, "percent")
+    kind = FORMAT_OF.get(key, "percent")
     write = FORMATS[kind]
     if len(numbers) == 1 or len({write(number) for number in numbers}) == 1:
         return write(numbers[0])
@@ -187,7 +187,7 @@ def _row(table: Table, key: tuple[str, str, float], group: list[Cell], found: di
         found=values,
         published=published_values(table, model, variant, ratio),
     )
-    return replace(row, remarks=(*_noise(row), *_off_budget(row), *_collapsed(row)))
+    return replace(row, remarks=(*noise(row), *_off_budget(row), *_collapsed(row)))
 
 
 def _cell_values(cell: Cell, found: dict[Cell, Record]) -> Values | None:
@@ -203,7 +203,8 @@ def _sibling(cell: Cell, variant: str, ratio: float) -> Cell:
     return replace(cell, variant=variant, ratio=ratio)
 
 
-def _noise(row: Row) -> list[str]:
+def noise(row: Row) -> list[str]:
+    """A remark on timing that is not to be trusted, or none."""
     noisy = [batch for batch in BATCHES if any(row.numbers(f"noisy_b{batch}"))]
     worst = [f"batch {batch}, cv {max(row.numbers(f'cv_percent_b{batch}')):.1f} %" for batch in noisy]
     return [f"noisy timing (spread or a busy machine): {'; '.join(worst)}"] if worst else []

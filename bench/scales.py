@@ -35,6 +35,8 @@ class Scale:
     """alpha of the mask loss: it starts near 10 % of the cross-entropy (digest, row 10)."""
     mask_target: str = "mask"
     """Which reading of eq 6. "off-mask", as written, silences the map altogether (CONTRIBUTING.md, log)."""
+    confidence: float = 0.5
+    """Landmarks below it do not enter the mask (eq 4)."""
     distil_weight: float = 1.0
     """Weight of the distillation term in the sparse stage; the teacher is the dense network."""
     tune_distil_weight: float = 1.0
@@ -59,7 +61,7 @@ class Scale:
     def preprocessing(self) -> ViewConfig:
         """How the views of every network of this scale are made."""
         side = self.size // 2**self.pools
-        return ViewConfig(size=self.size, local_size=self.local_size, map_side=side)
+        return ViewConfig(size=self.size, local_size=self.local_size, map_side=side, confidence=self.confidence)
 
 
 _CPU_DENSE = TrainConfig(epochs=24, batch=64, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1)

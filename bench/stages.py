@@ -21,7 +21,7 @@ from bench import accuracy
 from bench.networks import NETWORKS, Network
 from bench.scales import Scale
 from fermodels import checkpoint
-from fermodels.data.base import Dataset
+from fermodels.data.base import Dataset, Split
 from fermodels.files import digest, plain, write_atomic
 from fermodels.losses import cross_entropy, mask_loss
 from fermodels.progress import EpochBar
@@ -70,8 +70,12 @@ class Job:
         return digest([self.data.name, self.data.classes, parts])
 
     def views(self, split: str) -> Views:
+        return self.views_of(self.data.splits[split])
+
+    def views_of(self, split: Split) -> Views:
+        """Views of any faces, cut as those of the job's own."""
         inputs = fermodels.MODELS[self.network.model][0].inputs  # type: ignore[attr-defined]
-        return Views(self.data.splits[split], self.preprocessing, inputs, self.device)
+        return Views(split, self.preprocessing, inputs, self.device)
 
     def fresh(self) -> nn.Module:
         """The unpruned network with its seed's initial weights."""
@@ -209,10 +213,11 @@ def _monitor(job: Job, *, watch_test: bool) -> Callable[[nn.Module], dict[str, A
 
 def predicted(net: nn.Module, views: Views, crops: str = "centre") -> np.ndarray:
     """Most probable class of every face, (n,) int64; probabilities are averaged over the `crops`."""
-    return _probabilities(net, views, crops, flip=False).argmax(1)
+    return class_probabilities(net, views, crops).argmax(1)
 
 
-def _probabilities(net: nn.Module, views: Views, crops: str, *, flip: bool) -> np.ndarray:
+def class_probabilities(net: nn.Module, views: Views, crops: str = "centre", *, flip: bool = False) -> np.ndarray:
+    """Probabilities of every face, (n, classes) float32, the mean over the `crops`."""
     batches = (views.evaluation(EVALUATION_BATCH, crop=crop, flip=flip) for crop in CROPS[crops])
     return np.mean([accuracy.predict(net, (batch.views for batch in each)) for each in batches], axis=0)
 
@@ -241,7 +246,7 @@ def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) 
     """Predictions in float32: the chosen network (plain, and averaged with the mirrored view), the last, the best."""
     chosen, last, history = trained
     test = job.views("test")
-    plain_view = _probabilities(chosen, test, job.crops, flip=False)
+    plain_view = class_probabilities(chosen, test, job.crops)
     same = history.chosen_epoch == len(history.epochs) - 1 or chosen is last
     found = {
         "validation": predicted(chosen, job.views("validation"), job.crops),
@@ -249,7 +254,7 @@ def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) 
         "last": plain_view.argmax(1) if same else predicted(last, test, job.crops),
     }
     if job.scale.mirrored:
-        found["flip"] = (plain_view + _probabilities(chosen, test, job.crops, flip=True)).argmax(1)
+        found["flip"] = (plain_view + class_probabilities(chosen, test, job.crops, flip=True)).argmax(1)
     measured = [found["val_selected"], found["last"]]
     return found | {"best_on_test": _best_on_test(history, np.asarray(job.data.test.labels), measured)}
 

@@ -40,7 +40,7 @@ def _same_test(record: Record, other: Record) -> None:
         )
 
 
-def _difference(record: Record, other: Record, prefix: str, p_key: str) -> Values:
+def difference_values(record: Record, other: Record, prefix: str, p_key: str) -> Values:
     """`record` minus `other` in points on the same images, with its paired interval and McNemar's p."""
     _same_test(record, other)
     ours, theirs = correct(record), correct(other)
@@ -149,7 +149,7 @@ def values_of(record: Record, *, dense: Record | None, short: Record | None, ran
     values = {"requested_percent": 100 * record.cell.ratio, **_accuracy(record), **_after_cut(record)}
     values |= _cost(record, dense) | _latency(record)
     if dense is not None and record.cell != dense.cell:
-        values |= _difference(record, dense, "difference", "mcnemar_p")
+        values |= difference_values(record, dense, "difference", "mcnemar_p")
     return values | _control(dense, short, random)
 
 
@@ -159,7 +159,7 @@ def _control(dense: Record | None, short: Record | None, random: Record | None) 
         return values
     values |= _percent(random.result["accuracy"]["val_selected"], "control_percent")
     if short is not None:
-        values |= _difference(short, random, "control_gap", "control_p")
+        values |= difference_values(short, random, "control_gap", "control_p")
     if dense is not None:
         fewer = 1 - random.result["cost"]["macs"] / dense.result["cost"]["macs"]
         values["control_macs_removed_percent"] = 100 * fewer

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from fermodels.branches import GlobalBranch, GlobalBranchConfig, LocalBranch, LocalBranchConfig
 from fermodels.mrf import MRF, MRFConfig
 from fermodels.ocl import OCL, Contrastive, ContrastiveConfig, OCLConfig
 from fermodels.resnet import ResNet18, ResNet18Config, ResNet50, ResNet50Config
@@ -18,6 +19,8 @@ EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "
 
 MODELS: dict[str, tuple[type[nn.Module], type]] = {
     "contrastive": (Contrastive, ContrastiveConfig),
+    "global": (GlobalBranch, GlobalBranchConfig),
+    "local": (LocalBranch, LocalBranchConfig),
     "mrf": (MRF, MRFConfig),
     "ocl": (OCL, OCLConfig),
     "resnet18": (ResNet18, ResNet18Config),

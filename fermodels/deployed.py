@@ -88,7 +88,7 @@ class Deployed(nn.Module):
     @property
     def view_config(self) -> ViewConfig:
         """The settings under which `fermodels.views.Views` gives these inputs: pixels, not normalised."""
-        return replace(self.preprocessing, size=self.sides["face"], mean=0.0, std=1 / 255)
+        return replace(self.preprocessing, size=self.sides.get("face", self.preprocessing.size), mean=0.0, std=1 / 255)
 
 
 def interpolation(low: float, high: float, side: int, size: int) -> Float[Tensor, "size side"]:

@@ -6,6 +6,7 @@ heads fuses one region with the attended whole face. Full width: 31,094,159 para
 """
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -60,7 +61,7 @@ class MRF(nn.Module):
         )
         face = config.widths["face"][-1]
         self.gate = AttentionGate(face, config.attention_width)
-        self.heads = nn.ModuleDict({region: _head(self._local_width(region) + face, config) for region in REGIONS})
+        self.heads = nn.ModuleDict({one: fusion_head(self._local_width(one) + face, config) for one in REGIONS})
 
     def forward(
         self, face: Float[Tensor, "b 3 s s"], eyes: Float[Tensor, "b 3 l l"], mouth: Float[Tensor, "b 3 l l"]
@@ -74,8 +75,7 @@ class MRF(nn.Module):
     def _local(self, eyes: Tensor, mouth: Tensor) -> tuple[Tensor, Tensor]:
         if self.config.local_trunk == "separate":
             return self.trunks["eyes"](eyes).mean((2, 3)), self.trunks["mouth"](mouth).mean((2, 3))
-        both = self.trunks["local"](torch.cat((eyes, mouth))).mean((2, 3)).unflatten(0, (len(REGIONS), -1))
-        return both[0], both[1]
+        return regions_together(self.trunks["local"], eyes, mouth)
 
     def _local_width(self, region: str) -> int:
         return self.config.widths["local" if self.config.local_trunk == "shared" else region][-1]
@@ -86,10 +86,30 @@ class MRF(nn.Module):
         return tuple(torch.randn(batch, 3, side, side) for side in (size, local, local))
 
 
-def _head(features: int, config: MRFConfig) -> nn.Sequential:
+class HeadConfig(Protocol):
+    """What a head is built from."""
+
+    @property
+    def head_width(self) -> int: ...
+    @property
+    def classes(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+
+
+def fusion_head(features: int, config: HeadConfig) -> nn.Sequential:
+    """(b, features) -> logits (b, classes) through one hidden layer (the paper's FC fusion)."""
     return nn.Sequential(
         nn.Linear(features, config.head_width),
         nn.ReLU(inplace=True),
         nn.Dropout(config.dropout),
         nn.Linear(config.head_width, config.classes),
     )
+
+
+def regions_together(
+    trunk: nn.Module, eyes: Float[Tensor, "b 3 l l"], mouth: Float[Tensor, "b 3 l l"]
+) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+    """Pooled features of both regions from one pass of `trunk`, the regions laid along the batch."""
+    both = trunk(torch.cat((eyes, mouth))).mean((2, 3)).unflatten(0, (len(REGIONS), -1))
+    return both[0], both[1]

@@ -13,7 +13,7 @@ CONFIG = ViewConfig(size=56, local_size=28)
 STORED = 64
 WIDTHS = (8, 16, 8, 8, 16, 8, 8, 8, 16, 8, 8, 8, 16)
 """Multiples of 8 for `tiny_net`, where runtimes and quantisation are tested."""
-TRUNKS = {"mrf": ("face", "local"), "vggnet": ("face",)}
+TRUNKS = {"global": ("face",), "local": ("local",), "mrf": ("face", "local"), "vggnet": ("face",)}
 ABOUT = {"classes": fermodels.EXPRESSIONS, "data": "none", "split": "test", "n": 0, "accuracy": None}
 ABOUT |= {"preprocessing": CONFIG, "stored": STORED}
 
@@ -24,6 +24,8 @@ RESNET50 = (*RESNET18, *RESNET18[::-1], *(9, 11), *(12, 10, 13), *(11, 9), *(10,
 
 SETTINGS = {
     "contrastive": {"widths": {"face": RESNET18}, "stem_halvings": 1, "hidden_width": 9, "projection_width": 7},
+    "global": {"widths": {"face": VGG}, "pools": 3, "attention_width": 5, "head_width": 9},
+    "local": {"widths": {"local": VGG}, "pools": 3, "local_size": 28, "head_width": 9},
     "mrf": {"widths": {"face": VGG, "local": VGG[::-1]}, "pools": 3, "local_size": 28},
     "ocl": {"widths": {"face": RESNET18}, "stem_halvings": 1, "region_size": 32, "gate_width": 5, "kernel": 3},
     "resnet18": {"widths": {"face": RESNET18}, "stem_halvings": 1},
@@ -36,7 +38,7 @@ SETTINGS = {
 def small(name, **config):
     """The network of `SETTINGS` at 32 px with lively batch norms, in which every channel matters differently."""
     torch.manual_seed(0)
-    net = fermodels.build(name, **({"size": 32} | SETTINGS[name] | config))
+    net = fermodels.build(name, **(_sized(name, 32) | SETTINGS[name] | config))
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.2, 2.0)
@@ -46,11 +48,16 @@ def small(name, **config):
     return net
 
 
+def _sized(name: str, side: int) -> dict[str, int]:
+    """The side of the face, for every network that takes the face itself."""
+    return {"size": side} if "face" in fermodels.MODELS[name][0].inputs else {}
+
+
 def tiny_net(model: str) -> nn.Module:
     """A network in evaluation mode, the same at every call, whose batch norms are not the identity."""
     torch.manual_seed(0)
     even = {"widths": dict.fromkeys(TRUNKS[model], WIDTHS)} if model in TRUNKS else {}
-    net = fermodels.build(model, **(SETTINGS[model] | even | {"size": CONFIG.size}))
+    net = fermodels.build(model, **(SETTINGS[model] | even | _sized(model, CONFIG.size)))
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None and module.running_var is not None

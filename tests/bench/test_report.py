@@ -56,6 +56,20 @@ def test_missing_data_names_the_path(tmp_path, capsys):
     assert "none.csv" in capsys.readouterr().err
 
 
+def test_all_tables_share_the_command_and_the_last_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "compute", lambda *args: pytest.fail("it computed"))
+    status = report.main(["--table", "all", "--render-only", "--out", str(tmp_path)])
+    summary = last_line(capsys)
+    assert status == 1 and not summary["complete"]
+    assert [one["table"] for one in summary["tables"]] == list(report.KINDS)
+    for name in ("table1", "table2", "table3", "table4", "fig6", "table5"):
+        assert (tmp_path / "tables" / "synthetic-cpu" / f"{name}.html").is_file()
+
+
+def test_models_of_all_tables_are_known_to_all():
+    assert report.arguments(["--table", "all", "--models", "local", "mrf-confidence-00"]).models
+
+
 def test_options_are_frozen():
     """A new or renamed option is a change for every script that calls the command: change this list knowingly."""
     given = vars(report.arguments([]))

@@ -141,13 +141,15 @@ def test_in_evaluation_a_face_does_not_depend_on_its_batch():
 @pytest.mark.parametrize(
     ("name", "config", "said"),
     [
-        ("mrg", {}, "the models are contrastive, mrf, ocl, resnet18"),
+        ("mrg", {}, "the models are contrastive, global, local, mrf, ocl, resnet18"),
         ("mrf", {"depth": 3}, "has no setting"),
         ("vggnet", {"widths": {"face": (8, 8)}}, "takes 13 positive numbers"),
         ("vggnet", {"pools": 6}, "allowed are 0 to 5"),
         ("vggnet", {"bn": "some"}, "all, first, none"),
         ("mrf", {"local_trunk": "both"}, "shared, separate"),
         ("mrf", {"widths": {"face": WIDTHS}}, "shared trunks are"),
+        ("local", {"widths": {"face": WIDTHS}}, 'one trunk, "local"'),
+        ("global", {"widths": {"face": WIDTHS, "local": WIDTHS}}, 'one trunk, "face"'),
     ],
 )
 def test_a_wrong_architecture_is_refused_with_a_sentence(name: str, config: dict, said: str):

@@ -18,6 +18,7 @@ VARIANTS = [
     *((name, {}) for name in sorted(fermodels.MODELS)),
     *((name, {"bn": "first"}) for name in ("mrf", "vggnet")),
     ("ocl", {"official": True}),
+    ("global", {"attention_width": None}),
 ]
 """Every network, and those of its settings that change what is silenced or read."""
 
