@@ -8,6 +8,8 @@ from torch import nn
 
 import fermodels
 from bench.scales import Scale
+from fermodels.losses import RESTRAIN_WEIGHT
+from fermodels.resnet import RESNET18, stem_halvings_for
 
 Settings = dict[str, Any]
 
@@ -22,6 +24,12 @@ class Network:
     """Settings for `fermodels.build`, but for the number of classes."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the scale that this network is trained with otherwise, such as `mask_weight`."""
+    schedule: str = "dense"
+    """The field of the scale that says how the unpruned network is trained."""
+    pretraining: str = ""
+    """Name in `bench.pretraining.VIEWS` of the contrastive pretraining it starts from; empty: from scratch."""
+    restrain: float = 0.0
+    """lambda of the restrain loss (paper 2, eq 10), in training."""
 
     def architecture(self, scale: Scale, classes: int) -> Settings:
         """Settings of this network at `scale` for `fermodels.build`."""
@@ -33,7 +41,7 @@ class Network:
 
     def scale(self, scale: Scale) -> Scale:
         """`scale` as it applies to this network."""
-        return replace(scale, **self.changes)
+        return replace(scale, dense=getattr(scale, self.schedule), **self.changes)
 
 
 def vgg_widths(scale: Scale) -> tuple[int, ...]:
@@ -55,7 +63,33 @@ def _mrf(scale: Scale) -> Settings:
     return _common(scale) | hidden | {"widths": widths, "local_size": scale.local_size}
 
 
+def _resnet18(scale: Scale) -> Settings:
+    widths = {"face": fermodels.scaled(scale.width, RESNET18)}
+    place = {"size": scale.size, "stem_halvings": stem_halvings_for(scale.size)}
+    return place | {"dropout": scale.dropout, "widths": widths}
+
+
+def contrastive(scale: Scale) -> Settings:
+    """Settings of the pretraining network whose encoder fits paper 2's networks at `scale`."""
+    settings = _resnet18(scale)
+    return {name: settings[name] for name in ("size", "stem_halvings", "widths")}
+
+
+def _ocl(scale: Scale) -> Settings:
+    small = scale.region_size < 112  # the published 7 x 7 kernel is for the 4 x 4 map of 112 px at most
+    hidden = {"gate_width": max(4, round(32 * scale.width)), "kernel": 3 if small else 7}
+    return _resnet18(scale) | hidden | {"region_size": scale.region_size}
+
+
+_OCL = Network(model="ocl", settings=_ocl, schedule="start", pretraining="occluded")
+_RESNET18 = Network(model="resnet18", settings=_resnet18, schedule="start")
+
 NETWORKS: dict[str, Network] = {
     "mrf": Network(model="mrf", settings=_mrf),
     "vggnet": Network(model="vggnet", settings=_vggnet),
+    "resnet18": _RESNET18,
+    "simclr-resnet18": replace(_RESNET18, pretraining="plain"),
+    "ocl-resnet18": replace(_RESNET18, pretraining="occluded"),
+    "ocl-fgw": _OCL,
+    "ocl-fgw-lgds": replace(_OCL, restrain=RESTRAIN_WEIGHT),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from bench import full_width, pipeline, render, runtime_table, runtimes, tables
+from bench import full_width, ocl_table, ocl_tables, pipeline, render, runtime_table, runtimes, tables
 from bench.records import Cell
 from bench.stages import Job
 
@@ -45,6 +45,18 @@ def _runtime_cells(data: str, scale: str, seeds: int) -> list[Cell]:
     return runtimes.cells(data, scale, seeds, TABLE5_MODELS)
 
 
+def _of_ocl(name: str) -> Kind:
+    """A table of paper 2, which `bench.ocl_tables` holds as data."""
+    table = ocl_tables.OCL_TABLES[name]
+    return Kind(
+        models=table.models,
+        cells=partial(ocl_tables.cells, table),
+        measure=pipeline.measure,
+        render=partial(ocl_table.render, table),
+        terminal=partial(ocl_table.terminal, table),
+    )
+
+
 KINDS: dict[str, Kind] = {
     "table5": _of_paper("table5"),
     runtimes.TABLE: Kind(
@@ -54,6 +66,8 @@ KINDS: dict[str, Kind] = {
         render=runtime_table.render,
         terminal=runtime_table.terminal,
     ),
+    "ocl1": _of_ocl("ocl1"),
+    "ocl2": _of_ocl("ocl2"),
 }
 
 RENDERERS = {name: kind.render for name, kind in KINDS.items()} | {full_width.TABLE: full_width.render}

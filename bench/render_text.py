@@ -80,9 +80,9 @@ def markdown(sheet: Sheet) -> str:
     return "\n\n".join(part for part in [*parts, *_watermark(sheet)] if part) + "\n"
 
 
-def markdown_table(titles: list[str], body: list[list[str]]) -> str:
-    """A Markdown table: text columns left, numbers right."""
-    align = [":--"] * len(ROW_KEYS) + ["--:"] * (len(titles) - len(ROW_KEYS))
+def markdown_table(titles: list[str], body: list[list[str]], *, texts: int = len(ROW_KEYS)) -> str:
+    """A Markdown table: the first `texts` columns left, numbers right."""
+    align = [":--"] * texts + ["--:"] * (len(titles) - texts)
     lines = [titles, align, *body]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
