@@ -1,4 +1,4 @@
-"""Paper 2's tables as files: Markdown, CSV and LaTeX, and a terminal view.
+"""Paper 2's tables as files: Markdown, CSV, LaTeX and two plots, and a terminal view.
 
 Pure: the same records give the same bytes.
 """
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bench.captions import code_line, machine_line
 from bench.columns import UNMARKED_SCALES, VALUES, WATERMARK, Column
+from bench.ocl_plots import accuracy_plot, probe_plot
 from bench.ocl_rows import OclRow, OclSheet, Probed, headlines, probes, sheet_of
 from bench.ocl_tables import PAPER_DATA, SOURCE, OclTable
 from bench.render import terminal_table
@@ -91,8 +92,9 @@ PAPER_NOTE = (
 def render(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
     """Every file of the table, by name; `seeds` is what the records have unless it is given."""
     sheet = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
-    files = {"md": markdown(sheet), "csv": csv_text(sheet), "tex": latex(sheet)}
-    return {f"{table.name}.{end}": text.encode() for end, text in files.items()}
+    files = {".md": markdown(sheet), ".csv": csv_text(sheet), ".tex": latex(sheet)}
+    files |= {"-accuracy.svg": accuracy_plot(sheet), "-pretraining.svg": probe_plot(sheet)}
+    return {f"{table.name}{end}": text.encode() for end, text in files.items()}
 
 
 def terminal(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:

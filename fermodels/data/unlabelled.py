@@ -103,7 +103,7 @@ def open_pool(
         ValueError: an unknown name, a missing or wrong path, a broken picture, or no face that is no test picture.
     """
     options = LoadOptions(size=size, cache=Path(cache), skip_broken=skip_broken, progress=progress)
-    opened = {spec: _opened(spec, options) for spec in (*specs, *keep_out)}
+    opened = {spec: _opened(spec, options) for spec in dict.fromkeys((*specs, *keep_out))}
     sources = {spec: _part(opened[spec], "train") for spec in dict.fromkeys(specs)}
     tests = {
         spec: _part(opened[spec], "test") for spec in opened if spec in keep_out or isinstance(opened[spec], Dataset)
