@@ -16,7 +16,7 @@ COLOURS = ("mrf", "vggnet")
 def accuracy_plot(sheet: OclSheet) -> str:
     """Accuracy on the test split with its 95 % interval for every network of ours; where the data set is the paper's,
     its own number beside it."""
-    inches = (6.6, 0.9 + 0.42 * len(sheet.ours))
+    inches = (7.0, 0.9 + 0.42 * len(sheet.ours))
     name = f"{sheet.table.name}-accuracy"
     return drawn(name, inches, _watermark(sheet), lambda figure: _draw_accuracy(figure, sheet))
 
@@ -24,7 +24,7 @@ def accuracy_plot(sheet: OclSheet) -> str:
 def probe_plot(sheet: OclSheet) -> str:
     """Accuracy on the validation split of both readers of the encoder, against the epochs of its pretraining."""
     name = f"{sheet.table.name}-pretraining"
-    return drawn(name, (5.6, 3.6), _watermark(sheet), lambda figure: _draw_probes(figure, probes(sheet), sheet))
+    return drawn(name, (6.2, 3.8), _watermark(sheet), lambda figure: _draw_probes(figure, probes(sheet), sheet))
 
 
 def _watermark(sheet: OclSheet) -> str:
@@ -33,7 +33,7 @@ def _watermark(sheet: OclSheet) -> str:
 
 def _draw_accuracy(figure: Figure, sheet: OclSheet) -> None:
     height = figure.get_figheight()
-    axes = figure.add_axes((0.36, 0.5 / height, 0.61, 1 - 0.85 / height))
+    axes = figure.add_axes((0.38, 0.5 / height, 0.59, 1 - 0.85 / height))
     axes.set_title(f"Accuracy on {sheet.data}, scale {sheet.scale}", pad=8)
     measured = [one for one in sheet.ours if one.row.measured]
     if not measured:
@@ -42,12 +42,10 @@ def _draw_accuracy(figure: Figure, sheet: OclSheet) -> None:
     axes.grid(True, axis="x", linewidth=0.8)
     axes.set_yticks(range(len(sheet.ours)), [one.line.label for one in sheet.ours])
     axes.set_ylim(len(sheet.ours) - 0.5, -0.5)
-    axes.set_xlabel("Accuracy on test, % (bars: 95 %)")
+    diamonds = "; diamonds: as published" if sheet.data in PAPER_DATA else ""
+    axes.set_xlabel(f"Accuracy on test, % (bars: 95 %{diamonds})")
     for place, one in enumerate(sheet.ours):
         _draw_row(axes, place, one, sheet.data)
-    if sheet.data in PAPER_DATA:
-        axes.scatter([], [], marker="D", facecolors="none", edgecolors=LIGHT["muted"], label="as published")
-        axes.legend(loc="lower right")
 
 
 def _draw_row(axes: Axes, place: int, one: OclRow, data: str) -> None:
@@ -61,8 +59,8 @@ def _draw_row(axes: Axes, place: int, one: OclRow, data: str) -> None:
 
 
 def _draw_probes(figure: Figure, curves: dict[str, list[Probed]], sheet: OclSheet) -> None:
-    axes = figure.add_axes((0.12, 0.14, 0.85, 0.76))
-    axes.set_title(f"The encoder during pretraining, {sheet.data}, scale {sheet.scale}", pad=8)
+    axes = figure.add_axes((0.11, 0.13, 0.86, 0.67))
+    axes.set_title(f"The encoder during pretraining, {sheet.data}, scale {sheet.scale}", pad=36)
     if not any(curves.values()):
         nothing(axes, "pretraining")
         return
@@ -74,5 +72,6 @@ def _draw_probes(figure: Figure, curves: dict[str, list[Probed]], sheet: OclShee
         epochs = [one.epochs for one in points]
         linear, knn = ([100 * getattr(one, reader) for one in points] for reader in ("linear", "knn"))
         axes.plot(epochs, linear, color=LIGHT[colour], marker=marker, label=f"linear layer, {name}")
-        axes.plot(epochs, knn, color=LIGHT[colour], marker=marker, linestyle="--", label=f"20 neighbours, {name}")
-    axes.legend(loc="best")
+        dashed = {"linestyle": "--", "marker": marker, "markerfacecolor": LIGHT["page"]}
+        axes.plot(epochs, knn, color=LIGHT[colour], label=f"20 neighbours, {name}", **dashed)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.47, 1.0), ncols=2, handlelength=3.2, columnspacing=1.2)

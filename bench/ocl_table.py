@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.captions import code_line, machine_line
 from bench.columns import UNMARKED_SCALES, VALUES, WATERMARK, Column
+from bench.ocl_captions import footer
 from bench.ocl_plots import accuracy_plot, probe_plot
 from bench.ocl_rows import OclRow, OclSheet, Probed, headlines, probes, sheet_of
-from bench.ocl_tables import PAPER_DATA, SOURCE, OclTable
+from bench.ocl_tables import PAPER_DATA, OclTable
 from bench.render import terminal_table
 from bench.render_text import latex_text, markdown_table
 from bench.rows import EMPTY, MISSING, Records, fill
@@ -84,8 +84,8 @@ COST_NOTE = (
     "turns with the others: its milliseconds are no basis for a ratio."
 )
 PAPER_NOTE = (
-    "The paper's numbers are full width at 112 px and the best epoch on test; ours stand beside them, no comparison is "
-    "claimed."
+    "The paper's networks have the full width and were pretrained on about 120,000 faces for 800 epochs; ours stand "
+    "beside them, no comparison is claimed."
 )
 
 
@@ -117,7 +117,7 @@ def markdown(sheet: OclSheet) -> str:
         parts += [f"## {one.letter}. {one.title}", table, one.note]
     if curves := probes(sheet):
         parts += ["## What the encoder knows while it is pretrained", _probe_table(curves), PROBE_NOTE]
-    parts += ["## Where the numbers come from", _listed(_footer(sheet)), *marks]
+    parts += ["## Where the numbers come from", _listed(footer(sheet)), *marks]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -206,49 +206,6 @@ def _body(one: OclPanel, sheet: OclSheet) -> list[list[str]]:
         status = f" ({row.row.status})" if row.row.measured and row.row.status else ""
         body.append([row.line.label + status, *cells])
     return body
-
-
-def _footer(sheet: OclSheet) -> list[str]:
-    if not sheet.records:
-        return ["**Cells**: none measured", f"**Published numbers**: {SOURCE}"]
-    first = sheet.records[0]
-    counts = ", ".join(f"{split} {count:,}" for split, count in sorted(first.result["data"]["counts"].items()))
-    total = len(sheet.seeds * sheet.table.models)
-    lines = {
-        "Data": f"{sheet.data} at scale {sheet.scale} ({counts} images)",
-        "Selection": "the epoch with the best validation accuracy; no headline number is chosen on the test split",
-        "Training": _training(sheet),
-        "Intervals": "95 %; Wilson for an accuracy, paired on the same images for a difference, McNemar's exact test",
-        "Machine": machine_line(sheet.records),
-        "Code": code_line(sheet.records),
-        "Cells": f"{len(sheet.records)} of {total} measured",
-        "Data notes": "; ".join(first.result["data"]["notes"]),
-        "Licence of the data": str(first.result["data"].get("licence", "")),
-        "Published numbers": SOURCE,
-    }
-    return [f"**{name}**: {text}" for name, text in lines.items() if text]
-
-
-def _training(sheet: OclSheet) -> str:
-    """The lengths and recipes of both trainings, as the records' scale says."""
-    scale = sheet.records[0].config["scale"]
-    said = []
-    for name, title in (("pretrain", "pretraining"), ("dense", "supervised")):
-        train = scale[name]
-        said.append(
-            f"{title} {train['epochs']} epochs ({train['optimizer']}, lr {train['lr']:g}, batch {train['batch']}, "
-            f"{train['schedule']})"
-        )
-    dropped = sorted({history["dropped"] for history in _pretrainings(sheet)})
-    kept_out = (
-        f"; {dropped[0]:,} training faces with a test picture's pixels left out of the pretraining" if dropped else ""
-    )
-    return "; ".join(said) + kept_out
-
-
-def _pretrainings(sheet: OclSheet) -> list[dict]:
-    stages = (record.result["training"]["stages"] for record in sheet.records)
-    return [found["pretraining"] for found in stages if "pretraining" in found]
 
 
 def _watermark(sheet: OclSheet) -> list[str]:

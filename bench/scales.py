@@ -71,7 +71,7 @@ class Scale:
 _CPU_DENSE = TrainConfig(epochs=24, batch=64, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1)
 _CPU_PRETRAIN = TrainConfig(epochs=30, batch=256, optimizer="adam", lr=1e-3, weight_decay=1e-6, warmup_epochs=2)
 _CPU_START = TrainConfig(
-    epochs=12, batch=64, optimizer="adam", lr=1e-3, weight_decay=1e-4, warmup_epochs=0.5, label_smoothing=0.1
+    epochs=10, batch=64, optimizer="adam", lr=1e-3, weight_decay=1e-4, warmup_epochs=0.5, label_smoothing=0.1
 )
 """Cosine from the first epoch: the paper's x 0.9 every 5 epochs begins after 80, which no CPU reaches."""
 CPU = Scale(
@@ -163,7 +163,7 @@ FOR_DATA = {
         tune=_SYNTHETIC_TUNE,
         tune_distil_weight=0.0,
         control=_SYNTHETIC_TUNE,
-        pretrain=replace(_CPU_PRETRAIN, epochs=50, batch=128),
+        pretrain=replace(_CPU_PRETRAIN, epochs=40, batch=128),
         start=replace(_CPU_START, epochs=16, batch=32),
         travel=6.0,
         mirrored=False,

@@ -182,6 +182,14 @@ def test_probes_of_the_pretraining_are_told_once_for_each_of_them(made):
     assert [line.split("|")[3].strip() == "-" for line in lines] == [True, False, True, False]
 
 
+def test_plots_name_what_they_show_and_say_what_is_missing(made):
+    files = ocl_table.render(OCL_TABLES["ocl2"], loaded(made, "ocl2"), data="tiny", scale="quick")
+    for kind, words in {"accuracy": "SimCLR + ResNet-18", "pretraining": "linear layer, with occlusion"}.items():
+        assert words in files[f"ocl2-{kind}.svg"].decode() and "NOT A RESULT" in files[f"ocl2-{kind}.svg"].decode()
+        empty = ocl_table.render(OCL_TABLES["ocl2"], {}, data="fer2013", scale="cpu")[f"ocl2-{kind}.svg"].decode()
+        assert f"{kind}: not measured" in empty
+
+
 def test_gaps_say_so_and_several_seeds_are_counted(made):
     found = loaded(made, "ocl1")
     some = {cell: one for cell, one in found.items() if cell.model != "ocl-fgw"}
