@@ -1,7 +1,5 @@
 """Where the numbers of paper 2's tables come from, in sentences generated from the records themselves."""
 
-from typing import Any
-
 from bench.captions import code_line, machine_line
 from bench.ocl_rows import OclSheet
 from bench.ocl_tables import SOURCE
@@ -38,13 +36,7 @@ def _training(sheet: OclSheet) -> str:
         plural = "" if train["epochs"] == 1 else "s"
         recipe = f"{train['optimizer']}, lr {train['lr']:g}, batch {train['batch']}, {train['schedule']}"
         said.append(f"{title} {train['epochs']} epoch{plural} ({recipe})")
-    dropped = sorted({history["dropped"] for history in _pretrainings(sheet)})
-    kept_out = (
-        f"; {dropped[0]:,} training faces with a test picture's pixels left out of the pretraining" if dropped else ""
-    )
-    return "; ".join(said) + kept_out
-
-
-def _pretrainings(sheet: OclSheet) -> list[dict[str, Any]]:
     stages = (record.result["training"]["stages"] for record in sheet.records)
-    return [found["pretraining"] for found in stages if "pretraining" in found]
+    for dropped in {found["pretraining"]["dropped"] for found in stages if "pretraining" in found}:
+        said.append(f"{dropped:,} training faces with a test picture's pixels left out of the pretraining")
+    return "; ".join(said)

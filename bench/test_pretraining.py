@@ -54,7 +54,8 @@ def test_the_loader_is_three_times_as_fast_as_the_training(benchmark, channels):
     def load() -> int:
         return sum(len(batch.labels) for batch in pairs.epoch(0))
 
-    load(), pretrain(net, pool, CONFIG)
+    load()
+    pretrain(net, pool, CONFIG)
     rounds = ROUNDS if benchmark.enabled else 1
     ratio = median(seconds(lambda: pretrain(net, pool, CONFIG)) / seconds(load) for _ in range(rounds))
     benchmark.extra_info |= {"channels": channels, "training_over_loading": ratio}

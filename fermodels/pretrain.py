@@ -1,4 +1,4 @@
-"""Pretraining on faces without labels: what both papers' networks can start from (paper 2, section 3.2; NT-Xent).
+"""Pretraining on faces without labels: what paper 2's networks start from (section 3.2; NT-Xent).
 
     python -m fermodels.pretrain synthetic --epochs 40                        # the embedded faces
     python -m fermodels.pretrain fer2013:fer2013.csv prepared:faces/lfw       # several data sets at once

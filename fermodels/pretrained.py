@@ -18,7 +18,7 @@ from fermodels import checkpoint
 from fermodels.resnet import ResNetTrunk
 
 ENOUGH = 0.9
-"""Share of the trunk's tensors that a file must bring."""
+"""Share of the trunk's tensors that a file of torchvision's must bring; an encoder brings all."""
 COUNTER = "num_batches_tracked"
 """Of batch norms: no weight, and absent in older files."""
 
@@ -58,7 +58,7 @@ def load_torchvision(trunk: ResNetTrunk, path: Path | str) -> LoadReport:
             the trunk is left as it was).
     """
     advice = "give torchvision's file of the same depth, and load it before slimming"
-    return _load(trunk, _state(Path(path)), f"{path} does not fit this trunk", advice)
+    return _load(trunk, _state(Path(path)), ENOUGH, f"{path} does not fit this trunk", advice)
 
 
 def load_encoder(net: nn.Module, folder: Path | str) -> LoadReport:
@@ -80,13 +80,13 @@ def load_encoder(net: nn.Module, folder: Path | str) -> LoadReport:
     if "face" not in getattr(net, "trunks", {}):
         raise ValueError(f"a {type(net).__name__} has no trunk for the whole face, so no encoder fits it")
     widths = pretrained.config.widths["face"]  # type: ignore[union-attr]
+    trunk, state = net.trunks["face"], pretrained.trunks["face"].state_dict()  # type: ignore[index]
     said = f"the encoder in {folder} does not fit this network"
-    state = pretrained.trunks["face"].state_dict()  # type: ignore[index]
-    return _load(net.trunks["face"], state, said, f"build the network with widths={list(widths)}")  # type: ignore[index]
+    return _load(trunk, state, 1.0, said, f"build the network with widths={list(widths)}")  # type: ignore[arg-type]
 
 
-def _load(trunk: nn.Module, state: dict[str, Tensor], said: str, advice: str) -> LoadReport:
-    """Copies what fits; where that is too little, a ValueError of what is wrong and how to mend it."""
+def _load(trunk: nn.Module, state: dict[str, Tensor], enough: float, said: str, advice: str) -> LoadReport:
+    """Copies what fits; where that is less than the share `enough`, a ValueError of what is wrong and the mend."""
     own = trunk.state_dict()
     wanted = [name for name in own if not name.endswith(COUNTER)]
     matched = tuple(name for name in wanted if name in state and state[name].shape == own[name].shape)
@@ -95,7 +95,7 @@ def _load(trunk: nn.Module, state: dict[str, Tensor], said: str, advice: str) ->
         missing=tuple(name for name in wanted if name not in matched),
         unused=tuple(name for name in state if name not in own),
     )
-    if report.share < ENOUGH:
+    if report.share < enough:
         raise ValueError(f"{said}: {report.sentence}; {advice}")
     trunk.load_state_dict({name: state[name] for name in matched}, strict=False)
     return report
