@@ -1,5 +1,7 @@
 """Plots of paper 2's tables as SVG text: accuracy row by row, and what the encoder knows while it is pretrained."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -72,6 +74,6 @@ def _draw_probes(figure: Figure, curves: dict[str, list[Probed]], sheet: OclShee
         epochs = [one.epochs for one in points]
         linear, knn = ([100 * getattr(one, reader) for one in points] for reader in ("linear", "knn"))
         axes.plot(epochs, linear, color=LIGHT[colour], marker=marker, label=f"linear layer, {name}")
-        dashed = {"linestyle": "--", "marker": marker, "markerfacecolor": LIGHT["page"]}
+        dashed: dict[str, Any] = {"linestyle": "--", "marker": marker, "markerfacecolor": LIGHT["page"]}
         axes.plot(epochs, knn, color=LIGHT[colour], label=f"20 neighbours, {name}", **dashed)
     axes.legend(loc="lower center", bbox_to_anchor=(0.47, 1.0), ncols=2, handlelength=3.2, columnspacing=1.2)
