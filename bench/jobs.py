@@ -75,7 +75,8 @@ def train_side_by_side(source: Source, cells: Sequence[Cell], workers: int) -> N
     """Makes every stage behind `cells`, up to `workers` at once.
 
     A network's dense and sparse stages come first, in one process; then its cuts are free to go to any, but those of
-    one ratio together: a slim network and the one beside the control may be the same stage.
+    one ratio together: a slim network and the one beside the control may be the same stage. Of networks that share a
+    pretraining, one goes ahead.
 
     Raises:
         Whatever a stage raises; the others stop at their next epoch's end or sooner, and resume in the next call.
@@ -83,20 +84,40 @@ def train_side_by_side(source: Source, cells: Sequence[Cell], workers: int) -> N
     threads = max(1, torch.get_num_threads() // workers)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads,)) as pool:
-        running: dict[Future[None], list[Cell]] = {}
-        for own in _by_network(cells):
-            first = [cell for cell in own if cell.variant in ("dense", "sparse")] or own[:1]
-            running[pool.submit(_make, source, first)] = [cell for cell in own if cell not in first]
+        running: dict[Future[None], Step] = {pool.submit(_make, source, step.cells): step for step in steps(cells)}
         try:
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     future.result()
-                    running |= {pool.submit(_make, source, cut): [] for cut in _by_ratio(running.pop(future))}
+                    then = running.pop(future).then
+                    running |= {pool.submit(_make, source, step.cells): step for step in then}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
+
+
+@dataclass(frozen=True)
+class Step:
+    """Cells that one process makes, and the steps that need what it made."""
+
+    cells: list[Cell]
+    then: list["Step"]
+
+
+def steps(cells: Sequence[Cell]) -> list[Step]:
+    """The steps that can begin at once; no two that run at the same time make the same stage."""
+    made: list[Step] = []
+    leaders: dict[tuple[int, str], Step] = {}
+    for own in _by_network(cells):
+        first = [cell for cell in own if cell.variant in ("dense", "sparse")] or own[:1]
+        cuts = _by_ratio([cell for cell in own if cell not in first])
+        step = Step(first, [Step(cut, []) for cut in cuts])
+        pretraining = NETWORKS[own[0].model].pretraining
+        leader = leaders.setdefault((own[0].seed, pretraining or own[0].model), step)
+        (made if leader is step else leader.then).append(step)
+    return made
 
 
 def _by_network(cells: Sequence[Cell]) -> list[list[Cell]]:

@@ -9,7 +9,8 @@ from torch import nn
 
 import fermodels
 from bench.scales import Scale
-from fermodels.resnet import RESNET50
+from fermodels.losses import RESTRAIN_WEIGHT
+from fermodels.resnet import RESNET18, RESNET50, stem_halvings_for
 
 Settings = dict[str, Any]
 
@@ -24,6 +25,12 @@ class Network:
     """Settings for `fermodels.build`, but for the number of classes."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the scale that this network is trained with otherwise, such as `mask_weight`."""
+    schedule: str = "dense"
+    """The field of the scale that says how the unpruned network is trained."""
+    pretraining: str = ""
+    """Name in `bench.pretraining.VIEWS` of the contrastive pretraining it starts from; empty: from scratch."""
+    restrain: float = 0.0
+    """lambda of the restrain loss (paper 2, eq 10), in training."""
 
     def architecture(self, scale: Scale, classes: int) -> Settings:
         """Settings of this network at `scale` for `fermodels.build`."""
@@ -35,7 +42,7 @@ class Network:
 
     def scale(self, scale: Scale) -> Scale:
         """`scale` as it applies to this network."""
-        return replace(scale, **self.changes)
+        return replace(scale, dense=getattr(scale, self.schedule), **self.changes)
 
 
 def vgg_widths(scale: Scale) -> tuple[int, ...]:
@@ -79,9 +86,31 @@ def _attended(scale: Scale) -> Settings:
 
 
 def _resnet50(scale: Scale) -> Settings:
+    """With a map of 7 x 7, like every other network of paper 1's tables."""
     widths = {"face": fermodels.scaled(scale.width, RESNET50)}
-    return {"size": scale.size, "dropout": scale.dropout, "widths": widths, "stem_halvings": scale.pools - 3}
+    return _resnet18(scale) | {"widths": widths, "stem_halvings": scale.pools - 3}
 
+
+def _resnet18(scale: Scale) -> Settings:
+    widths = {"face": fermodels.scaled(scale.width, RESNET18)}
+    place = {"size": scale.size, "stem_halvings": stem_halvings_for(scale.size)}
+    return place | {"dropout": scale.dropout, "widths": widths}
+
+
+def contrastive(scale: Scale) -> Settings:
+    """Settings of the pretraining network whose encoder fits paper 2's networks at `scale`."""
+    settings = _resnet18(scale)
+    return {name: settings[name] for name in ("size", "stem_halvings", "widths")}
+
+
+def _ocl(scale: Scale) -> Settings:
+    small = scale.region_size < 112  # the published 7 x 7 kernel is for the 4 x 4 map of 112 px at most
+    hidden = {"gate_width": max(4, round(32 * scale.width)), "kernel": 3 if small else 7}
+    return _resnet18(scale) | hidden | {"region_size": scale.region_size}
+
+
+_OCL = Network(model="ocl", settings=_ocl, schedule="start", pretraining="occluded")
+_RESNET18 = Network(model="resnet18", settings=_resnet18, schedule="start")
 
 NETWORKS: dict[str, Network] = {
     "mrf": Network(model="mrf", settings=_mrf),
@@ -100,6 +129,11 @@ NETWORKS: dict[str, Network] = {
     "mrf-confidence-40": Network(model="mrf", settings=_mrf, changes={"confidence": 0.4}),
     "mrf-confidence-60": Network(model="mrf", settings=_mrf, changes={"confidence": 0.6}),
     "mrf-confidence-75": Network(model="mrf", settings=_mrf, changes={"confidence": 0.75}),
+    "resnet18": _RESNET18,
+    "simclr-resnet18": replace(_RESNET18, pretraining="plain"),
+    "ocl-resnet18": replace(_RESNET18, pretraining="occluded"),
+    "ocl-fgw": _OCL,
+    "ocl-fgw-lgds": replace(_OCL, restrain=RESTRAIN_WEIGHT),
 }
 """Name of its rows -> network. "mrf-..." are ablations of MRF; "mrf-confidence-25": the mask takes landmarks from a
 confidence of 0.25 on (plain MRF: 0.5), for Fig 6."""

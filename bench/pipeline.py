@@ -15,6 +15,7 @@ import numpy as np
 from bench import accuracy, records
 from bench.environment import commit, environment
 from bench.latency import Latency, latency_of
+from bench.pretraining import pretrain_stage
 from bench.recipes import CRITERION_OF, dense_stage, say, slim_stage, sparse_stage
 from bench.records import Cell, Record
 from bench.stages import Job, Stage
@@ -145,6 +146,8 @@ def _histories(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     made: dict[str, Callable[[], Stage]] = {"dense": lambda: dense_stage(job), "sparse": lambda: sparse_stage(job)}
     names = {"dense": ("dense",), "sparse": ("dense", "sparse")}.get(cell.variant, ("dense", "sparse"))
     stages = {name: made[name]().outcome["history"] for name in names}
+    first = pretrain_stage(job)
+    stages |= {} if first is None else {"pretraining": first.outcome["history"]}
     tuned = "tune" if cell.variant == "slim" else "control"
     return stages | ({tuned: stage.outcome["history"]} if cell.variant in CRITERION_OF else {})
 

@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from bench import accuracy, records
-from bench.stages import Job, Recipe, Stage, predicted, train_stage
+from bench.pretraining import pretrain_stage, started
+from bench.stages import Job, Recipe, Stage, Term, predicted, train_stage
 from compress.finetune import distillation
 from compress.plan import Plan
 from compress.sparsity import Proximal, by_width, mean_gamma, penalised
 from compress.surgery import slim
 from fermodels.files import write_atomic
+from fermodels.losses import restrain_loss
 from fermodels.schedule import TrainConfig, learning_rate
 from fermodels.training import autocast
 from fermodels.vgg import Output
@@ -35,8 +37,18 @@ def say(text: str) -> None:
 
 
 def dense_stage(job: Job) -> Stage:
-    """The unpruned network, trained without any sparsity."""
-    return train_stage(job, Recipe(name="dense", train=job.scale.dense, settings={}), job.fresh, f"{job.model} dense")
+    """The unpruned network, trained without any sparsity; from its pretrained encoder where it has one."""
+    network, first = job.network, pretrain_stage(job)
+    settings = {} if first is None else {"pretraining": first.key}
+    settings |= {"restrain": network.restrain} if network.restrain else {}
+    extra = {"restrain": _restrain(network.restrain)} if network.restrain else {}
+    recipe = Recipe(name="dense", train=job.scale.dense, settings=settings, extra=extra)
+    return train_stage(job, recipe, lambda: started(job, first), f"{job.model} dense")
+
+
+def _restrain(weight: float) -> Term:
+    """lambda times the restrain loss (paper 2, eq 8, 10)."""
+    return lambda output, batch: weight * restrain_loss(output, batch.labels)
 
 
 def sparse_stage(job: Job) -> Stage:

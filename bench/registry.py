@@ -8,7 +8,19 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from bench import dense, fig6, full_width, network_tables, pipeline, render, runtime_table, runtimes, tables
+from bench import (
+    dense,
+    fig6,
+    full_width,
+    network_tables,
+    ocl_table,
+    ocl_tables,
+    pipeline,
+    render,
+    runtime_table,
+    runtimes,
+    tables,
+)
 from bench.records import Cell, Record
 from bench.rows import Records
 from bench.stages import Job
@@ -79,6 +91,18 @@ def _of_networks(name: str) -> Kind:
     )
 
 
+def _of_ocl(name: str) -> Kind:
+    """A table of paper 2, which `bench.ocl_tables` holds as data."""
+    table = ocl_tables.OCL_TABLES[name]
+    return Kind(
+        models=table.models,
+        cells=partial(ocl_tables.cells, table),
+        measure=pipeline.measure,
+        render=partial(ocl_table.render, table),
+        terminal=partial(ocl_table.terminal, table),
+    )
+
+
 KINDS: dict[str, Kind] = {
     "table1": _of_networks("table1"),
     "table2": _of_networks("table2"),
@@ -101,6 +125,8 @@ KINDS: dict[str, Kind] = {
         needed=dense.needed,
         lacking=fig6.lacking,
     ),
+    "ocl1": _of_ocl("ocl1"),
+    "ocl2": _of_ocl("ocl2"),
 }
 
 
@@ -111,8 +137,7 @@ def _whole_networks(records: Records, **which: Any) -> dict[str, bytes]:
 
 
 RENDERERS = {
-    "table5": KINDS["table5"].render,
-    runtimes.TABLE: KINDS[runtimes.TABLE].render,
+    **{name: KINDS[name].render for name in ("table5", runtimes.TABLE, *ocl_tables.OCL_TABLES)},
     full_width.TABLE: full_width.render,
     dense.RECORDS: _whole_networks,
 }

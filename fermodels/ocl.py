@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from fermodels.attention import CBAM
 from fermodels.resnet import RESNET18, ResNetTrunk
-from fermodels.vgg import Output
+from fermodels.vgg import VGG16, Output, VGGTrunk
 
 REGIONS = (
     (0.0, 0.0, 0.75, 0.75),
@@ -26,9 +26,16 @@ REGIONS = (
 """Four corners of 75 % and the centre of 85 % by side (x0, y0, x1, y1), shares of the face's side (section 3.2)."""
 
 
+def trunk_of(widths: tuple[int, ...], stem_halvings: int) -> ResNetTrunk | VGGTrunk:
+    """The backbone that so many widths describe. VGG-16 has 3 + `stem_halvings` pools: as many halvings as a ResNet."""
+    if len(widths) == len(VGG16):
+        return VGGTrunk(widths, pools=3 + stem_halvings)
+    return ResNetTrunk(widths, stem_halvings=stem_halvings)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OCLConfig:
-    """Architecture of the classifier (FGW + LGDS). Widths may be any list of ResNet-18's or ResNet-50's length."""
+    """Architecture of the classifier (FGW + LGDS). Widths: any list as long as ResNet-18's, ResNet-50's or VGG-16's."""
 
     widths: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"face": RESNET18})
     classes: int = 7
@@ -56,7 +63,7 @@ class OCL(nn.Module):
     def __init__(self, config: OCLConfig) -> None:
         super().__init__()
         self.config = config
-        trunk = ResNetTrunk(config.widths["face"], stem_halvings=config.stem_halvings)
+        trunk = trunk_of(config.widths["face"], config.stem_halvings)
         self.trunks = nn.ModuleDict({"face": trunk})
         self.cbam = CBAM(trunk.out_channels, config.gate_width, kernel=config.kernel, official=config.official)
         self.dropout = nn.Dropout(config.dropout)
@@ -135,7 +142,7 @@ class Contrastive(nn.Module):
     def __init__(self, config: ContrastiveConfig) -> None:
         super().__init__()
         self.config = config
-        trunk = ResNetTrunk(config.widths["face"], stem_halvings=config.stem_halvings)
+        trunk = trunk_of(config.widths["face"], config.stem_halvings)
         self.trunks = nn.ModuleDict({"face": trunk})
         self.head = nn.Sequential(
             nn.Linear(trunk.out_channels, config.hidden_width),

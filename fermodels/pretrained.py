@@ -1,6 +1,9 @@
-"""A user's ImageNet weights into a ResNet trunk: torchvision's state_dict file, read without running any code of it.
+"""Weights that a network starts from: a user's ImageNet file, or the encoder that `fermodels.pretrain` wrote.
+
+A file of torchvision's is read without running any code of it; either way a report says what was taken.
 
 >>> report = load_torchvision(net.trunks["face"], "resnet18-f37072fd.pth")
+>>> report = load_encoder(net, "out/pretrained")  # a ResNet-18, an OCL or a VGGNet of the pretraining's widths
 >>> print(report.sentence)
 """
 
@@ -9,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fermodels import checkpoint
 from fermodels.resnet import ResNetTrunk
 
 ENOUGH = 0.9
-"""Share of the trunk's tensors that a file must bring."""
+"""Share of the trunk's tensors that a file of torchvision's must bring; an encoder brings all."""
 COUNTER = "num_batches_tracked"
 """Of batch norms: no weight, and absent in older files."""
 
@@ -53,7 +57,37 @@ def load_torchvision(trunk: ResNetTrunk, path: Path | str) -> LoadReport:
         ValueError: no such file, no file of tensors, or one that brings less than 90 % of the trunk's tensors (then
             the trunk is left as it was).
     """
-    state, own = _state(Path(path)), trunk.state_dict()
+    advice = "give torchvision's file of the same depth, and load it before slimming"
+    return _load(trunk, _state(Path(path)), ENOUGH, f"{path} does not fit this trunk", advice)
+
+
+def load_encoder(net: nn.Module, folder: Path | str) -> LoadReport:
+    """Copies into the "face" trunk of `net`, in place, the encoder of a contrastive checkpoint; the head stays behind.
+
+    Args:
+        net: `resnet18`, `resnet50`, `ocl` or `vggnet`, with the widths of the pretraining.
+        folder: what `python -m fermodels.pretrain` wrote.
+
+    Raises:
+        ValueError: no checkpoint, one of a classifier, a network without such a trunk, or other widths (then `net` is
+            left as it was).
+    """
+    pretrained, about = checkpoint.load(folder)
+    if about["architecture"] != "contrastive":
+        raise ValueError(
+            f"{folder} holds {about['architecture']}, no encoder: give what python -m fermodels.pretrain wrote"
+        )
+    if "face" not in getattr(net, "trunks", {}):
+        raise ValueError(f"a {type(net).__name__} has no trunk for the whole face, so no encoder fits it")
+    widths = pretrained.config.widths["face"]  # type: ignore[union-attr]
+    trunk, state = net.trunks["face"], pretrained.trunks["face"].state_dict()  # type: ignore[index]
+    said = f"the encoder in {folder} does not fit this network"
+    return _load(trunk, state, 1.0, said, f"build the network with widths={list(widths)}")  # type: ignore[arg-type]
+
+
+def _load(trunk: nn.Module, state: dict[str, Tensor], enough: float, said: str, advice: str) -> LoadReport:
+    """Copies what fits; where that is less than the share `enough`, a ValueError of what is wrong and the mend."""
+    own = trunk.state_dict()
     wanted = [name for name in own if not name.endswith(COUNTER)]
     matched = tuple(name for name in wanted if name in state and state[name].shape == own[name].shape)
     report = LoadReport(
@@ -61,11 +95,8 @@ def load_torchvision(trunk: ResNetTrunk, path: Path | str) -> LoadReport:
         missing=tuple(name for name in wanted if name not in matched),
         unused=tuple(name for name in state if name not in own),
     )
-    if report.share < ENOUGH:
-        raise ValueError(
-            f"{path} does not fit this trunk: {report.sentence}; give torchvision's file of the same depth, "
-            "and load it before slimming"
-        )
+    if report.share < enough:
+        raise ValueError(f"{said}: {report.sentence}; {advice}")
     trunk.load_state_dict({name: state[name] for name in matched}, strict=False)
     return report
 

@@ -121,6 +121,11 @@ class ResNetTrunk(nn.Module):
         return self.get_submodule("layer4.0").widths[-1]  # type: ignore[index]
 
 
+def stem_halvings_for(size: int) -> int:
+    """The setting with which faces of `size` px end in a 4 x 4 map, as paper 2's of 112 px do; at most 2."""
+    return 2 if size >= 112 else 1 if size >= 56 else 0
+
+
 def check_trunk(widths: tuple[int, ...], stem_halvings: int) -> None:
     """Raises ValueError with the mend when a trunk of these settings cannot be built."""
     if len(widths) not in LAYOUTS or min(widths) < 1:

@@ -58,6 +58,11 @@ class VGGTrunk(nn.Sequential):
         """Output channels of the 13 convolutions as they are now."""
         return tuple(module.out_channels for module in self.modules() if isinstance(module, nn.Conv2d))
 
+    @property
+    def out_channels(self) -> int:
+        """Channels of the last map."""
+        return self.widths[-1]
+
 
 def check_trunk(widths: tuple[int, ...], pools: int, bn: str) -> None:
     """Raises ValueError with the mend when a trunk of these settings cannot be built."""

@@ -79,9 +79,7 @@ class Views:
                 f"images are stored at {stored} px, the face view needs {config.size}: open with size>={config.size}"
             )
         self.config, self.inputs, self.stored = config, tuple(inputs), stored
-        with warnings.catch_warnings():  # a read-only memory map is fine: nothing writes into it
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self.images = torch.from_numpy(np.asarray(split.images)).to(device)
+        self.images = on_device(split.images, device)
         self.labels = torch.from_numpy(np.array(split.labels, np.int64)).to(device)
         boxes, points, confidence = _geometry(split)
         self.boxes, self.points, self.confidence = (torch.from_numpy(a).to(device) for a in (boxes, points, confidence))
@@ -139,6 +137,13 @@ class Views:
         corner = torch.full((2,), (self.stored - self.config.size) // 2, device=device)
         plain = torch.zeros(batch, dtype=torch.bool, device=device)
         return [self.batch(i, corner.expand(len(i), 2), plain[: len(i)]) for i in picked.split(batch)]
+
+
+def on_device(images: np.ndarray, device: str) -> UInt8[Tensor, "n h w c"]:
+    """Stored faces as a tensor; on the CPU they stay where they are mapped."""
+    with warnings.catch_warnings():  # a read-only memory map is fine: nothing writes into it
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.asarray(images)).to(device)
 
 
 def _cropped(pixels: UInt8[Tensor, "b h w c"], corner: Int[Tensor, "b 2"], size: int) -> UInt8[Tensor, "b s s c"]:

@@ -1,0 +1,216 @@
+"""Paper 2's tables as files: Markdown, CSV, LaTeX and two plots, and a terminal view.
+
+Pure: the same records give the same bytes.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bench.columns import UNMARKED_SCALES, VALUES, WATERMARK, Column
+from bench.ocl_captions import footer
+from bench.ocl_plots import accuracy_plot, probe_plot
+from bench.ocl_rows import OclRow, OclSheet, Probed, headlines, probes, sheet_of
+from bench.ocl_tables import PAPER_DATA, OclTable
+from bench.render import terminal_table
+from bench.render_text import latex_text, markdown_table
+from bench.rows import EMPTY, MISSING, Records, fill
+
+Writer = Callable[[OclRow], str]
+
+
+def _filled(text: str) -> Writer:
+    """What a column of that template says of a row."""
+    column = Column(title="", text=text)
+    return lambda one: fill(column, one.row)
+
+
+def _paper_points(data: str) -> Writer:
+    return lambda one: f"{one.paper_points[data]:+.2f}" if data in one.paper_points else EMPTY
+
+
+_ACCURACY = "{accuracy_percent} [{accuracy_lo}, {accuracy_hi}]"
+_DIFFERENCE = "{difference_points} [{difference_lo}, {difference_hi}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OclPanel:
+    """A readable part of the table."""
+
+    letter: str
+    title: str
+    columns: dict[str, Writer]
+    note: str
+    everybody: bool = False
+    """With the rows that only the literature fills."""
+
+
+def panels(sheet: OclSheet) -> list[OclPanel]:
+    """Ours with intervals, its cost, and both beside the paper."""
+    accuracy = {
+        "Accuracy, % [95 %]": _filled(_ACCURACY),
+        "Difference, points [95 %]": _filled(_DIFFERENCE),
+        "McNemar p": _filled("{mcnemar_p}"),
+        "Class mean, %": _filled("{class_mean_percent}"),
+        "Macro-F1, %": _filled("{macro_f1_percent}"),
+        "Leak-free, % [95 %]": _filled("{leak_free_percent} [{leak_free_lo}, {leak_free_hi}]"),
+        "Validation, %": _filled("{validation_percent}"),
+        "Last epoch, %": _filled("{last_percent}"),
+        "Best on test, %": _filled("{best_on_test_percent}"),
+    }
+    cost = {
+        "Parameters": _filled("{params}"),
+        "FLOPs (MAC)": _filled("{macs}"),
+        "Batch 1: p50 / p90, ms": _filled("{p50_ms_b1} / {p90_ms_b1}"),
+        "Batch 32: p50 / p90, ms": _filled("{p50_ms_b32} / {p90_ms_b32}"),
+    }
+    beside: dict[str, Writer] = {f"Ours ({sheet.data}), %": _filled("{accuracy_percent}")}
+    beside["Ours: difference, points"] = _filled("{difference_points}")
+    for data, name in PAPER_DATA.items():
+        beside |= {f"Paper: {name}, %": _filled(f"{{{data}_percent}}"), f"{name}: difference": _paper_points(data)}
+    return [
+        OclPanel(letter="A", title="Accuracy on the test split", columns=accuracy, note=sheet.table.note),
+        OclPanel(letter="B", title="Cost", columns=cost, note=COST_NOTE),
+        OclPanel(letter="C", title="Beside the paper", columns=beside, note=PAPER_NOTE, everybody=True),
+    ]
+
+
+COST_NOTE = (
+    "MACs: multiply-accumulates of convolutions and linear layers for one image. Every network is timed alone, not in "
+    "turns with the others: its milliseconds are no basis for a ratio."
+)
+PAPER_NOTE = (
+    "The paper's networks have the full width and were pretrained on about 120,000 faces for 800 epochs; ours stand "
+    "beside them, no comparison is claimed."
+)
+
+
+def render(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
+    """Every file of the table, by name; `seeds` is what the records have unless it is given."""
+    sheet = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
+    files = {".md": markdown(sheet), ".csv": csv_text(sheet), ".tex": latex(sheet)}
+    files |= {"-accuracy.svg": accuracy_plot(sheet), "-pretraining.svg": probe_plot(sheet)}
+    return {f"{table.name}{end}": text.encode() for end, text in files.items()}
+
+
+def terminal(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
+    """The panels and sentences for `rich.print`."""
+    sheet = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
+    mark = [Text(text, style="bold red") for text in _watermark(sheet)]
+    views = [
+        terminal_table(f"{one.letter}. {one.title}", _titles(one, sheet), _body(one, sheet), caption=one.note, texts=1)
+        for one in panels(sheet)
+    ]
+    return Group(*mark, *views, *(Text(sentence, style="bold") for sentence in headlines(sheet)), *mark)
+
+
+def markdown(sheet: OclSheet) -> str:
+    """The table for people who read it in a repository."""
+    marks = [f"**{text}**" for text in _watermark(sheet)]
+    parts = [f"# {sheet.table.name}: {sheet.table.title}", *marks, _listed(headlines(sheet))]
+    for one in panels(sheet):
+        table = markdown_table(_titles(one, sheet), _body(one, sheet), texts=1)
+        parts += [f"## {one.letter}. {one.title}", table, one.note]
+    if curves := probes(sheet):
+        parts += ["## What the encoder knows while it is pretrained", _probe_table(curves), PROBE_NOTE]
+    parts += ["## Where the numbers come from", _listed(footer(sheet)), *marks]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+PROBE_NOTE = (
+    "On the validation split, labels unused in pretraining: the vote of the 20 nearest training features, and a linear "
+    "layer fitted on them."
+)
+
+
+def _probe_table(curves: dict[str, list[Probed]]) -> str:
+    body = []
+    for name, points in curves.items():
+        for one in points:
+            loss = EMPTY if one.nt_xent is None else f"{one.nt_xent:.3f}"
+            body.append([name, f"{one.epochs}", loss, f"{100 * one.knn:.2f}", f"{100 * one.linear:.2f}"])
+    return markdown_table(["Pretraining", "Epochs", "NT-Xent", "k-NN, %", "Linear, %"], body, texts=1)
+
+
+def csv_text(sheet: OclSheet) -> str:
+    """Every value of every cell, unrounded, one row per cell; a publication's row has its published numbers alone."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    keys = [key for key in VALUES if any(one.row.numbers(key) for one in sheet.rows)]
+    papers = [f"{data}_percent" for data in PAPER_DATA]
+    writer.writerow(["label", "model", "against", "seed", "status", *(f"paper_{key}" for key in papers), *keys])
+    for one in sheet.rows:
+        published = [one.row.published.get(key, "") for key in papers]
+        if not one.line.model:
+            writer.writerow([one.line.label, "", "", "", "published", *published, *[""] * len(keys)])
+        for cell, values in zip(one.row.cells, one.row.found, strict=True):
+            status = MISSING if values is None else "measured"
+            numbers = [(values or {}).get(key, "") for key in keys]
+            writer.writerow([one.line.label, cell.model, one.line.against, cell.seed, status, *published, *numbers])
+    return stream.getvalue()
+
+
+def latex(sheet: OclSheet) -> str:
+    """One booktabs table per panel, to be included where `booktabs` is loaded."""
+    head = " ".join(["% Generated by bench.report from records; do not edit.", *_watermark(sheet)])
+    return "\n\n".join([head, *(_latex_panel(sheet, one) for one in panels(sheet))]) + "\n"
+
+
+def _latex_panel(sheet: OclSheet, one: OclPanel) -> str:
+    titles, body = _titles(one, sheet), _body(one, sheet)
+    mark = "".join(f" {text}." for text in _watermark(sheet))
+    lines = [" & ".join(map(latex_text, cells)) + r" \\" for cells in body]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering\small",
+            f"\\caption{{{latex_text(f'{sheet.table.title}. {one.letter}: {one.title}. {one.note}{mark}')}}}",
+            f"\\label{{tab:{sheet.table.name}-{one.letter.lower()}}}",
+            f"\\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(latex_text, titles)) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _titles(one: OclPanel, sheet: OclSheet) -> list[str]:
+    return ["Network", *_shown(one, sheet)]
+
+
+def _shown(one: OclPanel, sheet: OclSheet) -> dict[str, Writer]:
+    """The columns that some row fills."""
+    rows = _rows(one, sheet)
+    return {name: write for name, write in one.columns.items() if any(write(row) != EMPTY for row in rows)}
+
+
+def _rows(one: OclPanel, sheet: OclSheet) -> Sequence[OclRow]:
+    return sheet.rows if one.everybody else sheet.ours
+
+
+def _body(one: OclPanel, sheet: OclSheet) -> list[list[str]]:
+    """The cells as text; a network that was not measured says so in its first column, unless the paper has no more."""
+    body = []
+    for row in _rows(one, sheet):
+        cells = [write(row) for write in _shown(one, sheet).values()]
+        if row.line.model and not row.row.measured:
+            cells[:1] = [MISSING]
+        status = f" ({row.row.status})" if row.row.measured and row.row.status else ""
+        body.append([row.line.label + status, *cells])
+    return body
+
+
+def _watermark(sheet: OclSheet) -> list[str]:
+    return [] if sheet.scale in UNMARKED_SCALES else [WATERMARK]
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,69 @@
+"""Contrastive pretraining as a cached stage, keyed like every other one: its encoder is what paper 2's networks start
+from.
+
+Faces are the train split of the job's own data set without labels; those whose pixels occur in its test split are left
+out and counted. The two kinds of views differ in the occluding rectangle alone: "plain" is SimCLR, Table 2's baseline.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+import fermodels
+from bench.networks import contrastive
+from bench.stages import Job, Stage, stage_by_key
+from fermodels import checkpoint
+from fermodels.augment import AugmentConfig, simclr
+from fermodels.contrast import PretrainConfig, claims, pretrain, probed
+from fermodels.data.unlabelled import pool_of
+from fermodels.files import digest, plain, write_atomic
+from fermodels.pretrained import load_encoder
+from fermodels.progress import EpochBar
+
+VIEWS: dict[str, Callable[[AugmentConfig], AugmentConfig]] = {"occluded": lambda config: config, "plain": simclr}
+"""Name of a pretraining -> its views from the default ones."""
+
+
+def pretrain_config(job: Job) -> PretrainConfig:
+    """How the encoder that the job's network starts from is pretrained."""
+    augment = VIEWS[job.network.pretraining](AugmentConfig(size=job.scale.size))
+    return PretrainConfig(train=replace(job.scale.pretrain, seed=job.seed), augment=augment)
+
+
+def pretrain_stage(job: Job) -> Stage | None:
+    """The finished pretraining behind the job's network, made if it is not cached; None for one from scratch."""
+    if not job.network.pretraining:
+        return None
+    config, settings = pretrain_config(job), contrastive(job.scale)
+    what = {"stage": "pretraining", "config": plain(config), "architecture": plain(settings), "data": job.fingerprint}
+    stage = stage_by_key(job.runs, "contrastive", job.network.pretraining, digest(what))
+    if not stage.done:
+        _make(job, stage, config, what)
+    return stage
+
+
+def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object]) -> None:
+    data, state = job.data, stage.folder / "state.pt"
+    pool = pool_of({data.name: np.asarray(data.train.images)}, {data.name: np.asarray(data.test.images)}, data)
+    torch.manual_seed(job.seed)
+    net = fermodels.build("contrastive", **contrastive(job.scale))
+    bar = EpochBar(f"{job.network.pretraining} pretraining")
+    before = probed(net, pool, config, job.device)
+    net, history = pretrain(net, pool, config, device=job.device, state=state, bar=bar)
+    told = {"untrained": before, "faces": len(pool.kept), "dropped": pool.dropped, "notes": list(pool.notes)}
+    checkpoint.save(net, stage.folder / "chosen", claims(pool, config) | {"pretraining": told})
+    outcome = {"described": what, "history": asdict(history) | told}
+    write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
+    state.unlink(missing_ok=True)
+
+
+def started(job: Job, first: Stage | None) -> nn.Module:
+    """The job's unpruned network with its seed's weights, and with the encoder of `first` where there is one."""
+    net = job.fresh()
+    if first is not None:
+        load_encoder(net, first.folder / "chosen")
+    return net
