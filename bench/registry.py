@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from bench import full_width, pipeline, render, runtime_table, runtimes, tables
+from bench import full_width, occlusion, occlusion_table, pipeline, render, runtime_table, runtimes, tables
 from bench.records import Cell
 from bench.stages import Job
 
@@ -53,6 +53,13 @@ KINDS: dict[str, Kind] = {
         measure=runtimes.measure,
         render=runtime_table.render,
         terminal=runtime_table.terminal,
+    ),
+    occlusion.TABLE: Kind(
+        models=tuple(occlusion.MODELS),
+        cells=occlusion.cells,
+        measure=occlusion.measure,
+        render=occlusion_table.render,
+        terminal=occlusion_table.terminal,
     ),
 }
 

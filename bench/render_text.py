@@ -122,26 +122,22 @@ def latex_text(text: str) -> str:
     return re.sub(r"(?<=\d)x\b", r"$\\times$", escaped)
 
 
-def _latex_panel(sheet: Sheet, panel: Panel) -> str:
-    columns = sheet.columns(panel)
-    titles = " & ".join(map(latex_text, [*ROW_KEYS, *(column.title for column in columns)]))
-    body = panel_cells(sheet, panel)
+def latex_table(label: str, caption: str, titles: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A booktabs table of plain text: two columns left, the others right, a rule where the first changes."""
     lines = []
     for i, cells in enumerate(body):
         if i and cells[0] != body[i - 1][0]:
             lines.append(r"\midrule")
         lines.append(" & ".join(map(latex_text, cells)) + r" \\")
-    mark = f" {sheet.watermark}." if sheet.watermark else ""
-    caption = f"{sheet.table.title}. {panel.letter}: {panel.title}. {panel.note} {MARKS_NOTE}.{mark}"
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering\small",
             f"\\caption{{{latex_text(caption)}}}",
-            f"\\label{{tab:{sheet.table.name}-{panel.letter.lower()}}}",
-            f"\\begin{{tabular}}{{ll{'r' * len(columns)}}}",
+            f"\\label{{tab:{label}}}",
+            f"\\begin{{tabular}}{{ll{'r' * (len(titles) - len(ROW_KEYS))}}}",
             r"\toprule",
-            titles + r" \\",
+            " & ".join(map(latex_text, titles)) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
@@ -149,6 +145,14 @@ def _latex_panel(sheet: Sheet, panel: Panel) -> str:
             r"\end{table}",
         ]
     )
+
+
+def _latex_panel(sheet: Sheet, panel: Panel) -> str:
+    titles = [*ROW_KEYS, *(column.title for column in sheet.columns(panel))]
+    mark = f" {sheet.watermark}." if sheet.watermark else ""
+    caption = f"{sheet.table.title}. {panel.letter}: {panel.title}. {panel.note} {MARKS_NOTE}.{mark}"
+    label = f"{sheet.table.name}-{panel.letter.lower()}"
+    return latex_table(label, caption, titles, panel_cells(sheet, panel))
 
 
 def _watermark(sheet: Sheet) -> list[str]:
