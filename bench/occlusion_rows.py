@@ -4,7 +4,7 @@ An excess is what a slim network lost behind a cover more than the unpruned one 
 two drops. Above zero, slimming cost robustness.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,8 @@ class OcclusionRow:
         return "unpruned" if not self.ratio else f"{100 * self.ratio:.0f} %"
 
     @property
-    def macs(self) -> int:
+    def macs(self) -> int | None:
+        """Of one image; None for a handcrafted baseline, whose features no counter counts."""
         return self.records[0].result["cost"]["macs"]
 
     @property
@@ -43,7 +44,11 @@ class OcclusionRow:
         return self.records[0].result.get("latency") or {}
 
     def accuracy(self, family: str, level: str) -> Mean:
-        return mean_over_images(self.looks.at((family,), level))
+        return self.mean_accuracy((family,), level)
+
+    def mean_accuracy(self, families: Sequence[str], level: str) -> Mean:
+        """Mean over `families` at one level, in percent."""
+        return mean_over_images(self.looks.at(families, level))
 
     def area(self, group: str) -> Mean | None:
         """Under the accuracy-occlusion curve of the rectangles of `group`, in percent of the whole area."""

@@ -47,7 +47,7 @@ COST_NOTE = (
 def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
     """Every file of the table, by name; `seeds` is what the records have."""
     rows = _rows(found, data=data, scale=scale)
-    return pages.page_files(page_of(rows, data, scale)) | {f"{TABLE}.csv": csv_text(rows).encode()}
+    return pages.page_files(page_of(rows, data, scale)) | {f"{TABLE}.csv": cover_csv(rows).encode()}
 
 
 def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
@@ -138,7 +138,7 @@ def _excesses(rows: Sequence[OcclusionRow]) -> TextPanel:
         title = f"Area lost, {_name(group)}, points [95 %]"
         columns[title] = lambda row, group=group: _starred(row.excess_area(group))
     columns |= {
-        "FLOPs (MAC)": lambda row: magnitude(row.macs),
+        "FLOPs (MAC)": lambda row: magnitude(row.macs or 0),
         "p50, ms": lambda row: _latency(row, "p50_ms", "{:.2f}"),
         "Speed-up": _speedup,
     }
@@ -209,11 +209,11 @@ def _curves(rows: Sequence[OcclusionRow], scale: str) -> str:
         for row in rows
         if row.ratio in (0.0, HEADLINE_RATIO)
     ]
-    fields = {f"{family.capitalize()} ({kind(family)})": (family, lines) for family in _rectangles(rows)}
-    return curve_fields(f"{TABLE}-curves", fields or {TITLE: ("", [])}, watermark=watermark(scale))
+    fields = {f"{family.capitalize()} ({kind(family)})": ((family,), lines) for family in _rectangles(rows)}
+    return curve_fields(f"{TABLE}-curves", fields or {TITLE: ((), [])}, watermark=watermark(scale))
 
 
-def csv_text(rows: Sequence[OcclusionRow]) -> str:
+def cover_csv(rows: Sequence[OcclusionRow]) -> str:
     """Every accuracy of every network behind every cover, unrounded."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -224,7 +224,7 @@ def csv_text(rows: Sequence[OcclusionRow]) -> str:
             one, bare = row.accuracy(family, level), family == "bare"
             share = 0.0 if bare else 100 * row.records[0].result["covered"][family][level]
             identity = [row.model, row.ratio, len(row.records), family, "" if bare else kind(family), level, share]
-            writer.writerow([*identity, one.percent, one.lo, one.hi, row.macs])
+            writer.writerow([*identity, one.percent, one.lo, one.hi, "" if row.macs is None else row.macs])
     return stream.getvalue()
 
 

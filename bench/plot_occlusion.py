@@ -16,6 +16,8 @@ from fermodels.faces.occlude import RECTANGLES
 
 GAP = 6.0
 """Between the largest share and the first placed cover, and between placed covers, on an axis of percent."""
+FIELD, LABELS = 5.0, 0.75
+"""Inches across one field of the surface, and what its row labels take of them."""
 Dash = str | tuple[float, tuple[float, ...]]
 SOLID, DASHED = "-", (0, (4, 2))
 
@@ -31,24 +33,27 @@ class Line:
     dash: Dash = SOLID
 
 
-def curve_fields(name: str, fields: Mapping[str, tuple[str, Sequence[Line]]], *, watermark: str) -> str:
-    """A field of curves for each title: accuracy in percent with its 95 % band against the covered percent.
+Fields = Mapping[str, tuple[Sequence[str], Sequence[Line]]]
+"""Title -> (rectangles whose mean curve is drawn, networks)."""
 
-    Args:
-        fields: title -> (rectangle whose curve is drawn, the networks). Placed covers stand right of the curves.
+
+def curve_fields(name: str, fields: Fields, *, watermark: str) -> str:
+    """A field for each title: accuracy in percent with its 95 % band against the covered percent.
+
+    Covers whose size the face gives stand right of the curves.
     """
 
     def draw(figure: Figure) -> None:
         left, gap = 0.62 / figure.get_figwidth(), 0.22 / figure.get_figwidth()
         width = (1 - left) / len(fields)
         low, high = _limits(fields)
-        for i, (title, (family, lines)) in enumerate(fields.items()):
+        for i, (title, (families, lines)) in enumerate(fields.items()):
             axes = figure.add_axes((left + i * width, 0.14, width - gap, 0.74))
             axes.set_title(title, pad=10)
             if not lines:
                 nothing(axes, "accuracy")
                 continue
-            _curves(axes, family, lines)
+            _curves(axes, families, lines)
             axes.set_ylim(low, high)
             axes.set_xlabel("share of the face covered, %")
             if i == 0:
@@ -59,18 +64,19 @@ def curve_fields(name: str, fields: Mapping[str, tuple[str, Sequence[Line]]], *,
     return drawn(name, (0.6 + 4.1 * max(1, len(fields)), 3.9), watermark, draw)
 
 
-def _points(line: Line, family: str) -> dict[str, Mean]:
-    """Label of a place on the axis -> accuracy there: the curve of `family`, then the placed covers."""
+def _points(line: Line, families: Sequence[str]) -> dict[str, Mean]:
+    """Label of a place on the axis -> accuracy there: the curve of `families`, then the placed covers."""
     looks = line.looks
-    curve = {level: mean_over_images(looks.at((family,), level)) for level in ("0", *levels(family))}
+    curve = {level: mean_over_images(looks.at(families, level)) for level in looks.along(families)}
     return curve | {cover: mean_over_images(looks.at((cover,), levels(cover)[0])) for cover in looks.placed}
 
 
-def _curves(axes: Axes, family: str, lines: Sequence[Line]) -> None:
+def _curves(axes: Axes, families: Sequence[str], lines: Sequence[Line]) -> None:
+    along = lines[0].looks.along(families)
+    shares = [float(level) for level in along]
     for i, line in enumerate(lines):
-        points = _points(line, family)
-        shares = [float(level) for level in ("0", *levels(family))]
-        curve = [points.pop(level) for level in ("0", *levels(family))]
+        points = _points(line, families)
+        curve = [points.pop(level) for level in along]
         look = {"color": line.colour, "marker": line.marker, "markersize": 4.5, "linestyle": line.dash}
         axes.plot(shares, [one.percent for one in curve], label=line.label, **look)
         band = {"color": line.colour, "alpha": 0.13, "linewidth": 0}
@@ -93,8 +99,8 @@ def _places(last: float, covers: int) -> list[float]:
     return [last + GAP * (i + 1) for i in range(covers)]
 
 
-def _limits(fields: Mapping[str, tuple[str, Sequence[Line]]]) -> tuple[float, float]:
-    means = [one for family, lines in fields.values() for line in lines for one in _points(line, family).values()]
+def _limits(fields: Fields) -> tuple[float, float]:
+    means = [one for families, lines in fields.values() for line in lines for one in _points(line, families).values()]
     low, high = min((one.lo for one in means), default=0.0), max((one.hi for one in means), default=100.0)
     return low - 0.05 * (high - low), high + 0.03 * (high - low)
 
@@ -103,7 +109,7 @@ def surface_plot(name: str, rows: Sequence[OcclusionRow], titles: Mapping[str, s
     """Accuracy in percent by channels removed (down) and cover (across), a field for each network and rectangle."""
     families = tuple(dict.fromkeys(family for family, _ in sets_of(rows) if family in RECTANGLES))
     models = [model for model in titles if any(row.model == model for row in rows)]
-    size = (0.9 + 4.4 * max(1, len(models)), 0.5 + 2.5 * max(1, len(families)))
+    size = (FIELD * max(1, len(models)), 0.5 + 2.5 * max(1, len(families)))
 
     def draw(figure: Figure) -> None:
         if not rows:
@@ -114,7 +120,8 @@ def surface_plot(name: str, rows: Sequence[OcclusionRow], titles: Mapping[str, s
         width, height = 1 / len(models), 1 / len(families)
         for i, family in enumerate(families):
             for j, model in enumerate(models):
-                place = (j * width + 0.085, 1 - (i + 1) * height + 0.13 * height, width - 0.10, 0.68 * height)
+                left = (j + LABELS / FIELD) * width
+                place = (left, 1 - (i + 0.87) * height, (1 - (LABELS + 0.12) / FIELD) * width, 0.68 * height)
                 axes = figure.add_axes(place)
                 axes.set_title(f"{titles[model]}, {family} ({kind(family)})", pad=8)
                 own = [row for row in rows if row.model == model]

@@ -7,7 +7,18 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from bench import full_width, occlusion, occlusion_table, pipeline, render, runtime_table, runtimes, tables
+from bench import (
+    fig3,
+    fig3_table,
+    full_width,
+    occlusion,
+    occlusion_table,
+    pipeline,
+    render,
+    runtime_table,
+    runtimes,
+    tables,
+)
 from bench.records import Cell
 from bench.stages import Job
 
@@ -60,6 +71,13 @@ KINDS: dict[str, Kind] = {
         measure=occlusion.measure,
         render=occlusion_table.render,
         terminal=occlusion_table.terminal,
+    ),
+    fig3.TABLE: Kind(
+        models=tuple(fig3.METHODS),
+        cells=fig3.cells,
+        measure=fig3.measure,
+        render=fig3_table.render,
+        terminal=fig3_table.terminal,
     ),
 }
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from bench.accuracy import from_digits
 from bench.covered import PLACED, kind, levels
 from bench.records import Record
-from fermodels.faces.occlude import LEVELS, RECTANGLES
+from fermodels.faces.occlude import LEVELS, OCCLUDERS, RECTANGLES
 
 WORST = f"{100 * LEVELS[-1]:.0f}"
 """Name of the largest share, percent of the face."""
@@ -39,6 +39,10 @@ class Looks:
         """The covers that were shown in the one size that the face gives them."""
         return tuple(family for family, level in self.behind if level == PLACED)
 
+    def along(self, families: Sequence[str]) -> tuple[str, ...]:
+        """The levels of a curve of `families`, from the bare face on."""
+        return ("0", *levels(families[0]))
+
     def at(self, families: Sequence[str], level: str) -> Float[np.ndarray, " n"]:
         """Mean over `families` at one level; "0" is the bare face."""
         if level == "0":
@@ -47,7 +51,7 @@ class Looks:
 
     def area(self, families: Sequence[str]) -> Float[np.ndarray, " n"]:
         """Area under the curve from 0 to the largest share by trapezoids, as a share of the whole area."""
-        curve = [self.at(families, level) for level in ("0", *levels(families[0]))]
+        curve = [self.at(families, level) for level in self.along(families)]
         return np.asarray(np.trapezoid(curve, LEVELS, axis=0)) / (LEVELS[-1] - LEVELS[0])
 
     def drop(self, families: Sequence[str], level: str = WORST) -> Float[np.ndarray, " n"]:
@@ -63,7 +67,8 @@ def looks_of(records: Sequence[Record]) -> Looks:
     """
     for other in records[1:]:
         same_test(records[0], other)
-    sets = [(family, level) for family, found in records[0].result["occluded"].items() for level in levels(family)]
+    shown = records[0].result["occluded"]
+    sets = [(family, level) for family in OCCLUDERS if family in shown for level in levels(family)]
     return Looks(
         bare=np.mean([_right(record, record.result["bare"]) for record in records], axis=0),
         behind={

@@ -40,7 +40,7 @@ def covered_split(split: Split, occluder: Occluder, *, size: int) -> tuple[Split
     images, pixels = np.array(split.images), 0
     for index, image in enumerate(images):
         made = occlude(_rgb(image[window]), occluder, index=index, points=_points(split, index, stored) - corner)
-        image[window] = _like(made.image, image)
+        image[window] = made.image if image.shape[-1] == 3 else grey(made.image)
         pixels += made.entry.pixels
     return replace(split, images=images), pixels / (len(images) * size * size)
 
@@ -66,7 +66,6 @@ def _rgb(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
-def _like(image: UInt8[np.ndarray, "h w 3"], model: UInt8[np.ndarray, "s s c"]) -> UInt8[np.ndarray, "h w c"]:
-    if model.shape[-1] == 3:
-        return image
-    return np.rint(image @ np.array(LUMA))[..., None].astype(np.uint8)
+def grey(image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w 1"]:
+    """One channel by `LUMA`; a grey image is passed through."""
+    return image if image.shape[-1] == 1 else np.rint(image @ np.array(LUMA))[..., None].astype(np.uint8)
