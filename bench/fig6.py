@@ -17,7 +17,7 @@ from bench.captions import settings
 from bench.columns import Column, Panel
 from bench.dense import REFERENCE, THRESHOLDS, distinct, trained_as
 from bench.network_rows import NetworkTable, csv_text, network_sheet, part_of
-from bench.network_tables import about, provenance
+from bench.network_tables import provenance
 from bench.page import Page
 from bench.records import Cell, Record
 from bench.rows import Records, Sheet, first_record
@@ -74,7 +74,7 @@ def _page(sheet: Sheet) -> Page:
     return Page(
         name=TABLE,
         title=sheet.table.title,
-        about=about(sheet),
+        about=page.about(sheet.data, sheet.scale, sheet.seeds),
         sentences=[why] if why else _sentences(filled, set(trained_as(shares).values()) if shares else set(THRESHOLDS)),
         parts=[] if why else [replace(part, titles=["Threshold", *part.titles[1:]])],
         plots={"accuracy": drawn(TABLE, (6.4, 3.8), sheet.watermark, lambda figure: _draw(figure, filled, why))},

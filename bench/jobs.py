@@ -42,7 +42,8 @@ class Source:
 
     def job(self, model: str, seed: int) -> Job:
         """The job of one network; the data set is opened once per process."""
-        scale = NETWORKS[model].scale(scale_for(self.scale, self.data.partition(":")[0]))
+        scale = scale_for(self.scale, self.data.partition(":")[0])
+        scale = NETWORKS[model].scale(scale) if model in NETWORKS else scale  # a handcrafted baseline trains no network
         place: dict[str, Any] = {"runs": self.runs, "device": self.device, "crops": self.crops}
         return Job(data=_opened(self), scale=scale, model=model, seed=seed, **place)
 

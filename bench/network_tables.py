@@ -171,19 +171,14 @@ def _page(sheet: Sheet) -> Page:
     return Page(
         name=name,
         title=sheet.table.title,
-        about=about(sheet),
+        about=page.about(sheet.data, sheet.scale, sheet.seeds),
         csv=csv_text(sheet),
         footer=provenance(sheet),
-        remarks=[f"{name_of(sheet, row)}: {'; '.join(row.remarks)}" for row in sheet.rows if row.remarks],
+        remarks={"Remarks": [f"{name_of(sheet, row)}: {'; '.join(row.remarks)}" for row in sheet.rows if row.remarks]},
         settings=settings(sheet.records),
         watermark=sheet.watermark,
         **content,
     )
-
-
-def about(sheet: Sheet) -> str:
-    """Data set, scale and seeds."""
-    return f"data {sheet.data}, scale {sheet.scale}, {sheet.seeds} seed{'s' if sheet.seeds > 1 else ''}"
 
 
 def provenance(sheet: Sheet) -> Pairs:

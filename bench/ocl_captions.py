@@ -1,14 +1,14 @@
 """Where the numbers of paper 2's tables come from, in sentences generated from the records themselves."""
 
-from bench.captions import code_line, machine_line
+from bench.captions import Pairs, code_line, machine_line
 from bench.ocl_rows import OclSheet
 from bench.ocl_tables import SOURCE
 
 
-def footer(sheet: OclSheet) -> list[str]:
+def footer(sheet: OclSheet) -> Pairs:
     """Data, selection, training, machine, commit: what a reader needs to believe or to repeat the table."""
     if not sheet.records:
-        return ["**Cells**: none measured", f"**Published numbers**: {SOURCE}"]
+        return [("Cells", "none measured"), ("Published numbers", SOURCE)]
     first = sheet.records[0]
     counts = ", ".join(f"{split} {count:,}" for split, count in sorted(first.result["data"]["counts"].items()))
     total = len(sheet.seeds * sheet.table.models)
@@ -24,7 +24,7 @@ def footer(sheet: OclSheet) -> list[str]:
         "Licence of the data": str(first.result["data"].get("licence", "")),
         "Published numbers": SOURCE,
     }
-    return [f"**{name}**: {text}" for name, text in lines.items() if text]
+    return [(name, text) for name, text in lines.items() if text]
 
 
 def _training(sheet: OclSheet) -> str:

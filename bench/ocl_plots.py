@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.columns import UNMARKED_SCALES, WATERMARK
 from bench.ocl_rows import OclRow, OclSheet, Probed, probes
 from bench.ocl_tables import PAPER_DATA
+from bench.page import watermark
 from bench.svg import LIGHT, MARKERS, drawn, nothing
 
 COLOURS = ("mrf", "vggnet")
@@ -20,17 +20,13 @@ def accuracy_plot(sheet: OclSheet) -> str:
     its own number beside it."""
     inches = (7.0, 0.9 + 0.42 * len(sheet.ours))
     name = f"{sheet.table.name}-accuracy"
-    return drawn(name, inches, _watermark(sheet), lambda figure: _draw_accuracy(figure, sheet))
+    return drawn(name, inches, watermark(sheet.scale), lambda figure: _draw_accuracy(figure, sheet))
 
 
 def probe_plot(sheet: OclSheet) -> str:
     """Accuracy on the validation split of both readers of the encoder, against the epochs of its pretraining."""
     name = f"{sheet.table.name}-pretraining"
-    return drawn(name, (6.2, 3.8), _watermark(sheet), lambda figure: _draw_probes(figure, probes(sheet), sheet))
-
-
-def _watermark(sheet: OclSheet) -> str:
-    return "" if sheet.scale in UNMARKED_SCALES else WATERMARK
+    return drawn(name, (6.2, 3.8), watermark(sheet.scale), lambda figure: _draw_probes(figure, probes(sheet), sheet))
 
 
 def _draw_accuracy(figure: Figure, sheet: OclSheet) -> None:

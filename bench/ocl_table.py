@@ -1,4 +1,4 @@
-"""Paper 2's tables as files: Markdown, CSV, LaTeX and two plots, and a terminal view.
+"""Paper 2's tables as pages with two plots: what the encoder learns, and what that is worth.
 
 Pure: the same records give the same bytes.
 """
@@ -8,16 +8,15 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
-from rich.text import Text
+from rich.console import RenderableType
 
-from bench.columns import UNMARKED_SCALES, VALUES, WATERMARK, Column
+from bench import page
+from bench.columns import VALUES, Column
 from bench.ocl_captions import footer
 from bench.ocl_plots import accuracy_plot, probe_plot
 from bench.ocl_rows import OclRow, OclSheet, Probed, headlines, probes, sheet_of
 from bench.ocl_tables import PAPER_DATA, OclTable
-from bench.render import terminal_table
-from bench.render_text import latex_text, markdown_table
+from bench.page import Page, Part
 from bench.rows import EMPTY, MISSING, Records, fill
 
 Writer = Callable[[OclRow], str]
@@ -91,34 +90,30 @@ PAPER_NOTE = (
 
 def render(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
     """Every file of the table, by name; `seeds` is what the records have unless it is given."""
-    sheet = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
-    files = {".md": markdown(sheet), ".csv": csv_text(sheet), ".tex": latex(sheet)}
-    files |= {"-accuracy.svg": accuracy_plot(sheet), "-pretraining.svg": probe_plot(sheet)}
-    return {f"{table.name}{end}": text.encode() for end, text in files.items()}
+    return page.files(_page(sheet_of(table, records, data=data, scale=scale, seeds=seeds)))
 
 
 def terminal(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
     """The panels and sentences for `rich.print`."""
-    sheet = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
-    mark = [Text(text, style="bold red") for text in _watermark(sheet)]
-    views = [
-        terminal_table(f"{one.letter}. {one.title}", _titles(one, sheet), _body(one, sheet), caption=one.note, texts=1)
+    return page.terminal(_page(sheet_of(table, records, data=data, scale=scale, seeds=seeds)))
+
+
+def _page(sheet: OclSheet) -> Page:
+    parts = [
+        Part(title=f"{one.letter}. {one.title}", titles=_titles(one, sheet), body=_body(one, sheet), note=one.note)
         for one in panels(sheet)
     ]
-    return Group(*mark, *views, *(Text(sentence, style="bold") for sentence in headlines(sheet)), *mark)
-
-
-def markdown(sheet: OclSheet) -> str:
-    """The table for people who read it in a repository."""
-    marks = [f"**{text}**" for text in _watermark(sheet)]
-    parts = [f"# {sheet.table.name}: {sheet.table.title}", *marks, _listed(headlines(sheet))]
-    for one in panels(sheet):
-        table = markdown_table(_titles(one, sheet), _body(one, sheet), texts=1)
-        parts += [f"## {one.letter}. {one.title}", table, one.note]
-    if curves := probes(sheet):
-        parts += ["## What the encoder knows while it is pretrained", _probe_table(curves), PROBE_NOTE]
-    parts += ["## Where the numbers come from", _listed(footer(sheet)), *marks]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return Page(
+        name=sheet.table.name,
+        title=sheet.table.title,
+        about=page.about(sheet.data, sheet.scale, sheet.seeds),
+        sentences=headlines(sheet),
+        parts=[*parts, *_probe_part(probes(sheet))],
+        plots={"accuracy": accuracy_plot(sheet), "pretraining": probe_plot(sheet)},
+        csv=csv_text(sheet),
+        footer=footer(sheet),
+        watermark=page.watermark(sheet.scale),
+    )
 
 
 PROBE_NOTE = (
@@ -127,13 +122,15 @@ PROBE_NOTE = (
 )
 
 
-def _probe_table(curves: dict[str, list[Probed]]) -> str:
+def _probe_part(curves: dict[str, list[Probed]]) -> list[Part]:
     body = []
     for name, points in curves.items():
         for one in points:
             loss = EMPTY if one.nt_xent is None else f"{one.nt_xent:.3f}"
             body.append([name, f"{one.epochs}", loss, f"{100 * one.knn:.2f}", f"{100 * one.linear:.2f}"])
-    return markdown_table(["Pretraining", "Epochs", "NT-Xent", "k-NN, %", "Linear, %"], body, texts=1)
+    titles = ["Pretraining", "Epochs", "NT-Xent", "k-NN, %", "Linear, %"]
+    title = "D. What the encoder knows while it is pretrained"
+    return [Part(title=title, titles=titles, body=body, note=PROBE_NOTE)] if body else []
 
 
 def csv_text(sheet: OclSheet) -> str:
@@ -152,34 +149,6 @@ def csv_text(sheet: OclSheet) -> str:
             numbers = [(values or {}).get(key, "") for key in keys]
             writer.writerow([one.line.label, cell.model, one.line.against, cell.seed, status, *published, *numbers])
     return stream.getvalue()
-
-
-def latex(sheet: OclSheet) -> str:
-    """One booktabs table per panel, to be included where `booktabs` is loaded."""
-    head = " ".join(["% Generated by bench.report from records; do not edit.", *_watermark(sheet)])
-    return "\n\n".join([head, *(_latex_panel(sheet, one) for one in panels(sheet))]) + "\n"
-
-
-def _latex_panel(sheet: OclSheet, one: OclPanel) -> str:
-    titles, body = _titles(one, sheet), _body(one, sheet)
-    mark = "".join(f" {text}." for text in _watermark(sheet))
-    lines = [" & ".join(map(latex_text, cells)) + r" \\" for cells in body]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering\small",
-            f"\\caption{{{latex_text(f'{sheet.table.title}. {one.letter}: {one.title}. {one.note}{mark}')}}}",
-            f"\\label{{tab:{sheet.table.name}-{one.letter.lower()}}}",
-            f"\\begin{{tabular}}{{l{'r' * (len(titles) - 1)}}}",
-            r"\toprule",
-            " & ".join(map(latex_text, titles)) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-    )
 
 
 def _titles(one: OclPanel, sheet: OclSheet) -> list[str]:
@@ -206,11 +175,3 @@ def _body(one: OclPanel, sheet: OclSheet) -> list[list[str]]:
         status = f" ({row.row.status})" if row.row.measured and row.row.status else ""
         body.append([row.line.label + status, *cells])
     return body
-
-
-def _watermark(sheet: OclSheet) -> list[str]:
-    return [] if sheet.scale in UNMARKED_SCALES else [WATERMARK]
-
-
-def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import accuracy, records
+from bench import accuracy, baselines, records
 from bench.environment import commit, environment
 from bench.latency import Latency, latency_of
 from bench.pretraining import pretrain_stage
@@ -31,6 +31,8 @@ TIMED = ("dense", "slim")
 
 def stage_behind(job: Job, cell: Cell) -> Stage:
     """The finished stage behind `cell`, made if it is not cached."""
+    if cell.variant == baselines.VARIANT:
+        return baselines.baseline_stage(job)
     if cell.variant == "dense":
         return dense_stage(job)
     return sparse_stage(job) if cell.variant == "sparse" else slim_stage(job, cell.variant, cell.ratio)

@@ -27,7 +27,8 @@ class Cell:
     scale: str
     model: str
     variant: str
-    """dense: trained without sparsity; sparse: after the sparse stage, uncut; slim: cut; random, short: its control."""
+    """dense: trained without sparsity; sparse: after the sparse stage, uncut; slim: cut; random, short: its control;
+    svm: a handcrafted baseline."""
     ratio: float
     """Requested share of channels to remove, 0 to 1."""
     seed: int

@@ -10,9 +10,13 @@ from rich.console import RenderableType
 
 from bench import (
     dense,
+    fig3,
+    fig3_table,
     fig6,
     full_width,
     network_tables,
+    occlusion,
+    occlusion_table,
     ocl_table,
     ocl_tables,
     pipeline,
@@ -127,6 +131,20 @@ KINDS: dict[str, Kind] = {
     ),
     "ocl1": _of_ocl("ocl1"),
     "ocl2": _of_ocl("ocl2"),
+    occlusion.TABLE: Kind(
+        models=tuple(occlusion.MODELS),
+        cells=occlusion.cells,
+        measure=occlusion.measure,
+        render=occlusion_table.render,
+        terminal=occlusion_table.terminal,
+    ),
+    fig3.TABLE: Kind(
+        models=tuple(fig3.METHODS),
+        cells=fig3.cells,
+        measure=fig3.measure,
+        render=fig3_table.render,
+        terminal=fig3_table.terminal,
+    ),
 }
 
 
@@ -136,8 +154,10 @@ def _whole_networks(records: Records, **which: Any) -> dict[str, bytes]:
     return {file: content for files in renderings for file, content in files.items()}
 
 
+OWN_RECORDS = ("table5", runtimes.TABLE, *ocl_tables.OCL_TABLES, occlusion.TABLE, fig3.TABLE)
+"""Tables whose records lie in a folder of their own name."""
 RENDERERS = {
-    **{name: KINDS[name].render for name in ("table5", runtimes.TABLE, *ocl_tables.OCL_TABLES)},
+    **{name: KINDS[name].render for name in OWN_RECORDS},
     full_width.TABLE: full_width.render,
     dense.RECORDS: _whole_networks,
 }

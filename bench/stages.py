@@ -42,7 +42,7 @@ class Job:
     data: Dataset
     scale: Scale
     model: str
-    """Name in `bench.networks.NETWORKS`."""
+    """Name in `bench.networks.NETWORKS`, or in `fermodels.handcrafted.FEATURES`, which trains no network."""
     seed: int
     runs: Path
     """Cache of stages; safe to delete."""

@@ -41,6 +41,15 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mean:
+    """Mean of a figure that every image has (a right answer, a loss of it), in percent or points, with its interval."""
+
+    percent: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ratio:
     """Ratio of two latencies: below 1 the first is faster."""
 
@@ -131,6 +140,22 @@ def independent_difference(
     below = _square_and_add(share_a - lo_a, hi_b - share_b, 0.0)
     above = _square_and_add(hi_a - share_a, share_b - lo_b, 0.0)
     return Difference(points=100 * delta, lo=100 * (delta - below), hi=100 * (delta + above))
+
+
+def mean_over_images(values: Float[np.ndarray, " n"], level: float = 0.95) -> Mean:
+    """Mean of `values`, one share an image, in percent, with the normal interval over images.
+
+    For figures that are sums of answers to the same images under several conditions: an area under a curve, a drop, the
+    difference of two drops. Pairs stay paired, because the sum is taken image by image before the interval.
+
+    Raises:
+        ValueError: fewer than two images.
+    """
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} images: an interval of a mean needs at least two")
+    mean = float(np.mean(values))
+    half = _quantile(level) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Mean(percent=100 * mean, lo=100 * (mean - half), hi=100 * (mean + half))
 
 
 def ratio_interval(a_samples: Float[np.ndarray, " n"], b_samples: Float[np.ndarray, " n"], seed: int = 0) -> Ratio:
