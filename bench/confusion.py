@@ -53,7 +53,7 @@ def _sentences(classes: Sequence[str], counts: np.ndarray) -> list[str]:
     right, present = shares.diagonal(), np.flatnonzero(images)
     best, worst = (present[order(right[present])] for order in (np.argmax, np.argmin))
     wrong = shares - np.diag(right)
-    true, answer = np.unravel_index(wrong.argmax(), wrong.shape)
+    true, answer = map(int, np.unravel_index(wrong.argmax(), wrong.shape))
     n, correct = images.sum(), counts.trace()
     return [
         f"{correct} of {n} right ({100 * correct / n:.2f} %), class mean {100 * right[present].mean():.2f} %; the most "
@@ -122,12 +122,14 @@ def _drawn(
 
 def _heat(axes: Axes, classes: Sequence[str], shares: np.ndarray, texts: Sequence[Sequence[str]]) -> None:
     """Squares whose colour grows with the share, each with its text."""
-    for (i, j), share in np.ndenumerate(shares):
-        if share > 0:
-            x, y = (j - 0.48, j + 0.48, j + 0.48, j - 0.48), (i - 0.48, i - 0.48, i + 0.48, i + 0.48)
-            axes.fill(x, y, color=LIGHT["mrf"], alpha=float(share), linewidth=0)
-        ink = LIGHT["page"] if share > DARK else LIGHT["ink"]
-        axes.text(j, i, texts[i][j], ha="center", va="center", fontsize=7.5, color=ink)
+    for i, row in enumerate(texts):
+        for j, text in enumerate(row):
+            share = float(shares[i, j])
+            if share > 0:
+                x, y = (j - 0.48, j + 0.48, j + 0.48, j - 0.48), (i - 0.48, i - 0.48, i + 0.48, i + 0.48)
+                axes.fill(x, y, color=LIGHT["mrf"], alpha=share, linewidth=0)
+            ink = LIGHT["page"] if share > DARK else LIGHT["ink"]
+            axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=ink)
     n = len(classes)
     axes.set_xticks(range(n), classes, rotation=40, ha="right", fontsize=8.5)
     axes.set_yticks(range(n), classes, fontsize=8.5)

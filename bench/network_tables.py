@@ -185,7 +185,7 @@ def provenance(sheet: Sheet) -> Pairs:
     """Where the numbers come from; the timing is of other turns than those of Table 5."""
     timed = isinstance(sheet.table, NetworkTable) and sheet.table.timed
     turns = "all networks of a measurement in turns, eager PyTorch, float32, seed 0"
-    said = {"Timing": turns, "Three numbers": ""} if timed else dict.fromkeys(("Timing", "MACs", "Three numbers"), "")
+    said = {"Three numbers": ""} | ({"Timing": turns} if timed else {"Timing": "", "MACs": ""})
     return [(name, said.get(name, text)) for name, text in footer(sheet) if said.get(name, text)]
 
 
