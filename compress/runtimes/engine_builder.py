@@ -11,11 +11,12 @@ COMPUTING = ("CONVOLUTION", "MATRIX_MULTIPLY")
 NAMES = {"FLOAT": "fp32", "HALF": "fp16", "INT8": "int8", "BF16": "bf16"}
 
 
-def build_engine(trt: Any, onnx: Path, config: EngineConfig, timing_cache: Path) -> tuple[bytes, dict[str, str]]:
+def build_engine(trt: Any, onnx: Path, config: EngineConfig, timing_cache: Path | None) -> tuple[bytes, dict[str, str]]:
     """Serialised engine, and the precision of every computing layer as the strongly typed network has it.
 
     Args:
         timing_cache: measured kernel times of earlier builds; read where it fits this library and GPU, then rewritten.
+            None: the library measures none.
 
     Raises:
         ValueError: TensorRT does not read the file or builds nothing of it; says why.
@@ -33,12 +34,14 @@ def build_engine(trt: Any, onnx: Path, config: EngineConfig, timing_cache: Path)
     settings.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     settings.add_optimization_profile(_profile(builder, network, config))
     _target(trt, settings, config)
-    _start_from(settings, timing_cache)
+    if timing_cache is not None:
+        _start_from(settings, timing_cache)
     settings.progress_monitor = _monitor(trt, onnx.name)
     plan = builder.build_serialized_network(network, settings)
     if plan is None:
         raise ValueError(f"TensorRT built no engine of {onnx}: {'; '.join(logger.lines[-3:]) or 'it gave no reason'}")
-    write_atomic(timing_cache, bytes(settings.get_timing_cache().serialize()))
+    if timing_cache is not None:
+        write_atomic(timing_cache, bytes(settings.get_timing_cache().serialize()))
     return bytes(plan), _typed(network)
 
 

@@ -50,8 +50,10 @@ class TensorRt:
         wanted = self._conditions(trt, onnx, precision)
         if engine.is_file() and not mismatches(engine, wanted):
             return engine
+        # TensorRT for RTX chooses kernels without measuring them: its timing cache is deprecated and does nothing
+        timings = engine.with_name("timing.cache") if self.name == "tensorrt" else None
         start = time.perf_counter()
-        plan, layers = build_engine(trt, onnx, self.config, engine.with_name(f"{self.name}-timing.cache"))
+        plan, layers = build_engine(trt, onnx, self.config, timings)
         write_atomic(engine, plan)
         built = {"engine_sha256": hashlib.sha256(plan).hexdigest(), "bytes": len(plan), "layers": layers}
         built |= {"build_s": round(time.perf_counter() - start, 3)}

@@ -14,7 +14,7 @@ from bench import ocl_table, pipeline, pretraining, records
 from bench.accuracy import from_digits
 from bench.jobs import steps
 from bench.networks import NETWORKS
-from bench.ocl_rows import sheet_of
+from bench.ocl_rows import probes, sheet_of
 from bench.ocl_tables import OCL_TABLES, PAPER_DATA, cells
 from bench.pretraining import VIEWS, pretrain_config, pretrain_stage
 from bench.recipes import dense_stage
@@ -214,5 +214,6 @@ def test_latex_has_a_row_for_every_line_of_every_panel(made, name):
     table = OCL_TABLES[name]
     text = ocl_table.render(table, loaded(made, name), data="tiny", scale="quick")[f"{name}.tex"].decode()
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 3 + 2 * len(table.models) + len(table.lines)
+    probed = probes(sheet_of(table, loaded(made, name), data="tiny", scale="quick"))
+    assert len(rows) == 3 + 2 * len(table.models) + len(table.lines) + 1 + sum(map(len, probed.values()))
     assert len({line.count("&") for line in rows}) == 3

@@ -58,18 +58,34 @@ def test_engines_for_four_architectures_are_built_without_a_gpu(exported: Path, 
 
 @needs_rtx
 @pytest.mark.trt
-def test_a_build_tells_its_progress_and_keeps_its_timings(tmp_path: Path, exported: Path, capsys) -> None:
+def test_a_build_tells_its_progress(tmp_path: Path, exported: Path, capsys) -> None:
     onnx = tmp_path / "net.onnx"
     onnx.write_bytes((exported / "fp16.onnx").read_bytes())
-    one = replace(RTX, config=EngineConfig(capabilities=("8.6",)))
-    one.build(onnx, precision="fp16")
+    replace(RTX, config=EngineConfig(capabilities=("8.6",))).build(onnx, precision="fp16")
     steps = [line for line in capsys.readouterr().err.splitlines() if line.startswith("net.onnx: ")]
     assert steps and all(int(done) <= int(of) for done, of in (line.rsplit(" ", 1)[1].split("/") for line in steps))
-    kept = tmp_path / "tensorrt-rtx-timing.cache"
-    assert kept.stat().st_size > 0
-    kept.write_bytes(b"of another world")
-    one.build(onnx, precision="fp32")
-    assert kept.read_bytes() != b"of another world", "a cache that does not fit is no obstacle and is replaced"
+
+
+def test_the_timings_of_another_gpu_are_left(tmp_path: Path) -> None:
+    class Settings:
+        """Takes a cache that it knows, as TensorRT's builder configuration."""
+
+        taken = b"nothing"
+
+        def create_timing_cache(self, kept: bytes) -> bytes:
+            return kept
+
+        def set_timing_cache(self, cache: bytes, *, ignore_mismatch: bool) -> bool:
+            fits = cache in (b"", b"of this GPU") and not ignore_mismatch
+            self.taken = cache if fits else self.taken
+            return fits
+
+    for kept, taken in ((None, b""), (b"of this GPU", b"of this GPU"), (b"of another", b"")):
+        settings, path = Settings(), tmp_path / "timing.cache"
+        if kept is not None:
+            path.write_bytes(kept)
+        engine_builder._start_from(settings, path)
+        assert settings.taken == taken
 
 
 @needs_rtx
