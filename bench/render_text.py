@@ -80,7 +80,7 @@ def markdown(sheet: Sheet) -> str:
     return "\n\n".join(part for part in [*parts, *_watermark(sheet)] if part) + "\n"
 
 
-def markdown_table(titles: list[str], body: list[list[str]], *, texts: int = len(ROW_KEYS)) -> str:
+def markdown_table(titles: Sequence[str], body: Sequence[Sequence[str]], *, texts: int = len(ROW_KEYS)) -> str:
     """A Markdown table: the first `texts` columns left, numbers right."""
     align = [":--"] * texts + ["--:"] * (len(titles) - texts)
     lines = [titles, align, *body]

@@ -88,7 +88,7 @@ class Compiled(Eager):
     def _callable(self, graph: Deployed) -> Callable[..., Any]:
         frozen = copy.deepcopy(graph).requires_grad_(False)
         torch._dynamo.config.recompile_limit = VARIANTS
-        options = {"freezing": True, "triton.cudagraphs": device() == "cuda"}
+        options: dict[str, Any] = {"freezing": True, "triton.cudagraphs": device() == "cuda"}
         return torch.compile(frozen, options=options, dynamic=False, fullgraph=True)
 
 
