@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fermodels.attention import CBAM
-from fermodels.resnet import RESNET18, ResNetTrunk
+from fermodels.resnet import LAYOUTS, RESNET18, ResNetTrunk
 from fermodels.vgg import VGG16, Output, VGGTrunk
 
 REGIONS = (
@@ -27,9 +27,17 @@ REGIONS = (
 
 
 def trunk_of(widths: tuple[int, ...], stem_halvings: int) -> ResNetTrunk | VGGTrunk:
-    """The backbone that so many widths describe. VGG-16 has 3 + `stem_halvings` pools: as many halvings as a ResNet."""
+    """The backbone that so many widths describe. VGG-16 has 3 + `stem_halvings` pools: as many halvings as a ResNet.
+
+    Raises:
+        ValueError: a number of widths that is no backbone's.
+    """
     if len(widths) == len(VGG16):
         return VGGTrunk(widths, pools=3 + stem_halvings)
+    if len(widths) not in LAYOUTS:
+        raise ValueError(
+            f"widths={widths}: a backbone takes 12 (ResNet-18), 13 (VGG-16) or 37 (ResNet-50) positive numbers"
+        )
     return ResNetTrunk(widths, stem_halvings=stem_halvings)
 
 

@@ -88,7 +88,8 @@ def test_networks_run_in_eval_inference_and_channels_last_and_come_back() -> Non
     assert latencies["dense"].ratio_to_dense is None
     assert latencies["slim"].ratio_to_dense is not None
     slim = latencies["slim"]
-    assert (slim.n, slim.batch, slim.runtime, slim.precision) == (5, 3, "torch-eager", "fp32")
+    assert (slim.batch, slim.runtime, slim.precision) == (3, "torch-eager", "fp32")
+    assert slim.n == len(slim.samples_ms) >= 5 and slim.n % slim.per_turn == 0
     assert slim.threads == torch.get_num_threads()
     assert min(slim.samples_ms) > 0
     assert 1 <= slim.attempts <= 3
@@ -100,7 +101,8 @@ def test_a_sweep_measures_every_batch_and_keeps_to_its_settings() -> None:
     nets = {"dense": Tiny(8), "slim": Tiny(4)}
     found = latency_sweep(nets, "dense", batches=(1, 3), min_runs=5, min_seconds=0.0, attempts=1)
     assert {batch: {one.batch for one in each.values()} for batch, each in found.items()} == {1: {1}, 3: {3}}
-    assert {(one.n, one.attempts) for each in found.values() for one in each.values()} == {(5, 1)}
+    measured = [one for each in found.values() for one in each.values()]
+    assert {one.attempts for one in measured} == {1} and all(one.n >= 5 for one in measured)
     assert {tuple(each) for each in found.values()} == {("dense", "slim")}
 
 

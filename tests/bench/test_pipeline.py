@@ -68,7 +68,7 @@ def test_latency_is_measured_for_the_dense_and_every_slim_network(made):
     for name, result in results(made).items():
         assert set(result["latency"]) == ({"1", "32"} if "dense" in name or "slim" in name else set())
         for latency in result["latency"].values():
-            assert len(latency["samples_ms"]) == latency["n"] == 3
+            assert len(latency["samples_ms"]) == latency["n"] >= 3
 
 
 def test_the_record_carries_configuration_environment_and_commit(made):

@@ -83,7 +83,7 @@ def test_a_block_is_its_equation(path, stride):
     [
         ("resnet18", {"widths": {"face": (8,) * 13}}, "ResNet-18 takes"),
         ("resnet50", {"widths": {"face": (8,) * 12}}, "ResNet-50 takes"),
-        ("ocl", {"widths": {"face": (8,) * 13}}, "12 .ResNet-18. or 37"),
+        ("ocl", {"widths": {"face": (8,) * 14}}, "12 .ResNet-18., 13 .VGG-16. or 37"),
         ("ocl", {"widths": {"face": (0,) * 12}}, "positive"),
         ("ocl", {"kernel": 4}, "odd number"),
         ("resnet18", {"stem_halvings": 3}, "allowed are 2"),
