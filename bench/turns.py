@@ -1,4 +1,4 @@
-"""Subjects take turns of some 20 ms (A A A B B B): each is warmed up until stable, then timed; every sample is kept.
+"""Subjects take turns of some 30 ms (A A A B B B): each is warmed up until stable, then timed; every sample is kept.
 
 A subject is any `Callable[[], None]` that returns when its output is ready for the reader. Thread pools keep spinning
 for a while after a run and would slow the next one's: so a turn is many runs of one subject, and its first is not
@@ -7,6 +7,7 @@ by turn. A noisy measurement is repeated as a whole (`calmest`): turns of differ
 """
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,8 +24,8 @@ Progress = Callable[[float], None]
 """Told the share done, 0 to 1, between rounds and never inside a timed run."""
 NOISY_CV = 0.025
 """Coefficient of variation above which a figure is marked noisy."""
-TURN_MS = 20.0
-"""Length of a turn: several times what idle threads of OpenMP or ONNX Runtime spin before they sleep."""
+TURN_MS = 30.0
+"""Shortest turn: several times what idle threads of OpenMP or ONNX Runtime spin, and 100 of them are 3 s of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class _Ready:
     """A typical run."""
 
     def runs_in(self, turn_ms: float) -> int:
-        return max(1, round(turn_ms / self.ms))
+        return math.ceil(turn_ms / self.ms)
 
     def turn(self, turn_ms: float, clock: Callable[[], int]) -> list[float]:
         if self.ms < turn_ms:

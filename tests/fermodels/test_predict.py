@@ -71,7 +71,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(tiny_checkpoint("mrf", tmp_path / "net"))
 
 
-def same(a: list[FaceExpression], b: list[FaceExpression]) -> None:
+def assert_same(a: list[FaceExpression], b: list[FaceExpression]) -> None:
     """Asserts it, field by field."""
     assert len(a) == len(b)
     for one, other in zip(a, b, strict=True):
@@ -87,14 +87,14 @@ def test_a_batch_gives_what_each_picture_gives(predictor: Predictor):
     together = predictor.predict(pictures())
     assert [len(faces) for faces in together] == [1, 2, 0, 1, 2, 0, 1]
     for picture, faces in zip(pictures(), together, strict=True):
-        same(faces, predictor.predict(picture))
+        assert_same(faces, predictor.predict(picture))
 
 
 def test_the_order_of_the_pictures_changes_nothing(predictor: Predictor):
     order = np.random.default_rng(0).permutation(7).tolist()
     forward = predictor.predict(pictures())
     for index, faces in zip(order, predictor.predict([pictures()[i] for i in order]), strict=True):
-        same(faces, forward[index])
+        assert_same(faces, forward[index])
 
 
 def test_the_same_pictures_give_the_same_rows(predictor: Predictor):
@@ -109,13 +109,13 @@ def test_the_same_pictures_give_the_same_rows(predictor: Predictor):
 def test_every_form_of_a_picture_gives_the_same(predictor: Predictor):
     rgb = pictures()[1]
     expected = predictor.predict(rgb)
-    same(predictor.predict(rgb[..., ::-1], color="bgr"), expected)
-    same(predictor.predict(Image.fromarray(rgb)), expected)
+    assert_same(predictor.predict(rgb[..., ::-1], color="bgr"), expected)
+    assert_same(predictor.predict(Image.fromarray(rgb)), expected)
     exif = Image.Exif()
     exif[0x0112] = 3  # the camera was upside down
     turned = Image.fromarray(np.ascontiguousarray(rgb[::-1, ::-1]))
     turned.info["exif"] = exif.tobytes()
-    same(predictor.predict(turned), expected)
+    assert_same(predictor.predict(turned), expected)
 
 
 def test_probabilities_are_those_of_the_network_on_the_aligned_face(tmp_path: Path):
