@@ -137,6 +137,14 @@ class Column:
     """Left out when no row has a value for it."""
 
 
+ACCURACY = Column(title="Accuracy, % [95 %]", text="{accuracy_percent} [{accuracy_lo}, {accuracy_hi}]")
+CLASS_MEAN = Column(title="Class mean, %", text="{class_mean_percent}")
+MACRO_F1 = Column(title="Macro-F1, %", text="{macro_f1_percent}")
+LEAK_FREE = Column(
+    title="Leak-free, % [95 %]", text="{leak_free_percent} [{leak_free_lo}, {leak_free_hi}]", optional=True
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Panel:
     """A readable part of a wide table; all panels have the same rows."""

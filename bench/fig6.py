@@ -14,7 +14,7 @@ from rich.console import RenderableType
 
 from bench import page, published
 from bench.captions import settings
-from bench.columns import Column, Panel
+from bench.columns import ACCURACY, CLASS_MEAN, Column, Panel
 from bench.dense import REFERENCE, THRESHOLDS, distinct, trained_as
 from bench.network_rows import NetworkTable, csv_text, network_sheet, part_of
 from bench.network_tables import provenance
@@ -29,8 +29,8 @@ _PANEL = Panel(
     title="Accuracy by threshold",
     columns=(
         Column(title="Landmarks that pass, %", text="{passing_percent}"),
-        Column(title="Accuracy, % [95 %]", text="{accuracy_percent} [{accuracy_lo}, {accuracy_hi}]"),
-        Column(title="Class mean, %", text="{class_mean_percent}"),
+        ACCURACY,
+        CLASS_MEAN,
         Column(title="Against 0.5, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
         Column(title="p against 0.5", text="{mcnemar_p}"),
     ),

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 
 from bench import confusion, page, published
 from bench.captions import Pairs, footer, settings
-from bench.columns import Column, Panel
+from bench.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel
 from bench.dense import OCCLUDER, REFERENCE
 from bench.network_plots import accuracy_dots, reliability_plot
 from bench.network_rows import NetworkTable, csv_text, name_of, network_sheet, part_of
@@ -33,13 +33,13 @@ PAIRED = "Differences: on the same test images and seed, with McNemar's exact p.
 
 def _accuracy_panel(*comparisons: Column) -> Panel:
     columns = (
-        Column(title="Accuracy, % [95 %]", text="{accuracy_percent} [{accuracy_lo}, {accuracy_hi}]"),
-        Column(title="Class mean, %", text="{class_mean_percent}"),
-        Column(title="Macro-F1, %", text="{macro_f1_percent}"),
+        ACCURACY,
+        CLASS_MEAN,
+        MACRO_F1,
         *comparisons,
         Column(title="Against MRF, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
         Column(title="p against MRF", text="{mcnemar_p}"),
-        Column(title="Leak-free, % [95 %]", text="{leak_free_percent} [{leak_free_lo}, {leak_free_hi}]", optional=True),
+        LEAK_FREE,
     )
     return Panel(letter="A", title="Accuracy on the test split", columns=columns, note=PAIRED)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rich.console import RenderableType
 
 from bench import page
-from bench.columns import VALUES, Column
+from bench.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, VALUES, Column
 from bench.ocl_captions import footer
 from bench.ocl_plots import accuracy_plot, probe_plot
 from bench.ocl_rows import OclRow, OclSheet, Probed, headlines, probes, sheet_of
@@ -32,7 +32,6 @@ def _paper_points(data: str) -> Writer:
     return lambda one: f"{one.paper_points[data]:+.2f}" if data in one.paper_points else EMPTY
 
 
-_ACCURACY = "{accuracy_percent} [{accuracy_lo}, {accuracy_hi}]"
 _DIFFERENCE = "{difference_points} [{difference_lo}, {difference_hi}]"
 
 
@@ -51,12 +50,12 @@ class OclPanel:
 def panels(sheet: OclSheet) -> list[OclPanel]:
     """Ours with intervals, its cost, and both beside the paper."""
     accuracy = {
-        "Accuracy, % [95 %]": _filled(_ACCURACY),
+        ACCURACY.title: _filled(ACCURACY.text),
         "Difference, points [95 %]": _filled(_DIFFERENCE),
         "McNemar p": _filled("{mcnemar_p}"),
-        "Class mean, %": _filled("{class_mean_percent}"),
-        "Macro-F1, %": _filled("{macro_f1_percent}"),
-        "Leak-free, % [95 %]": _filled("{leak_free_percent} [{leak_free_lo}, {leak_free_hi}]"),
+        CLASS_MEAN.title: _filled(CLASS_MEAN.text),
+        MACRO_F1.title: _filled(MACRO_F1.text),
+        LEAK_FREE.title: _filled(LEAK_FREE.text),
         "Validation, %": _filled("{validation_percent}"),
         "Last epoch, %": _filled("{last_percent}"),
         "Best on test, %": _filled("{best_on_test_percent}"),

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.captions import footer, headlines
-from bench.columns import BATCHES, Column, Panel, Table
+from bench.columns import ACCURACY, BATCHES, Column, Panel, Table
 from bench.plots import accuracy_plot
 from bench.render_html import html
 from bench.render_text import (
@@ -33,7 +33,7 @@ from bench.rows import Records, Sheet, sheet
 
 README_BEGIN, README_END = "<!-- table5:begin -->", "<!-- table5:end -->"
 README_COLUMNS = (
-    Column(title="Accuracy, % [95 %]", text="{accuracy_percent} [{accuracy_lo}, {accuracy_hi}]"),
+    ACCURACY,
     Column(title="Difference, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
     Column(title="Parameters", text="{params} ({params_removed_percent})"),
     Column(title="FLOPs (MAC)", text="{macs} ({macs_removed_percent})"),

@@ -6,19 +6,19 @@
 34
 """
 
-from bench.columns import BATCHES, Column, Panel, Published, Table
+from bench.columns import ACCURACY, BATCHES, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, Published, Table
 from bench.records import Cell
 
 
 def _accuracy_panel() -> Panel:
     columns = (
         Column(title="Removed, %", text="{achieved_percent}"),
-        Column(title="Accuracy, % [95 %]", text="{accuracy_percent} [{accuracy_lo}, {accuracy_hi}]"),
+        ACCURACY,
         Column(title="Difference, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
         Column(title="McNemar p", text="{mcnemar_p}"),
-        Column(title="Class mean, %", text="{class_mean_percent}"),
-        Column(title="Macro-F1, %", text="{macro_f1_percent}"),
-        Column(title="Leak-free, % [95 %]", text="{leak_free_percent} [{leak_free_lo}, {leak_free_hi}]", optional=True),
+        CLASS_MEAN,
+        MACRO_F1,
+        LEAK_FREE,
     )
     note = "Difference: this network minus the unpruned one on the same test images (paired)."
     return Panel(letter="A", title="Accuracy on the test split", columns=columns, note=note)

@@ -95,7 +95,6 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     )
     kept, timing = choose(target, subject)
     slim_net = _carve(net, groups, kept, _Care(absorb=absorb, calibrate=calibrate))
-    at = positions(net)
     plan = Plan(
         requested=target.wanted,
         target=target.unit,
@@ -108,12 +107,20 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
         absorb=absorb,
         kept=kept,
         widths_before={group.name: group.size for group in groups},
-        params_before=params(net),
-        params_after=params(slim_net),
-        macs_before=macs_by_positions(net, at),
-        macs_after=macs_by_positions(slim_net, at),
+        **_costs(net, slim_net),
     )
     return slim_net, plan
+
+
+def _costs(net: nn.Module, slim_net: nn.Module) -> dict[str, int]:
+    """Of the plan: parameters, and MACs of both at the same positions."""
+    at = positions(net)
+    return {
+        "params_before": params(net),
+        "params_after": params(slim_net),
+        "macs_before": macs_by_positions(net, at),
+        "macs_after": macs_by_positions(slim_net, at),
+    }
 
 
 def apply(plan: Plan, net: nn.Module, calibrate: Iterable[Views] | None = None) -> Any:
