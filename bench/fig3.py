@@ -18,7 +18,10 @@ from fermodels.data.base import Split
 from fermodels.handcrafted import FEATURES
 
 TABLE = "fig3"
-METHODS = {"sift": "SIFT", "lbp": "LBP", "hog": "HOG", "vggnet": "VGGNet", "mrf": "MRF"}
+METHODS = {
+    **{"sift": "SIFT", "lbp": "LBP", "hog": "HOG", "vggnet": "VGGNet", "mrf": "MRF"},
+    **{"resnet18": "ResNet-18", "ocl-fgw-lgds": "OCL + Res18 + FGW + LGDS"},
+}
 """Methods of the figure, and their names in print."""
 FAMILIES = ("noise", "black", "patch", "mask", "picture")
 """Two rectangles that occlusion-aware training may show, one that it may not, and both kinds of masks."""

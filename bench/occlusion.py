@@ -1,7 +1,7 @@
 """Occlusion x pruning: every network that ships looks at the test split behind every occluder. Nothing is trained here.
 
-The networks are those of Table 5 (unpruned and slim); a network that joins `bench.networks.NETWORKS` and `MODELS` here
-is a row of the table. A record holds the answers themselves, so every curve, area and interval is recomputed from it.
+The networks are those of the tables of ratios (unpruned and slim): one that joins `bench.tables.TABLES` has rows here.
+A record holds the answers themselves, so every curve, area and interval is recomputed from it.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,21 +23,24 @@ from fermodels.data.base import Split
 from fermodels.views import Views
 
 TABLE = "occlusion"
-MODELS = dict(TABLES["table5"].models)
+MODELS = {model: printed for table in TABLES.values() for model, printed in table.models.items()}
 """Networks of the rows, and their names in print."""
-RATIOS = (0.0, *TABLES["table5"].ratios)
+TIMED_IN = {model: table.name for table in TABLES.values() for model in table.models}
+"""The table whose records tell a network's latency."""
+ROWS = [(model, ratio) for table in TABLES.values() for model in table.models for ratio in (0.0, *table.ratios)]
+"""Every network and every share of channels removed from it."""
 FAMILIES = ("noise", "patch", "mask", "picture")
 """A rectangle that occlusion-aware training may show, one that it may not, a drawn mask, real pictures of masks."""
 
 TIMES = ("p50_ms", "p90_ms", "noisy", "threads", "runtime", "precision", "ratio_to_dense")
-"""What is taken over from Table 5's latencies."""
+"""What is taken over from those latencies."""
 
 Answers = Callable[[Split], np.ndarray]
 """A split -> the class named for every face, (n,)."""
 
 
 def cells(data: str, scale: str, seeds: int) -> list[Cell]:
-    """Every network of Table 5 that ships, unpruned and slim."""
+    """Every network of the tables of ratios that ships, unpruned and slim."""
     return [
         Cell(
             table=TABLE,
@@ -49,8 +52,7 @@ def cells(data: str, scale: str, seeds: int) -> list[Cell]:
             seed=seed,
         )
         for seed in range(seeds)
-        for model in MODELS
-        for ratio in RATIOS
+        for model, ratio in ROWS
     ]
 
 
@@ -66,11 +68,11 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
 
 
 def _take_latency(cell: Cell, root: Path) -> None:
-    """Copies into the record what Table 5's record of the same trained network says of its latency, where there is one.
+    """Copies into the record what the table of ratios says of this trained network's latency, if it has a record.
 
-    A rendering sees one table's records only, and times are measured once, in turns with the others of Table 5.
+    A rendering sees one table's records only, and times are measured once, in turns with the others of that table.
     """
-    path, timed = root / cell.path, root / replace(cell, table="table5").path
+    path, timed = root / cell.path, root / replace(cell, table=TIMED_IN[cell.model]).path
     record = records.load(path)
     if record.key is None or not records.made_by(timed, record.key):
         return

@@ -40,7 +40,7 @@ class OcclusionRow:
 
     @property
     def latency(self) -> Mapping[str, Mapping[str, Any]]:
-        """Table 5's timing of this very network by batch size, of the lowest seed; empty where it was not timed."""
+        """Of this very network by batch size, of the lowest seed; empty where no table of ratios timed it."""
         return self.records[0].result.get("latency") or {}
 
     def accuracy(self, family: str, level: str) -> Mean:

@@ -13,7 +13,7 @@ from bench import page
 from bench.captions import Pairs, code_line, machine_line
 from bench.columns import magnitude
 from bench.covered import PLACED, kind, levels
-from bench.occlusion import MODELS, RATIOS, TABLE
+from bench.occlusion import MODELS, ROWS, TABLE
 from bench.occlusion_rows import OcclusionRow, covers_of, rows_of, sets_of
 from bench.page import Page, Part, about, watermark
 from bench.plot_occlusion import DASHED, SOLID, Line, curve_fields, surface_plot
@@ -39,8 +39,8 @@ EXCESS_NOTE = (
     "drops; above 0 slimming cost robustness); * where the interval leaves 0 out."
 )
 COST_NOTE = (
-    "MACs of one image. Times and speed-ups are Table 5's (batch 1, eager float32), of the same trained networks, "
-    "where its records lay beside these."
+    "MACs of one image. Times and speed-ups (batch 1, eager float32) are those of the tables of ratios, of the "
+    "same trained networks, where their records lay beside these."
 )
 
 
@@ -80,7 +80,7 @@ def not_shown(rows: Sequence[OcclusionRow]) -> list[str]:
 
 def _gaps(rows: Sequence[OcclusionRow]) -> list[str]:
     there = {(row.model, row.ratio) for row in rows}
-    wanted = [(model, ratio) for model in MODELS for ratio in RATIOS if (model, ratio) not in there]
+    wanted = [row for row in ROWS if row not in there]
     return [f"{MODELS[model]}, {100 * ratio:.0f} % removed" for model, ratio in wanted]
 
 

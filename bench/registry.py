@@ -66,7 +66,7 @@ class Kind:
     """Those of the cells whose records are still to be made."""
 
 
-def _of_paper(name: str) -> Kind:
+def _of_ratios(name: str) -> Kind:
     """A table of prune ratios, which `bench.tables` holds as data."""
     table = tables.TABLES[name]
     return Kind(
@@ -112,7 +112,7 @@ KINDS: dict[str, Kind] = {
     "table2": _of_networks("table2"),
     "table3": _of_networks("table3"),
     "table4": _of_networks("table4"),
-    "table5": _of_paper("table5"),
+    **{name: _of_ratios(name) for name in tables.TABLES},
     runtimes.TABLE: Kind(
         models=TABLE5_MODELS,
         cells=_runtime_cells,
@@ -154,7 +154,7 @@ def _whole_networks(records: Records, **which: Any) -> dict[str, bytes]:
     return {file: content for files in renderings for file, content in files.items()}
 
 
-OWN_RECORDS = ("table5", runtimes.TABLE, *ocl_tables.OCL_TABLES, occlusion.TABLE, fig3.TABLE)
+OWN_RECORDS = (*tables.TABLES, runtimes.TABLE, *ocl_tables.OCL_TABLES, occlusion.TABLE, fig3.TABLE)
 """Tables whose records lie in a folder of their own name."""
 RENDERERS = {
     **{name: KINDS[name].render for name in OWN_RECORDS},

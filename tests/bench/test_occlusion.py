@@ -63,9 +63,9 @@ def test_families_are_registered_and_both_kinds_are_among_them() -> None:
     assert levels("noise") == ("5", "10", "15", "20", "25", "30") and levels("mask") == ("placed",)
 
 
-def test_cells_are_every_network_of_table5_that_ships() -> None:
+def test_cells_are_every_network_of_the_tables_of_ratios_that_ships() -> None:
     made = occlusion.cells("synthetic", "cpu", 2)
-    assert len(made) == len({cell.path for cell in made}) == 2 * 2 * 6
+    assert len(made) == len({cell.path for cell in made}) == 2 * (6 + 6 + 5)
     assert {cell.variant for cell in made if cell.ratio} == {"slim"}
 
 
