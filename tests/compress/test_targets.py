@@ -18,7 +18,7 @@ from fermodels.cost import macs_by_positions, params
 SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
 FLOOR = Floor(channels=2, share=0.1)
 WIDTHS = (10, 12, 9, 11, 10, 12, 14, 10, 9, 12, 11, 10, 13)
-SHARES = (0.35, 0.7, 1.0)
+SHARES = (0.35, 1.0)
 COUNTS = {"macs_share": macs_by_positions, "params_share": params}
 
 

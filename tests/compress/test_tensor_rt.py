@@ -2,15 +2,16 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_nets import ABOUT, tiny_graph
+from tiny_nets import tiny_graph, tiny_onnx
 
-from compress import export, quantize
+from compress import quantize
 from compress.runtimes import RUNTIMES, Unavailable, engine_builder, engines, tensor_rt
 from compress.runtimes.engines import EngineConfig
 from compress.runtimes.session import honoured
@@ -31,7 +32,7 @@ def exported(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trt")
     graph = tiny_graph("mrf")
     for precision in ("fp32", "fp16"):
-        export.onnx_from_net(graph, folder / f"{precision}.onnx", ABOUT, precision=precision)
+        shutil.copy(tiny_onnx("mrf", precision), folder / f"{precision}.onnx")
     feeds = [{"face": graph.example(250)[0].numpy()} for _ in range(2)]
     quantize.quantise(folder / "fp32.onnx", folder / "int8.onnx", feeds, method="minmax")
     return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_nets import ABOUT, STORED, tiny_checkpoint, tiny_graph, tiny_net
+from tiny_nets import ABOUT, STORED, tiny_checkpoint, tiny_graph, tiny_net, tiny_onnx
 from tiny_sets import noise
 
 import fermodels
@@ -33,9 +33,8 @@ def test_a_checkpoint_answers_as_its_graph(model: str, tmp_path: Path):
 @pytest.mark.slow
 def test_an_onnx_file_answers_as_its_checkpoint(tmp_path: Path):
     pytest.importorskip("onnxruntime")
-    export = pytest.importorskip("compress.export")
     net = open_model(tiny_checkpoint("mrf", tmp_path / "net"))
-    onnx = open_model(export.onnx_from_net(tiny_graph("mrf"), tmp_path / "net.onnx", ABOUT))
+    onnx = open_model(tiny_onnx("mrf"))
     assert (onnx.classes, onnx.side, onnx.crop) == (net.classes, net.side, net.crop)
     found, wanted = onnx(faces(BATCH + 3)), net(faces(BATCH + 3))
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-4)
