@@ -13,7 +13,7 @@ from typing import Any
 from bench.recipes import say
 from bench.stages import Job
 from fermodels.data.base import Split
-from fermodels.faces.covered_split import PICTURES, covered_split, pictures_beside
+from fermodels.faces.covered_split import PICTURES, CoveredSplit, covered_split, pictures_beside
 from fermodels.faces.occlude import LEVELS, RECTANGLES, SEEN, Occluder
 
 SEED = 0
@@ -21,7 +21,7 @@ SEED = 0
 PLACED = "placed"
 """Stands for the share where the face gives the size."""
 HELD = 64
-"""Covered sets kept in memory: all of one table (FER2013's 3,589 faces at 64 px are 15 MB a set)."""
+"""Covered sets kept in memory: all of one table (FER2013's 3,589 faces at 64 px are 26 MB a set)."""
 
 
 def levels(family: str) -> tuple[str, ...]:
@@ -32,15 +32,6 @@ def levels(family: str) -> tuple[str, ...]:
 def kind(family: str) -> str:
     """Whether occlusion-aware training may show this occluder to a network."""
     return "seen" if family in SEEN else "unseen"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CoveredSet:
-    """The test split behind one occluder."""
-
-    split: Split
-    share: float
-    """Mean share of the centre crop that is covered, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +46,7 @@ class _Wanted:
     pictures: Path | None = field(compare=False)
 
 
-def covered_sets(job: Job, families: Sequence[str]) -> Iterator[tuple[str, str, CoveredSet]]:
+def covered_sets(job: Job, families: Sequence[str]) -> Iterator[tuple[str, str, CoveredSplit]]:
     """(family, level, set) of every set of `families` that can be made; `lacking` names the others.
 
     Raises:
@@ -79,9 +70,8 @@ def lacking(job: Job, families: Sequence[str]) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=HELD)
-def _made(wanted: _Wanted) -> CoveredSet:
+def _made(wanted: _Wanted) -> CoveredSplit:
     say(f"covering {len(wanted.split):,} test faces: {wanted.family} {wanted.level}")
     share = 0.0 if wanted.level == PLACED else float(wanted.level) / 100
     occluder = Occluder(name=wanted.family, share=share, seed=SEED, pictures=wanted.pictures)
-    split, covered = covered_split(wanted.split, occluder, size=wanted.size)
-    return CoveredSet(split=split, share=covered)
+    return covered_split(wanted.split, occluder, size=wanted.size)

@@ -118,12 +118,18 @@ def looked(job: Job, stage: Stage, families: Sequence[str], answers: Answers) ->
         "occluded": occluded,
         "covered": covered,
         "lacking": dict(lacking(job, families)),
-        "covers": {"seed": SEED, "crop": job.preprocessing.size, "landmarks": job.data.test.landmarks is not None},
-        "data": _tested(job),
+        "covers": about_covers(job),
+        "data": tested(job),
     }
 
 
-def _tested(job: Job) -> dict[str, Any]:
+def about_covers(job: Job) -> dict[str, Any]:
+    """What decides where covers lie."""
+    return {"seed": SEED, "crop": job.preprocessing.size, "landmarks": job.data.test.landmarks is not None}
+
+
+def tested(job: Job) -> dict[str, Any]:
+    """The data set, and the true classes of its test split."""
     data = job.data
     truth = accuracy.digits(np.asarray(data.test.labels))
     about = {"name": data.name, "classes": list(data.classes), "licence": data.licence, "notes": list(data.notes)}

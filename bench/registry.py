@@ -12,6 +12,8 @@ from bench import (
     dense,
     fig3,
     fig3_table,
+    fig4,
+    fig4_table,
     fig6,
     full_width,
     network_tables,
@@ -145,6 +147,13 @@ KINDS: dict[str, Kind] = {
         render=fig3_table.render,
         terminal=fig3_table.terminal,
     ),
+    fig4.TABLE: Kind(
+        models=tuple(fig4.MODELS),
+        cells=fig4.cells,
+        measure=fig4.measure,
+        render=fig4_table.render,
+        terminal=fig4_table.terminal,
+    ),
 }
 
 
@@ -154,7 +163,7 @@ def _whole_networks(records: Records, **which: Any) -> dict[str, bytes]:
     return {file: content for files in renderings for file, content in files.items()}
 
 
-OWN_RECORDS = (*tables.TABLES, runtimes.TABLE, *ocl_tables.OCL_TABLES, occlusion.TABLE, fig3.TABLE)
+OWN_RECORDS = (*tables.TABLES, runtimes.TABLE, *ocl_tables.OCL_TABLES, occlusion.TABLE, fig3.TABLE, fig4.TABLE)
 """Tables whose records lie in a folder of their own name."""
 RENDERERS = {
     **{name: KINDS[name].render for name in OWN_RECORDS},

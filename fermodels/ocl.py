@@ -94,13 +94,7 @@ class OCL(nn.Module):
 
         The spatial map of every region is laid back on the pixels it was cut from; where regions overlap, their mean.
         """
-        maps = self._weighted(face)[1].float().unflatten(0, (len(REGIONS), -1))
-        total = torch.zeros_like(face[:, :1], dtype=torch.float32)
-        cover = torch.zeros_like(total)
-        for (x0, y0, x1, y1), each in zip(region_boxes(face.shape[-1]), maps, strict=True):
-            total[:, :, y0:y1, x0:x1] += _resized(each, (y1 - y0, x1 - x0))
-            cover[:, :, y0:y1, x0:x1] += 1
-        return total / cover
+        return laid_back(self._weighted(face)[1], face.shape[-1])
 
     def _weighted(self, face: Tensor) -> tuple[Float[Tensor, "kb c h w"], Float[Tensor, "kb 1 h w"]]:
         """Weighted features (eq 4) and spatial maps of all regions, region after region along the batch."""
@@ -120,6 +114,17 @@ def cut_regions(face: Float[Tensor, "b 3 s s"], size: int) -> Float[Tensor, "kb 
     """The five regions of every face, resized bilinearly: all first regions, then all second ones, and so on."""
     boxes = region_boxes(int(face.shape[-1]))  # fvcore's tracer hands out sides as tensors
     return torch.cat([_resized(face[:, :, y0:y1, x0:x1], (size, size)) for x0, y0, x1, y1 in boxes])
+
+
+def laid_back(maps: Float[Tensor, "kb 1 h w"], side: int) -> Float[Tensor, "b 1 side side"]:
+    """A map for each of `cut_regions`, laid on the face of `side` pixels; where regions overlap, the mean."""
+    regions = maps.float().unflatten(0, (len(REGIONS), -1))
+    total = regions.new_zeros(regions.shape[1], 1, side, side)
+    cover = torch.zeros_like(total)
+    for (x0, y0, x1, y1), each in zip(region_boxes(side), regions, strict=True):
+        total[:, :, y0:y1, x0:x1] += _resized(each, (y1 - y0, x1 - x0))
+        cover[:, :, y0:y1, x0:x1] += 1
+    return total / cover
 
 
 def _resized(maps: Tensor, sides: tuple[int, int]) -> Tensor:

@@ -4,11 +4,11 @@ One thing to know: labels, landmarks and confidences are those of the bare faces
 mouth boxes: a drop is then the network's own and not that of the landmarks, which may suffer beside it.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from fermodels.data.base import Split
 from fermodels.faces.align import template
@@ -21,8 +21,22 @@ PICTURES = "masks"
 """Folder of mask pictures, looked for beside the file of a data set."""
 
 
-def covered_split(split: Split, occluder: Occluder, *, size: int) -> tuple[Split, float]:
-    """`split` with the centre crop of every face behind `occluder`, and the mean share of the crop that is covered.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CoveredSplit:
+    """A split behind an occluder."""
+
+    split: Split
+    masks: Bool[np.ndarray, "n size size"]
+    """True where the centre crop is covered."""
+
+    @property
+    def share(self) -> float:
+        """Mean share of the crop that is covered, 0 to 1."""
+        return float(self.masks.mean())
+
+
+def covered_split(split: Split, occluder: Occluder, *, size: int) -> CoveredSplit:
+    """`split` with the centre crop of every face behind `occluder`.
 
     The index that seeds a cover is the face's position in `split`; what lies outside the crop is left as it is.
 
@@ -37,12 +51,12 @@ def covered_split(split: Split, occluder: Occluder, *, size: int) -> tuple[Split
         raise ValueError(f"size={size}: the faces are stored at {stored} px, so the crop has 1 to {stored}")
     corner = round((stored - size) / 2)
     window = np.s_[corner : corner + size, corner : corner + size]
-    images, pixels = np.array(split.images), 0
+    images, masks = np.array(split.images), np.zeros((len(split), size, size), bool)
     for index, image in enumerate(images):
         made = occlude(_rgb(image[window]), occluder, index=index, points=_points(split, index, stored) - corner)
         image[window] = made.image if image.shape[-1] == 3 else grey(made.image)
-        pixels += made.entry.pixels
-    return replace(split, images=images), pixels / (len(images) * size * size)
+        masks[index] = made.mask
+    return CoveredSplit(split=replace(split, images=images), masks=masks)
 
 
 def pictures_beside(spec: str) -> Path | None:

@@ -26,8 +26,9 @@ def split(channels: int = 1, *, landmarks: bool = False) -> Split:
 def test_exactly_the_share_of_what_the_network_sees_is_covered(family: str, channels: int) -> None:
     bare = split(channels)
     before = bare.images.copy()
-    covered, share = covered_split(bare, Occluder(name=family, share=0.25), size=SIZE)
-    assert share == pytest.approx(0.25) and covered.images.shape == before.shape
+    made = covered_split(bare, Occluder(name=family, share=0.25), size=SIZE)
+    covered = made.split
+    assert made.share == pytest.approx(0.25) and covered.images.shape == before.shape
     np.testing.assert_array_equal(bare.images, before)
     corner = Views(bare, ViewConfig(size=SIZE, local_size=8), ("face",)).spread(1)  # the crop that a network gets
     assert corner[0].views[0].shape[-1] == SIZE
@@ -35,22 +36,24 @@ def test_exactly_the_share_of_what_the_network_sees_is_covered(family: str, chan
     outside = np.ones((STORED, STORED), bool)
     outside[2 : 2 + SIZE, 2 : 2 + SIZE] = False
     assert not changed[:, outside].any()
+    assert not changed[:, 2 : 2 + SIZE, 2 : 2 + SIZE][~made.masks].any(), "the masks say where"
     assert 0.2 < changed[:, ~outside].mean() <= 0.25
 
 
 def test_a_crop_covered_here_is_the_crop_that_views_cut() -> None:
     config = ViewConfig(size=SIZE, local_size=8, mean=0.0, std=1.0)
-    covered, _ = covered_split(split(), Occluder(name="black", share=1.0), size=SIZE)
+    covered = covered_split(split(), Occluder(name="black", share=1.0), size=SIZE).split
     batch = next(Views(covered, config, ("face",)).evaluation(5))
     assert float(batch.views[0].abs().max()) == 0
 
 
 def test_landmarks_place_a_mask_but_boxes_and_points_stay_those_of_the_bare_face() -> None:
     bare = split(3, landmarks=True)
-    covered, share = covered_split(bare, Occluder(name="mask"), size=SIZE)
-    assert covered.landmarks is bare.landmarks and 0 < share < 1
+    made = covered_split(bare, Occluder(name="mask"), size=SIZE)
+    covered = made.split
+    assert covered.landmarks is bare.landmarks and 0 < made.share < 1
     moved = replace(bare, landmarks=bare.landmarks + np.float32(0.2))
-    assert (covered_split(moved, Occluder(name="mask"), size=SIZE)[0].images != covered.images).any()
+    assert (covered_split(moved, Occluder(name="mask"), size=SIZE).split.images != covered.images).any()
     config = ViewConfig(size=SIZE, local_size=8)
     one, two = (Views(each, config, ("face", "eyes")) for each in (bare, covered))
     assert one.boxes.equal(two.boxes) and one.points.equal(two.points)

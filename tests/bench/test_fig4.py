@@ -1,0 +1,94 @@
+"""Fig 4: where networks look behind covers, from a small job to the page."""
+
+import base64
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_job import job
+
+from bench import fig4, fig4_table, records
+from bench.covered import covered_sets, levels
+from bench.networks import NETWORKS
+from bench.pipeline import stage_behind
+from bench.records import Cell, Record
+
+PLACE = {"data": "tiny", "scale": "quick"}
+
+
+def wanted() -> list[Cell]:
+    return [cell for cell in fig4.cells("tiny", "quick", 1) if cell.model == "mrf"]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fig4")
+    given = job(folder / "runs", "mrf")
+    given = replace(given, data=replace(given.data, name=fig4.DRAWN))
+    fig4.measure(given, wanted(), folder / "records")
+    return given, records.load_all(folder / "records", table="fig4", **PLACE), folder / "records"
+
+
+def test_networks_are_registered() -> None:
+    assert set(fig4.MODELS) <= set(NETWORKS) and set(fig4_table.INKS) == set(fig4.MODELS)
+    assert len(fig4.cells("tiny", "quick", 2)) == 2 * len(fig4.MODELS)
+
+
+def test_shares_are_those_of_the_maps_and_groups_are_all_faces(measured) -> None:
+    given, found, _ = measured
+    (record,) = found.values()
+    net = stage_behind(given, wanted()[0]).net().eval()
+    for family, level, made in covered_sets(given, ("noise",)):
+        told = record.result["occluded"][family][level]
+        assert set(told) == {"attention", "cam"} and record.result["covered"][family][level] == made.share
+        maps = next(fig4._batches(given, net, made.split))[0].attention.numpy()
+        shares = (maps * made.masks).sum((1, 2)) / maps.sum((1, 2))
+        assert told["attention"]["all"]["percent"] == pytest.approx(100 * shares.mean(), rel=1e-4)
+        assert told["attention"]["right"]["n"] + told["attention"]["wrong"]["n"] == len(shares)
+        assert abs(told["attention"]["all"]["percent"] - float(level)) < 15, "a young map is nearly even"
+
+
+def test_a_second_call_measures_nothing(measured, monkeypatch) -> None:
+    given, _, root = measured
+    monkeypatch.setattr(fig4, "looked", lambda *_: pytest.fail("measured again"))
+    fig4.measure(given, wanted(), root)
+
+
+def test_the_page_says_what_the_record_says(measured) -> None:
+    _, found, _ = measured
+    files = fig4_table.render(found, **PLACE)
+    ends = (".md", ".csv", ".tex", ".html", "-shares.svg", "-faces.svg")
+    assert set(files) == {f"fig4{end}" for end in ends} and fig4_table.render(found, **PLACE) == files
+    text, table = files["fig4.md"].decode(), list(csv.DictReader(io.StringIO(files["fig4.csv"].decode())))
+    (record,) = found.values()
+    level = levels("patch")[-1]
+    told = record.result["occluded"]["patch"][level]["attention"]["all"]
+    (line,) = [
+        one
+        for one in table
+        if (one["map"], one["family"], one["level"], one["answers"]) == ("attention", "patch", level, "all")
+    ]
+    assert float(line["on_cover_percent"]) == told["percent"]
+    assert f"{told['percent']:.2f} [{told['lo']:.2f}, {told['hi']:.2f}]" in text
+    assert "VGGNet" in text.split("## Not measured")[1] and "QUICK RUN" in text
+
+
+def test_only_drawn_faces_are_kept(measured) -> None:
+    given, found, _ = measured
+    (record,) = found.values()
+    strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(record.result["examples"]["attention"]))))
+    shown = [family for family, _ in fig4.SHOWN]
+    assert strip.shape == (16 * fig4.EXAMPLES, 16 * len(shown), 3)
+    net = stage_behind(given, wanted()[0]).net().eval()
+    assert fig4._examples(replace(given, data=replace(given.data, name="fer2013")), net) == {}
+
+
+def test_a_record_without_faces_has_a_page_without_them(measured) -> None:
+    (cell, record), *_ = measured[1].items()
+    bare: dict[Cell, Record] = {cell: replace(record, result=record.result | {"examples": {}})}
+    files = fig4_table.render(bare, **PLACE)
+    assert "fig4-faces.svg" not in files and b"are not reproduced" in files["fig4.md"]
+    assert b"not measured yet" in fig4_table.render({}, **PLACE)["fig4.md"]
