@@ -237,7 +237,7 @@ def _pictures(rows: Sequence[Row], scale: str) -> str:
         each = (1 - 0.35 / inches[1]) / len(strips)
         for i, (row, pixels) in enumerate(strips):
             axes = figure.add_axes((0, 1 - 0.35 / inches[1] - (i + 1) * each, 1, each - 0.3 / inches[1]))
-            axes.imshow(pixels, interpolation="nearest")
+            axes.imshow(pixels, interpolation="none")
             axes.set_title(", ".join(row.names), pad=4)
             axes.axis("off")
         names = [
