@@ -118,6 +118,10 @@ NETWORK_VALUES: dict[str, str] = {
     "occluded_percent": "percent",
     "occluded_change_points": "points",
     "passing_percent": "share",
+    "map_all_percent": "percent",
+    "map_right_percent": "percent",
+    "map_wrong_percent": "percent",
+    "map_mask_percent": "share",
     "published_rafdb_percent": "percent",
     "published_affectnet_percent": "percent",
 }

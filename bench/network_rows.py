@@ -87,7 +87,7 @@ def network_values(cell: Cell, found: Mapping[Cell, Record], above: str | None) 
     record, reference = found[cell], found.get(replace(cell, model=REFERENCE))
     values = values_of(record, dense=reference, short=None, random=None)
     values |= _calibration(record) | _occlusion(record, values["accuracy_percent"])
-    values |= _passing(record)
+    values |= _passing(record) | _attention(record)
     neighbour = found.get(replace(cell, model=above)) if above else None
     return values | (difference_values(record, neighbour, "above", "above_p") if neighbour else {})
 
@@ -112,6 +112,11 @@ def _occlusion(record: Record, whole: float) -> Values:
 def _passing(record: Record) -> Values:
     mask = record.result["mask"]
     return {"passing_percent": 100 * mask["passing"][str(mask["confidence"])]} if mask["passing"] else {}
+
+
+def _attention(record: Record) -> Values:
+    """Where the map lies, in percent; nothing of a network without a map."""
+    return {f"map_{name}_percent": percent for name, percent in (record.result["attention"] or {}).items()}
 
 
 def name_of(sheet: Sheet, row: Row) -> str:

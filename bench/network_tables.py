@@ -98,6 +98,18 @@ _ABOVE = (
     Column(title="Against the row above, points [95 %]", text="{above_points} [{above_lo}, {above_hi}]"),
     Column(title="p against it", text="{above_p}"),
 )
+_ATTENTION = Panel(
+    letter="F",
+    title="Where the attention map lies",
+    columns=(
+        Column(title="On the landmarks' cells, %", text="{map_all_percent}"),
+        Column(title="Named rightly, %", text="{map_right_percent}"),
+        Column(title="Named wrongly, %", text="{map_wrong_percent}"),
+        Column(title="These cells, % of the face", text="{map_mask_percent}"),
+    ),
+    note="Share of the map's mass (eq 3) on the cells of the mask (eq 4), mean over the test faces. A map alike "
+    "everywhere has the share that the cells take of the face; the mask loss (eq 6) is what draws it to them.",
+)
 PRINTED_KEYS = ("published_rafdb_percent", "published_affectnet_percent")
 _PRINTED1 = {
     name: {key: percent for key, percent in zip(PRINTED_KEYS, both, strict=True) if percent is not None}
@@ -134,7 +146,7 @@ TABLES: dict[str, NetworkTable] = {
         title="What the parts of MRF are worth",
         models=MODELS,
         published_source=f"{published.SOURCE}, Table 4 (AffectNet: Table 1)",
-        panels=(_accuracy_panel(*_ABOVE), _COST, _CALIBRATION, _published_panel("D"), _DETAIL),
+        panels=(_accuracy_panel(*_ABOVE), _COST, _CALIBRATION, _published_panel("D"), _DETAIL, _ATTENTION),
         above=ABOVE,
         printed={name: {PRINTED_KEYS[0]: percent} for name, percent in published.TABLE4.items()}
         | {"mrf": _PRINTED1["mrf"]},

@@ -48,6 +48,7 @@ def network_record(cell: Cell, n: int = 200, passing: dict[str, float] | None = 
         "calibration": {"temperature": 1.4, **states},
         "occluded": {"name": "patch", "share": 0.2, "accuracy": answered(labels, share - 0.1, f"{cell.id}occluded")},
         "mask": {"confidence": level, "passing": passing},
+        "attention": {"all": 60.0, "right": 62.5, "wrong": 55.25, "mask": 36.0} if "mrf" in cell.model else None,
         "latency": {"1": timed} if cell.seed == 0 else {},
     }
     return replace(base, cell=cell, result=result)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tiny_job import job
 
 from bench import dense, records
@@ -50,6 +51,22 @@ def test_a_record_holds_what_the_tables_tell(made):
             assert len(confidence) == len(truth) and confidence.min() >= 1 / 7 - 0.001
         assert result["occluded"]["accuracy"]["n"] == len(truth)
         assert result["mask"] == {"confidence": 0.5, "passing": None}
+
+
+def test_the_share_of_a_map_on_the_mask_is_counted(made):
+    _, jobs, found = made
+    (cell,) = [one for one in jobs if one.model == "mrf"]
+    told, net = found[cell].result["attention"], dense.dense_stage(jobs[cell]).net().eval()
+    (batch,) = jobs[cell].views("test").evaluation(100)
+    with torch.no_grad():
+        maps = net(*batch.views).attention
+    side = batch.views[0].shape[-1]
+    laid = torch.nn.functional.interpolate(maps, (side, side), mode="bilinear", align_corners=False)
+    cells = torch.nn.functional.interpolate(batch.mask, (side, side)) > 0.5
+    shares = (laid * cells).sum((1, 2, 3)) / laid.sum((1, 2, 3))
+    assert told["all"] == pytest.approx(100 * float(shares.mean()), rel=1e-4)
+    assert told["mask"] == pytest.approx(100 * float(cells.float().mean())) and 0 < told["mask"] < 100
+    assert all(one.result["attention"] is None for cell, one in found.items() if "mrf" not in cell.model)
 
 
 def test_all_networks_are_timed_in_one_measurement_against_mrf(made, tmp_path, monkeypatch):

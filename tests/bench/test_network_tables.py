@@ -112,6 +112,8 @@ def test_calibration_occlusion_and_speed_follow_from_the_record():
     occluded = 100 * record.result["occluded"]["accuracy"]["overall"]
     assert float(found["occluded_change_points"]) == pytest.approx(occluded - float(found["accuracy_percent"]))
     assert float(found["speedup_b1"]) == pytest.approx(2.0)
+    own = line(parsed(rendered("table4"), "table4"), "mrf")
+    assert (own["map_right_percent"], own["map_wrong_percent"]) == ("62.5", "55.25") and not found["map_all_percent"]
 
 
 def test_a_network_at_chance_is_remarked_and_the_sentences_compare_neighbours():
