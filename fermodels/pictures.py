@@ -1,10 +1,11 @@
-"""Photographs, folders and videos as one stream of upright RGB frames; a broken one is a sentence, never an exception.
+"""Photographs, folders, videos, cameras: one stream of upright RGB frames; what is broken is a sentence, no exception.
 
 One thing to know: what is larger than `LONGEST` is made smaller by whole blocks of pixels before anything looks at it,
 so memory and time have a bound; `Photograph.scale` leads back to the pixels of the file.
 """
 
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,32 @@ def frames(paths: Iterable[Path | str]) -> Iterator[Frame]:
             yield from _folder(path)
         else:
             yield from _file(path)
+
+
+def webcam(number: int = 0) -> Iterator[Frame]:
+    """What camera `number` of this machine sees, frame after frame, until the reader stops; `time_s` is by the clock.
+
+    A camera that is not there, or that stops, is one frame that says so.
+    """
+    file = f"webcam {number}"
+    try:
+        import cv2
+    except ImportError:
+        yield Frame(file=file, picture=NO_OPENCV)
+        return
+    capture, start, count = cv2.VideoCapture(number), time.monotonic(), 0
+    try:
+        for _, pixels in _read(capture, cv2.CAP_PROP_POS_MSEC):
+            passed = round(time.monotonic() - start, 3)
+            picture = photograph_of(Image.fromarray(pixels))
+            yield Frame(
+                file=file, frame=count, time_s=passed, fps=capture.get(cv2.CAP_PROP_FPS) or None, picture=picture
+            )
+            count += 1
+    finally:
+        capture.release()
+    sentence = "the camera has stopped" if count else "there is no such camera, or another program has it"
+    yield Frame(file=file, frame=count or None, picture=sentence)
 
 
 def photograph_of(image: Image.Image, longest: int | None = None) -> Photograph:

@@ -1,6 +1,7 @@
-"""Give it a picture, get an answer: expressions of the faces in photographs, folders and videos.
+"""Give it a picture, get an answer: expressions of the faces in photographs, folders and videos, and before a camera.
 
 python -m fermodels.predict photo.jpg holiday/ clip.mp4 --model reports/runs/FOLDER/chosen --annotate out/pictures
+python -m fermodels.predict --webcam --csv > mood.csv     # until Ctrl-C
 
 One row per face and frame; a frame without a face, and a file that cannot be read, have a row too, and nothing that a
 file holds ends the run. In Python: `Predictor(model, detector).predict(image)`.
@@ -13,7 +14,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -21,8 +22,8 @@ from typing import Any, Protocol, TextIO
 from fermodels.checkpoint import CONFIG
 from fermodels.data.rows import IMAGE_SUFFIXES
 from fermodels.faces.detect import DETECTORS
-from fermodels.pictures import Frame, frames
-from fermodels.predictor import FaceExpression, Predictor
+from fermodels.pictures import Frame, frames, webcam
+from fermodels.predictor import FaceExpression, Predictor, Region
 
 BATCH = 16
 """Frames in memory at a time; their faces go through the model together."""
@@ -53,10 +54,12 @@ def default_model() -> Path:
     return DEMO
 
 
-def predictions(predictor: Predictor, stream: Iterable[Frame]) -> Iterator[tuple[Frame, list[FaceExpression]]]:
-    """Each frame with its faces, in order, `BATCH` frames at a time; one that cannot be looked at says why."""
+def predictions(
+    predictor: Predictor, stream: Iterable[Frame], batch: int = BATCH
+) -> Iterator[tuple[Frame, list[FaceExpression]]]:
+    """Each frame with its faces, in order, `batch` frames at a time; one that cannot be looked at says why."""
     rest = iter(stream)
-    while chunk := [_checked(predictor, frame) for frame in islice(rest, BATCH)]:
+    while chunk := [_checked(predictor, frame) for frame in islice(rest, batch)]:
         answers = iter(predictor.faces([f.picture for f in chunk if not isinstance(f.picture, str)]))
         for frame in chunk:
             yield frame, [] if isinstance(frame.picture, str) else next(answers)
@@ -140,13 +143,15 @@ def run(given: argparse.Namespace) -> int:
     if given.model is None:
         given.model = default_model()
         print(DEMO_NOTE, file=sys.stderr)
-    predictor = Predictor(given.model, None if given.cropped else given.detector)
+    predictor = Predictor(given.model, None if given.cropped else given.detector, roi=given.roi)
     known = len(predictor.model.classes)
     if not 1 <= given.top <= known:
         raise ValueError(f"--top {given.top}: the model knows {known} expressions, so 1 to {known} can be told")
     write, counts = WRITERS[given.form](sys.stdout, given.top), Counter[str]()
-    with _annotations(given) as pictures:
-        for frame, faces in predictions(predictor, frames(given.paths)):
+    live = given.webcam is not None
+    stream = webcam(given.webcam) if live else frames(given.paths)
+    with _annotations(given) as pictures, suppress(KeyboardInterrupt) if live else nullcontext():
+        for frame, faces in predictions(predictor, stream, 1 if live else BATCH):
             for row in rows(frame, faces, given.top):
                 write(row)
                 counts[row["status"].partition(":")[0]] += 1
@@ -172,19 +177,36 @@ def _annotations(given: argparse.Namespace) -> Any:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m fermodels.predict", description="Expressions of the faces in photographs, folders and videos."
+        prog="python -m fermodels.predict",
+        description="Expressions of the faces in photographs, folders and videos, or before a camera.",
     )
-    parser.add_argument("paths", type=Path, nargs="+", metavar="PHOTO|FOLDER|VIDEO")
+    parser.add_argument("paths", type=Path, nargs="*", metavar="PHOTO|FOLDER|VIDEO")
+    parser.add_argument("--webcam", type=int, nargs="?", const=0, metavar="N", help="camera N (default 0) until Ctrl-C")
     parser.add_argument("--model", metavar="CHECKPOINT|ONNX", help="default: the one in the package")
     parser.add_argument("--detector", default="mtcnn", help=f"{', '.join(DETECTORS)} (yunet:PATH; default mtcnn)")
     parser.add_argument("--cropped", action="store_true", help="the pictures are aligned faces: detect nothing")
+    parser.add_argument(
+        "--roi", type=_region, metavar="X,Y,W,H", help="look at this part of every picture only, pixels"
+    )
     parser.add_argument("--top", type=int, default=1, metavar="K", help="expressions told of each face (default 1)")
     parser.add_argument("--annotate", type=Path, metavar="OUT", help="folder for pictures with boxes, bars, attention")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object per row")
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="a table with a header")
     parser.set_defaults(form="text")
-    return parser.parse_args(argv)
+    given = parser.parse_args(argv)
+    if bool(given.paths) == (given.webcam is not None):
+        parser.error("name photographs, folders or videos, or give --webcam")
+    return given
+
+
+def _region(text: str) -> Region:
+    """ "x,y,w,h" as numbers."""
+    try:
+        x, y, across, down = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'"{text}" is not X,Y,W,H in whole pixels, such as 120,40,300,300') from None
+    return x, y, across, down
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ the upright photograph, origin at its upper left corner.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from typing import overload
@@ -28,6 +28,8 @@ SMALLEST = 32.0
 one says too little, and the search takes twice as long."""
 SMALLEST_CROP = 8
 """Pixels; a cropped face with a shorter side says nothing."""
+Region = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the photograph."""
 Given = Image.Image | UInt8[np.ndarray, "h w 3"]
 
 
@@ -77,12 +79,18 @@ class Predictor:
         model: the folder of a checkpoint, an .onnx file of `compress.export`, or what `open_model` gave.
         detector: as `fermodels.faces.detect.open_detector` takes it, or what it gave; None: every picture is an
             aligned face already, of which the central square is taken.
+        roi: the only part of every photograph that is looked at; None: all of it.
 
     Raises:
         ValueError: no such model or detector; the sentence says what to do.
     """
 
-    def __init__(self, model: Classifier | Path | str, detector: Detector | str | None = "mtcnn") -> None:
+    def __init__(
+        self, model: Classifier | Path | str, detector: Detector | str | None = "mtcnn", *, roi: Region | None = None
+    ) -> None:
+        if roi is not None and (min(roi) < 0 or min(roi[2:]) < 1):
+            raise ValueError(f"roi={roi}: x, y, width, height in pixels, x and y at least 0, the others at least 1")
+        self.roi = roi
         self.model = open_model(model) if isinstance(model, (str, Path)) else model
         self.detector = open_detector(detector, smallest=SMALLEST) if isinstance(detector, str) else detector
 
@@ -130,17 +138,34 @@ class Predictor:
 
     def fault(self, photograph: Photograph) -> str | None:
         """What keeps a picture from being looked at, as a sentence; None where nothing does."""
-        height, width = photograph.pixels.shape[:2]
+        x0, y0, x1, y1 = self._window(photograph)
+        width, height = x1 - x0, y1 - y0
+        if min(height, width) < 1:
+            sides = " x ".join(f"{photograph.scale * side:.0f}" for side in photograph.pixels.shape[1::-1])
+            return f"the region {self.roi} (x, y, width, height) lies beside this picture of {sides} pixels"
         if self.detector is None and min(height, width) < SMALLEST_CROP:
             return f"{width}x{height} pixels are too few for a face: at least {SMALLEST_CROP} a side are needed"
         return None
 
     def _places(self, photographs: Sequence[Photograph]) -> list[list[_Place]]:
         pictures = [photograph.pixels for photograph in photographs]
+        windows = [self._window(photograph) for photograph in photographs]
         if self.detector is None:
-            return [[_central(pixels, self.model.side)] for pixels in pictures]
-        found = self.detector.detect(pictures)
-        return [[self._aligned(p, face) for face in faces] for p, faces in zip(pictures, found, strict=True)]
+            return [[_central(p, self.model.side, window)] for p, window in zip(pictures, windows, strict=True)]
+        parts = [p[y0:y1, x0:x1] for p, (x0, y0, x1, y1) in zip(pictures, windows, strict=True)]
+        found = self.detector.detect(parts)
+        return [
+            [self._aligned(pixels, _shifted(face, window[:2])) for face in faces]
+            for pixels, window, faces in zip(pictures, windows, found, strict=True)
+        ]
+
+    def _window(self, photograph: Photograph) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 of what is looked at, pixels of `photograph.pixels`; empty where the region lies beside it."""
+        height, width = photograph.pixels.shape[:2]
+        if self.roi is None:
+            return 0, 0, width, height
+        x, y, across, down = (side / photograph.scale for side in self.roi)
+        return min(round(x), width), min(round(y), height), min(round(x + across), width), min(round(y + down), height)
 
     def _aligned(self, pixels: UInt8[np.ndarray, "h w 3"], face: Face) -> _Place:
         aligned = align(pixels, face.points, self.model.side)
@@ -162,11 +187,18 @@ class Predictor:
         )
 
 
-def _central(pixels: UInt8[np.ndarray, "h w 3"], side: int) -> _Place:
-    """The central square of a picture that is a face, resized as the data sets are."""
-    height, width = pixels.shape[:2]
-    square = min(height, width)
-    x, y = (width - square) // 2, (height - square) // 2
+def _shifted(face: Face, by: tuple[int, int]) -> Face:
+    """A face found in a part of a photograph, in pixels of the whole."""
+    x, y = by
+    x0, y0, x1, y1 = face.box
+    return replace(face, box=(x0 + x, y0 + y, x1 + x, y1 + y), points=face.points + by)
+
+
+def _central(pixels: UInt8[np.ndarray, "h w 3"], side: int, window: tuple[int, int, int, int]) -> _Place:
+    """The central square of a window that is a face, resized as the data sets are."""
+    x0, y0, x1, y1 = window
+    square = min(y1 - y0, x1 - x0)
+    x, y = x0 + (x1 - x0 - square) // 2, y0 + (y1 - y0 - square) // 2
     crop = Image.fromarray(pixels[y : y + square, x : x + square])
     image = np.asarray(crop.resize((side, side), Image.Resampling.BILINEAR))
     matrix = np.array([[1, 0, -x], [0, 1, -y]]) * (side / square)

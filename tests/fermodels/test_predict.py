@@ -118,6 +118,40 @@ def test_every_form_of_a_picture_gives_the_same(predictor: Predictor):
     assert_same(predictor.predict(turned), expected)
 
 
+def test_a_region_is_a_picture_of_its_own_whose_boxes_lie_in_the_whole(predictor: Predictor):
+    whole = np.zeros((90, 120, 3), np.uint8)
+    part = pictures()[1]
+    height, width = part.shape[:2]
+    whole[7 : 7 + height, 11 : 11 + width] = part
+    part_of_it = Predictor(predictor.model, detector(), roi=(11, 7, width, height))
+    found, wanted = part_of_it.predict(whole), predictor.predict(part)
+    assert len(found) == len(wanted) == 2
+    for one, other in zip(found, wanted, strict=True):
+        assert one.box == pytest.approx(np.add(other.box, (11, 7, 11, 7)))
+        if one.box[2] < 11 + width and one.box[3] < 7 + height:  # nothing beyond the part is seen
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+    cropped = Predictor(predictor.model, None, roi=(11, 7, width, height))
+    assert_same_answers(cropped.predict(whole), Predictor(predictor.model, None).predict(part))
+
+
+def assert_same_answers(found: list[FaceExpression], wanted: list[FaceExpression]) -> None:
+    for one, other in zip(found, wanted, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+def test_a_region_is_in_pixels_of_the_file_and_must_meet_the_picture(predictor: Predictor):
+    large = np.kron(pictures()[1], np.ones((30, 30, 1), np.uint8))
+    height, width = large.shape[:2]
+    assert max(height, width) > LONGEST
+    everything = Predictor(predictor.model, detector(), roi=(0, 0, width, height))
+    assert_same(everything.predict(large), predictor.predict(large))
+    beside = Predictor(predictor.model, detector(), roi=(500, 0, 10, 10))
+    with pytest.raises(ValueError, match=r"\(500, 0, 10, 10\).*lies beside this picture of 80 x 55"):
+        beside.predict(pictures()[1])
+    with pytest.raises(ValueError, match="at least 1"):
+        Predictor(predictor.model, detector(), roi=(0, 0, 0, 5))
+
+
 def test_probabilities_are_those_of_the_network_on_the_aligned_face(tmp_path: Path):
     """By hand: a photograph that is an aligned face, whose pixels need no resampling, and the network as it is."""
     net, _ = fermodels.load(tiny_checkpoint("vggnet", tmp_path / "net"))
@@ -250,6 +284,42 @@ def test_a_video_has_a_row_for_every_frame(checkpoint: str, tmp_path: Path, caps
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert sorted({row["frame"] for row in found}) == list(range(BATCH + 3))
     assert [row["time_s"] for row in found] == pytest.approx([row["frame"] / 10 for row in found], abs=2e-3)
+
+
+class Camera:
+    """Three frames, then somebody presses Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        self.left = 3 if number == 0 else 0
+
+    def read(self):
+        if self.left == 0:
+            return False, None
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return True, pictures()[1][..., ::-1]
+
+    def get(self, what: int) -> float:
+        return 0.0
+
+    def release(self) -> None:
+        self.left = -1
+
+
+def test_a_camera_is_watched_until_it_is_enough(
+    checkpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    cv2 = pytest.importorskip("cv2")
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    assert main(["--webcam", "--model", checkpoint, "--json"]) == 0
+    told = capsys.readouterr()
+    found = [json.loads(line) for line in told.out.splitlines()]
+    assert [row["frame"] for row in found] == [0, 0, 1, 1] and {row["file"] for row in found} == {"webcam 0"}
+    assert all(row["time_s"] >= 0 and row["status"] == "ok" for row in found)
+    assert json.loads(told.err.splitlines()[-1])["faces"] == 4
+    assert main(["--webcam", "3", "--model", checkpoint]) == 1
+    assert "webcam 3: unreadable: there is no such camera" in capsys.readouterr().out
 
 
 def test_nothing_readable_is_status_1(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
