@@ -21,9 +21,9 @@ from bench.environment import commit, environment
 from bench.footprint import opened
 from bench.latency import subject_of_session
 from bench.networks import NETWORKS
+from bench.pages.rows import Records
 from bench.recipes import say
 from bench.records import Cell, Record
-from bench.rows import Records
 from bench.runtimes import REFERENCE, told
 from bench.scales import PAPER, Scale
 from bench.turns import measure_turns

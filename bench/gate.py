@@ -19,8 +19,8 @@ from typing import Any
 from rich.console import Console
 
 from bench import records
+from bench.pages.render import terminal_table
 from bench.records import Cell, Record
-from bench.render import terminal_table
 from bench.verdicts import ACCURACY, FAIL, MACS, OUTCOMES, PARAMS, PASS, Limits, Verdict, compare, untimed_before
 
 EXAMPLE = "reports/records/table5/fer2013/cpu"

@@ -91,7 +91,7 @@ def record_of(job: Job, cell: Cell, stage: Stage, result: dict[str, Any]) -> Rec
 
 
 def result_of(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
-    """Everything measured of one cell but its latency (the keys that `bench.values` reads).
+    """Everything measured of one cell but its latency (the keys that `bench.pages.values` reads).
 
     accuracy: `val_selected` (headline), `last`, `best_on_test`, `flip`, `leak_free` on the test split, `validation`.
     after_cut: validation right after the cut. training: the history of every stage that led here.

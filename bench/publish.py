@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import records, render
+from bench import records
+from bench.pages import render
 from bench.registry import RENDERERS
 from fermodels.files import write_atomic
 

@@ -1,6 +1,6 @@
 """Cells and records: one JSON file per measured cell, written by the machine and never edited.
 
-A table is a pure rendering of such files (`bench.render`). A record holds the whole configuration, the results with
+A table is a pure rendering of such files (`bench.pages`). A record holds the whole configuration, the results with
 their raw samples, the environment, and the commit; so a figure can be traced to the run that made it.
 """
 

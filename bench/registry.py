@@ -8,28 +8,16 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from bench import (
-    dense,
-    fig3,
-    fig3_table,
-    fig4,
-    fig4_table,
-    fig6,
-    full_width,
-    network_tables,
-    occlusion,
-    occlusion_table,
-    ocl_table,
-    ocl_tables,
-    pipeline,
-    render,
-    runtime_table,
-    runtimes,
-    tables,
-)
+from bench import full_width, pipeline, runtime_table, runtimes, tables
+from bench.covers import fig3, fig3_table, fig4, fig4_table, occlusion, occlusion_table
+from bench.ocl import pages as ocl_table
+from bench.ocl import tables as ocl_tables
+from bench.pages import render
+from bench.pages.rows import Records
 from bench.records import Cell, Record
-from bench.rows import Records
 from bench.stages import Job
+from bench.unpruned import dense, fig6
+from bench.unpruned import tables as network_tables
 from fermodels.data.base import Dataset
 
 TABLE5_MODELS = tuple(tables.TABLES["table5"].models)
@@ -98,7 +86,7 @@ def _of_networks(name: str) -> Kind:
 
 
 def _of_ocl(name: str) -> Kind:
-    """A table of paper 2, which `bench.ocl_tables` holds as data."""
+    """A table of paper 2, which `bench.ocl.tables` holds as data."""
     table = ocl_tables.OCL_TABLES[name]
     return Kind(
         models=table.models,

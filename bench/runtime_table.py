@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.captions import code_line, machine_line
+from bench.pages.captions import code_line, machine_line
+from bench.pages.render_text import markdown_table
+from bench.pages.rows import Records
 from bench.records import Record
-from bench.render_text import markdown_table
-from bench.rows import Records
 from bench.runtime_rows import RuntimeRow, Timing, rows_of
 from bench.runtimes import BATCHES, REFERENCE, TABLE
 

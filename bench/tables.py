@@ -1,12 +1,12 @@
 """The tables as data: rows, columns, and the numbers that were published.
 
-`bench.values` fills the values from records, `bench.render` turns both into files.
+`bench.pages.values` fills the values from records, `bench.pages.render` turns both into files.
 
 >>> len(cells(TABLES["table5"], "synthetic", "cpu", seeds=1))
 34
 """
 
-from bench.columns import ACCURACY, BATCHES, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, Published, Table
+from bench.pages.columns import ACCURACY, BATCHES, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, Published, Table
 from bench.records import Cell
 
 

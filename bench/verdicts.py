@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.columns import FORMATS
+from bench.pages.columns import FORMATS
+from bench.pages.values import correct
 from bench.records import Cell, Record
 from bench.stats import Difference, Ratio, independent_difference, independent_ratio, mcnemar, paired_difference
-from bench.values import correct
 
 PASS, UNCLEAR, FAIL = "pass", "not comparable", "fail"
 OUTCOMES = (PASS, UNCLEAR, FAIL)
@@ -81,7 +81,7 @@ def compare(old: Record, new: Record | None, limits: Limits) -> Verdict:
     """The verdict on `new`; None, a cell that was not measured again, fails.
 
     Raises:
-        ValueError: a record contradicts itself (see `bench.values.correct`).
+        ValueError: a record contradicts itself (see `bench.pages.values.correct`).
     """
     if new is None:
         return Verdict(cell=old.cell, checks=(Check(name="record", outcome=FAIL, reason="missing in NEW"),))

@@ -7,10 +7,11 @@ import pytest
 import torch
 from tiny_job import job
 
-from bench import dense, records
+from bench import records
 from bench.accuracy import from_digits
-from bench.calibration import from_thousandths
 from bench.registry import KINDS
+from bench.unpruned import dense
+from bench.unpruned.calibration import from_thousandths
 from fermodels.faces.regions import MAIN_POINTS
 
 MODELS = ("local", "mrf", "mrf-no-bn")

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from tiny_job import job
 
-from bench import fig4, fig4_table, records
-from bench.covered import covered_sets, levels
+from bench import records
+from bench.covers import fig4, fig4_table
+from bench.covers.covered import covered_sets, levels
 from bench.networks import NETWORKS
 from bench.pipeline import stage_behind
 from bench.records import Cell, Record

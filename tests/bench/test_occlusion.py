@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from tiny_job import job
 
-from bench import fig3, fig3_table, occlusion, occlusion_table, records
-from bench.covered import covered_sets, levels
+from bench import records
+from bench.covers import fig3, fig3_table, occlusion, occlusion_table
+from bench.covers.covered import covered_sets, levels
+from bench.covers.robustness import Looks
+from bench.covers.rows import rows_of
 from bench.networks import NETWORKS
-from bench.occlusion_rows import rows_of
 from bench.pipeline import stage_behind
 from bench.records import Cell, Record
-from bench.robustness import Looks
 from bench.stats import mean_over_images
 from fermodels.faces.occlude import OCCLUDERS, RECTANGLES
 from fermodels.handcrafted import FEATURES

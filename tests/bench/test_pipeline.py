@@ -14,8 +14,9 @@ import torch
 from tiny_job import cells, job
 
 import fermodels
-from bench import pipeline, recipes, records, render
+from bench import pipeline, recipes, records
 from bench.accuracy import from_digits
+from bench.pages import render
 from bench.stages import Recipe, stage_of
 from compress.plan import Plan
 from fermodels import checkpoint

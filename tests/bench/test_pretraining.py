@@ -10,12 +10,13 @@ import pytest
 import torch
 from tiny_job import SCALE, TRAIN, job
 
-from bench import ocl_table, pipeline, pretraining, records
+from bench import pipeline, pretraining, records
 from bench.accuracy import from_digits
 from bench.jobs import steps
 from bench.networks import NETWORKS
-from bench.ocl_rows import probes, sheet_of
-from bench.ocl_tables import OCL_TABLES, PAPER_DATA, cells
+from bench.ocl import pages as ocl_table
+from bench.ocl.rows import probes, sheet_of
+from bench.ocl.tables import OCL_TABLES, PAPER_DATA, cells
 from bench.pretraining import VIEWS, pretrain_config, pretrain_stage
 from bench.recipes import dense_stage
 from bench.records import Cell

@@ -17,10 +17,10 @@ import pytest
 from fake_records import fake_record, fake_records
 from rich.console import Console
 
+from bench.pages.render import README_BEGIN, README_END, embed, readme_table, render, terminal
+from bench.pages.render_text import latex, latex_text, markdown
+from bench.pages.rows import sheet
 from bench.records import Cell, Record
-from bench.render import README_BEGIN, README_END, embed, readme_table, render, terminal
-from bench.render_text import latex, latex_text, markdown
-from bench.rows import sheet
 from bench.tables import TABLES
 
 GOLDEN = Path(__file__).parent.parent / "golden"

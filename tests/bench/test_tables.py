@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bench.columns import FORMATS, VALUES, magnitude
+from bench.pages.columns import FORMATS, VALUES, magnitude
 from bench.tables import TABLES, cells, find
 
 TABLE5 = TABLES["table5"]

@@ -1,0 +1,1 @@
+"""What covers before a face cost: occlusion x pruning, Figs 3 and 4 of paper 2."""

@@ -1,0 +1,145 @@
+"""Fig 3 of paper 2 as files: curves of every method behind seen and unseen covers, areas, drops, the published ones.
+
+python -m bench.report --table fig3
+"""
+
+from collections.abc import Callable, Sequence
+
+from rich.console import RenderableType
+
+from bench.covers.covered import kind
+from bench.covers.fig3 import FAMILIES, METHODS, PUBLISHED_DROPS, PUBLISHED_SOURCE, TABLE
+from bench.covers.occlusion_table import DROP_NOTE, KEYS, SHOWN_AS, cover_csv, cover_footer, not_shown, told
+from bench.covers.plots import DASHED, SOLID, Line, curve_fields
+from bench.covers.robustness import GROUPS, WORST
+from bench.covers.rows import OcclusionRow, covers_of, rows_of
+from bench.pages import page
+from bench.pages.columns import magnitude
+from bench.pages.page import Page, Part, about, watermark
+from bench.pages.rows import EMPTY, MISSING, Records
+from bench.pages.svg import LIGHT, MARKERS, RAMP
+from bench.runtime_table import taken
+from fermodels.faces.occlude import RECTANGLES
+from fermodels.handcrafted import FEATURES
+
+TITLE = "Accuracy behind growing covers and masks"
+INKS = ("muted", *RAMP[::2], "other", "mark")
+"""Colours of methods that have none of their own, in turn."""
+
+
+def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
+    """Every file of the figure, by name; `seeds` is what the records have."""
+    rows = _rows(found, data=data, scale=scale)
+    return page.files(page_of(rows, data, scale))
+
+
+def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
+    """The panels and sentences for `rich.print`."""
+    return page.terminal(page_of(_rows(found, data=data, scale=scale), data, scale))
+
+
+def page_of(rows: Sequence[OcclusionRow], data: str, scale: str) -> Page:
+    """Everything that is told."""
+    records = [record for row in rows for record in row.records]
+    published = ("Published numbers", f"{PUBLISHED_SOURCE}; other data and networks: an expected order, not a target")
+    there = {row.model for row in rows}
+    return Page(
+        name=TABLE,
+        title=TITLE,
+        about=about(data, scale, max((len(row.records) for row in rows), default=1)),
+        sentences=_sentences(rows),
+        parts=[_summary(rows), *(_levels(rows, group) for group in _groups(rows))],
+        csv=cover_csv(rows),
+        watermark=watermark(scale),
+        plots={"curves": _plot(rows, scale)},
+        footer=[*(cover_footer(records) if records else []), published],
+        remarks={
+            "Not shown": not_shown(rows),
+            "Not measured": [name for method, name in METHODS.items() if method not in there],
+        },
+    )
+
+
+def _rows(found: Records, *, data: str, scale: str) -> list[OcclusionRow]:
+    return rows_of(taken(found, data=data, scale=scale, table=TABLE), METHODS)
+
+
+def _groups(rows: Sequence[OcclusionRow]) -> list[str]:
+    return [cover for cover in covers_of(rows) if cover in GROUPS]
+
+
+def _rectangles(group: str) -> str:
+    return ", ".join(family for family in FAMILIES if family in RECTANGLES and kind(family) == group)
+
+
+def _summary(rows: Sequence[OcclusionRow]) -> Part:
+    columns: dict[str, Callable[[OcclusionRow], str]] = {
+        "Bare face, % [95 %]": lambda row: told(row.accuracy("", "0")),
+    }
+    for group in _groups(rows):
+        columns[f"Area, {SHOWN_AS[group]}, % [95 %]"] = lambda row, group=group: told(row.area(group))
+    for cover in covers_of(rows):
+        title = f"Drop, {SHOWN_AS.get(cover, cover)}, points [95 %]"
+        columns[title] = lambda row, cover=cover: told(row.drop(cover))
+    columns |= {
+        "Parameters": lambda row: magnitude(row.records[0].result["cost"]["params"]),
+        "Paper: largest drop, points": lambda row: EMPTY,
+    }
+    body = [[_kind(row.model), METHODS[row.model], *(write(row) for write in columns.values())] for row in rows]
+    gap = [EMPTY] * (len(columns) - 1)
+    body += [["published", name, *gap, f"{drop:.2f}"] for name, drop in PUBLISHED_DROPS.items()]
+    titles = [KEYS[0], "Method", *columns]
+    return Part(title="A. Bare faces, areas and drops", keys=2, titles=titles, body=body, note=DROP_NOTE)
+
+
+def _kind(method: str) -> str:
+    return "handcrafted" if method in FEATURES else "network"
+
+
+def _levels(rows: Sequence[OcclusionRow], group: str) -> Part:
+    families = rows[0].looks.families(group)
+    along = rows[0].looks.along(families)
+    body = [
+        [_kind(row.model), METHODS[row.model], *(told(row.mean_accuracy(families, level)) for level in along)]
+        for row in rows
+    ]
+    titles = [KEYS[0], "Method", *(f"{level} %" for level in along)]
+    note = f"Accuracy on the test split, % [95 %], by the share covered; mean over {_rectangles(group)}."
+    letter = "BC"[_groups(rows).index(group)]
+    return Part(title=f"{letter}. Behind {group} rectangles", keys=2, titles=titles, body=body, note=note)
+
+
+def _sentences(rows: Sequence[OcclusionRow]) -> list[str]:
+    """For each group of covers: which method loses least at the largest share, and which names most there."""
+    if not rows:
+        return [f"Fig 3: {MISSING} yet."]
+    said = []
+    for group in _groups(rows):
+        families = rows[0].looks.families(group)
+        least = min(rows, key=lambda row: row.drop(group).percent)  # type: ignore[union-attr]
+        best = max(rows, key=lambda row: row.mean_accuracy(families, WORST).percent)
+        said.append(
+            f"With {WORST} % of the face behind {group} rectangles ({_rectangles(group)}), "
+            f"{METHODS[best.model]} is right most often, {told(best.mean_accuracy(families, WORST))} %, and "
+            f"{METHODS[least.model]} loses least, {told(least.drop(group))} points of "
+            f"{least.accuracy('', '0').percent:.2f} %."
+        )
+    return said
+
+
+def _plot(rows: Sequence[OcclusionRow], scale: str) -> str:
+    unnamed = [row.model for row in rows if row.model not in LIGHT]
+    lines = [
+        Line(
+            label=METHODS[row.model],
+            looks=row.looks,
+            colour=LIGHT.get(row.model) or LIGHT[INKS[unnamed.index(row.model) % len(INKS)]],
+            marker=MARKERS[i % len(MARKERS)],
+            dash=DASHED if row.model in FEATURES else SOLID,
+        )
+        for i, row in enumerate(rows)
+    ]
+    fields = {
+        f"{group.capitalize()}: {_rectangles(group)}": (rows[0].looks.families(group), lines) for group in _groups(rows)
+    }
+    return curve_fields(f"{TABLE}-curves", fields or {TITLE: ((), [])}, watermark=watermark(scale))

@@ -1,0 +1,153 @@
+"""Fig 4 of paper 2 with a number: where the networks look while a face is covered, and how much of it is the cover.
+
+Every network gives Grad-CAM, some a map of their own. Beside a map's mass on the covered pixels stands the covered
+share of the face: a network to which all places are alike has just that.
+"""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor, nn
+
+from bench import records
+from bench.covers import occlusion
+from bench.covers.covered import CoveredSplit, covered_sets, lacking
+from bench.pipeline import record_of, stage_behind
+from bench.recipes import say
+from bench.records import Cell
+from bench.stages import EVALUATION_BATCH, Job
+from bench.stats import mean_over_images
+from fermodels.annotate import heated
+from fermodels.data.base import Split
+from fermodels.saliency import Looked, covered_share, looked
+from fermodels.views import Views
+
+TABLE = "fig4"
+MODELS = {"vggnet": "VGGNet", "mrf": "MRF", "resnet18": "ResNet-18", "ocl-fgw-lgds": "OCL + Res18 + FGW + LGDS"}
+"""Networks of the rows, and their names in print."""
+MAPS = {"attention": "own map", "cam": "Grad-CAM"}
+"""Field of `Looked` -> what it is called."""
+FAMILIES = occlusion.FAMILIES
+DRAWN = "synthetic"
+"""The data set whose faces are nobody's: only they are kept as pictures."""
+EXAMPLES = 3
+"""So many faces are kept, the first of the test split."""
+SHOWN = (("bare", "0"), ("noise", "10"), ("noise", "20"), ("noise", "30"), ("patch", "30"), ("mask", "placed"))
+"""The covers on those pictures."""
+
+
+def cells(data: str, scale: str, seeds: int) -> list[Cell]:
+    """Every network, unpruned."""
+    return [
+        Cell(table=TABLE, data=data, scale=scale, model=model, variant="dense", ratio=0.0, seed=seed)
+        for seed in range(seeds)
+        for model in MODELS
+    ]
+
+
+def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
+    """Makes the records of `wanted` (one network, one seed), unless `root` has them from the same stages."""
+    for cell in wanted:
+        stage = stage_behind(job, cell)
+        if not occlusion.measured(root / cell.path, stage, job, FAMILIES):
+            say(f"{cell.id}: where it looks, behind {', '.join(FAMILIES)}")
+            records.save(record_of(job, cell, stage, _result(job, stage.net().to(job.device).eval())), root)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """What a network made of one set of faces; maps in the frame of the centre crop."""
+
+    right: Bool[np.ndarray, " n"]
+    shares: dict[str, Float[np.ndarray, " n"]]
+    """Name of the map -> its mass on the cover; NaN where the map is 0 everywhere."""
+
+
+def _result(job: Job, net: nn.Module) -> dict[str, Any]:
+    """What a record keeps.
+
+    occluded: family -> level -> map -> {"all", "right", "wrong"} -> mean share of its mass on the cover, in percent
+    with interval, and of how many faces. covered: the mean covered shares. examples: PNG strips by map, base64.
+    """
+    occluded: dict[str, dict[str, Any]] = {}
+    covered: dict[str, dict[str, float]] = {}
+    for family, level, made in covered_sets(job, FAMILIES):
+        occluded.setdefault(family, {})[level] = _told(_seen(job, net, made))
+        covered.setdefault(family, {})[level] = made.share
+    return {
+        "occluded": occluded,
+        "covered": covered,
+        "lacking": dict(lacking(job, FAMILIES)),
+        "covers": occlusion.about_covers(job),
+        "examples": _examples(job, net),
+        "data": occlusion.tested(job),
+    }
+
+
+def _batches(job: Job, net: nn.Module, split: Split) -> Iterator[tuple[Looked, Tensor]]:
+    """Every face of `split` in order: what was looked at, and the labels."""
+    views = Views(split, job.preprocessing, net.inputs, job.device)  # type: ignore[arg-type]
+    for batch in views.evaluation(EVALUATION_BATCH):
+        yield looked(net, batch.views), batch.labels
+
+
+def _seen(job: Job, net: nn.Module, made: CoveredSplit) -> Seen:
+    right, shares = [], {name: [] for name in MAPS}
+    for found, labels in _batches(job, net, made.split):
+        start = sum(map(len, right))
+        masks = labels.new_tensor(made.masks[start : start + len(labels)]).bool()
+        right.append((found.answers == labels).cpu().numpy())
+        for name in MAPS:
+            if (maps := getattr(found, name)) is not None:
+                shares[name].append(covered_share(maps, masks).cpu().numpy())
+    return Seen(
+        right=np.concatenate(right), shares={name: np.concatenate(parts) for name, parts in shares.items() if parts}
+    )
+
+
+def _told(seen: Seen) -> dict[str, Any]:
+    groups = {"all": np.ones_like(seen.right), "right": seen.right, "wrong": ~seen.right}
+    return {
+        name: {group: _mean(shares[chosen]) for group, chosen in groups.items()} for name, shares in seen.shares.items()
+    }
+
+
+def _mean(shares: Float[np.ndarray, " n"]) -> dict[str, float]:
+    known = shares[np.isfinite(shares)]
+    if len(known) < 2:
+        return {"n": len(known)}
+    found = mean_over_images(known)
+    return {"percent": found.percent, "lo": found.lo, "hi": found.hi, "n": len(known)}
+
+
+def _examples(job: Job, net: nn.Module) -> dict[str, str]:
+    """Map -> PNG of faces (down) under covers (across) with the map over them; empty for other people's pictures."""
+    if job.data.name != DRAWN:
+        return {}
+    made = {(family, level): one.split for family, level, one in covered_sets(job, FAMILIES)}
+    made["bare", "0"] = job.data.test
+    columns: dict[str, list[np.ndarray]] = {}
+    for key in (key for key in SHOWN if key in made):
+        split, size = made[key], job.preprocessing.size
+        corner = round((split.images.shape[1] - size) / 2)
+        found, _ = next(_batches(job, net, split))
+        for name in (name for name in MAPS if getattr(found, name) is not None):
+            maps = getattr(found, name)[:EXAMPLES].float().cpu().numpy()
+            faces = np.asarray(split.images[:EXAMPLES, corner : corner + size, corner : corner + size])
+            coloured = np.broadcast_to(faces, (*faces.shape[:3], 3))
+            strip = [heated(face, one) for face, one in zip(coloured, maps, strict=True)]
+            columns.setdefault(name, []).append(np.concatenate(strip))
+    return {name: _png(np.concatenate(strips, axis=1)) for name, strips in columns.items()}
+
+
+def _png(pixels: np.ndarray) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "png", optimize=True)
+    return base64.b64encode(stream.getvalue()).decode()

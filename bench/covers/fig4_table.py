@@ -1,0 +1,253 @@
+"""Fig 4 of paper 2 as files: how much of what a network looks at is the cover, and drawn faces with their maps.
+
+python -m bench.report --table fig4
+"""
+
+import base64
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from rich.console import RenderableType
+
+from bench.covers.covered import PLACED, kind, levels
+from bench.covers.fig4 import FAMILIES, MAPS, MODELS, SHOWN, TABLE
+from bench.covers.occlusion_table import cover_footer, told
+from bench.covers.plots import DASHED, SOLID
+from bench.pages import page
+from bench.pages.page import Page, Part, about, watermark
+from bench.pages.rows import MISSING, Records
+from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
+from bench.records import Record
+from bench.runtime_table import taken
+from bench.stats import Mean
+from fermodels.faces.occlude import RECTANGLES
+
+TITLE = "Where the networks look while a face is covered"
+KEYS = ("Network", "Map")
+NOTE = (
+    "Share of the map's mass that lies on the covered pixels, % [95 %]. The covered share itself is what a network has "
+    "to which all places are alike: less is looking away, more is looking at the cover."
+)
+INKS = {"vggnet": "vggnet", "mrf": "mrf", "resnet18": "muted", "ocl-fgw-lgds": "other"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One map of one network, of its lowest seed."""
+
+    model: str
+    map: str
+    record: Record
+
+    def share(self, family: str, level: str, group: str = "all") -> Mean | None:
+        """Of the map's mass, what lies on the cover; None where no map has any."""
+        told = self.record.result["occluded"].get(family, {}).get(level, {}).get(self.map, {}).get(group, {})
+        return Mean(percent=told["percent"], lo=told["lo"], hi=told["hi"]) if "percent" in told else None
+
+    def covered(self, family: str, level: str) -> float:
+        """Mean share of the face that is covered, percent."""
+        return 100 * self.record.result["covered"][family][level]
+
+    @property
+    def names(self) -> list[str]:
+        return [MODELS[self.model], MAPS[self.map]]
+
+
+def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
+    """Every file of the figure, by name; `seeds` is what the records have."""
+    return page.files(page_of(rows_of(taken(found, data=data, scale=scale, table=TABLE)), data, scale))
+
+
+def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
+    """The tables and sentences for `rich.print`."""
+    return page.terminal(page_of(rows_of(taken(found, data=data, scale=scale, table=TABLE)), data, scale))
+
+
+def rows_of(records: Sequence[Record]) -> list[Row]:
+    """Every map that a record tells of; of several seeds, the first."""
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(record.cell.model, record)
+    maps = {model: _maps(first[model]) for model in MODELS if model in first}
+    return [Row(model=model, map=name, record=first[model]) for model, names in maps.items() for name in names]
+
+
+def _maps(record: Record) -> list[str]:
+    by_level: Mapping[str, Any] = next(iter(record.result["occluded"].values()))
+    there = next(iter(by_level.values()))
+    return [name for name in MAPS if name in there]
+
+
+def page_of(rows: Sequence[Row], data: str, scale: str) -> Page:
+    """Everything that is told."""
+    there = {row.model for row in rows}
+    families = [family for family in FAMILIES if rows and family in rows[0].record.result["occluded"]]
+    rectangles = [family for family in families if family in RECTANGLES]
+    parts = [_levels(rows, family, letter) for family, letter in zip(rectangles, "ABC", strict=False)]
+    if rows:
+        parts.append(_answers(rows, families, "ABCD"[len(parts)]))
+    plots = {"shares": _shares_plot(rows, rectangles, scale)}
+    if pictures := _pictures(rows, scale):
+        plots["faces"] = pictures
+    return Page(
+        name=TABLE,
+        title=TITLE,
+        about=about(data, scale, 1),
+        sentences=_sentences(rows, rectangles),
+        parts=parts,
+        csv=_csv(rows, families),
+        watermark=watermark(scale),
+        plots=plots,
+        footer=_footer(rows, data),
+        remarks={"Not measured": [name for model, name in MODELS.items() if model not in there]},
+    )
+
+
+def _levels(rows: Sequence[Row], family: str, letter: str) -> Part:
+    columns = levels(family)
+    body = [[*row.names, *(told(row.share(family, level)) for level in columns)] for row in rows]
+    titles = [*KEYS, *(f"{level} % covered" for level in columns)]
+    title = f"{letter}. Attention on the cover: {family} ({kind(family)} in occlusion-aware training)"
+    return Part(title=title, keys=2, titles=titles, body=body, note=NOTE)
+
+
+def _answers(rows: Sequence[Row], families: Sequence[str], letter: str) -> Part:
+    """Right and wrong answers apart, behind the largest cover of each family."""
+    largest = [(family, levels(family)[-1]) for family in families]
+    body = []
+    for row in rows:
+        cells = [told(row.share(family, level, group)) for family, level in largest for group in ("right", "wrong")]
+        body.append([*row.names, *cells])
+    titles = [*KEYS]
+    for family, level in largest:
+        size = f"{rows[0].covered(family, level):.0f} % covered"
+        titles += [f"{family}, {size}: right", f"{family}: wrong"]
+    note = f"{NOTE} Right, wrong: faces whose expression is named rightly behind the cover, and the others."
+    return Part(title=f"{letter}. Right and wrong answers", keys=2, titles=titles, body=body, note=note)
+
+
+def _sentences(rows: Sequence[Row], rectangles: Sequence[str]) -> list[str]:
+    """For each map, what it gives the largest rectangle, against the share of the face that this takes."""
+    if not rows:
+        return [f"Fig 4: {MISSING} yet."]
+    said = []
+    for row in rows:
+        parts = []
+        for family in rectangles:
+            level = levels(family)[-1]
+            found, covered = row.share(family, level), row.covered(family, level)
+            if found is not None:
+                parts.append(f"{told(found)} % on {family}{_verdict(found, covered)}")
+        if parts:
+            said.append(f"{MODELS[row.model]}, {MAPS[row.map]}, a rectangle over 30 % of the face: {', '.join(parts)}.")
+    return said
+
+
+def _verdict(found: Mean, covered: float) -> str:
+    if found.hi < covered:
+        return " (looks away)"
+    return " (looks at the cover)" if found.lo > covered else " (indifferent)"
+
+
+def _csv(rows: Sequence[Row], families: Sequence[str]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    names = ["on_cover_percent", "on_cover_lo", "on_cover_hi"]
+    writer.writerow(["model", "map", "family", "kind", "level", "covered_percent", "answers", "n", *names])
+    for row in rows:
+        for family in families:
+            for level in levels(family):
+                for group in ("all", "right", "wrong"):
+                    one, n = row.share(family, level, group), _count(row, family, level, group)
+                    figures = ["", "", ""] if one is None else [one.percent, one.lo, one.hi]
+                    place = [row.model, row.map, family, kind(family), level, row.covered(family, level)]
+                    writer.writerow([*place, group, n, *figures])
+    return stream.getvalue()
+
+
+def _count(row: Row, family: str, level: str, group: str) -> int:
+    return row.record.result["occluded"][family][level][row.map][group]["n"]
+
+
+def _footer(rows: Sequence[Row], data: str) -> list[tuple[str, str]]:
+    if not rows:
+        return [("Cells", "none measured")]
+    maps = (
+        "own map: eq 3 of paper 1, eq 6 of paper 2 laid back from the five regions; Grad-CAM: of the named class, on "
+        "the last features of the face's trunk; both resized to the face view, maps that are 0 everywhere left out"
+    )
+    faces = "shown as drawn, the first of the test split" if _strips(rows) else f"those of {data} are not reproduced"
+    return [*cover_footer([row.record for row in rows]), ("Maps", maps), ("Faces", faces)]
+
+
+def _strips(rows: Sequence[Row]) -> list[tuple[Row, str]]:
+    return [(row, found) for row in rows if (found := row.record.result["examples"].get(row.map))]
+
+
+def _shares_plot(rows: Sequence[Row], rectangles: Sequence[str], scale: str) -> str:
+    """Mass on the cover against the share covered, a field for each rectangle; on the dotted line all is alike."""
+
+    def draw(figure: Figure) -> None:
+        fields = max(1, len(rectangles))
+        for i in range(fields):
+            axes = figure.add_axes((0.08 + i / fields, 0.14, 1 / fields - 0.11, 0.74))
+            if not rectangles:
+                nothing(axes, "attention on the cover")
+                return
+            _field(axes, rows, rectangles[i])
+
+    return drawn(f"{TABLE}-shares", (4.6 * max(1, len(rectangles)), 4.1), watermark(scale), draw)
+
+
+def _field(axes: Axes, rows: Sequence[Row], family: str) -> None:
+    axes.set_title(f"{family.capitalize()} ({kind(family)})", pad=10)
+    shares = [float(level) for level in levels(family)]
+    axes.plot([0, shares[-1]], [0, shares[-1]], color=LIGHT["muted"], linewidth=1, linestyle=":", label="all alike")
+    for i, row in enumerate(rows):
+        found = [(share, row.share(family, level)) for share, level in zip(shares, levels(family), strict=True)]
+        known = [(share, one) for share, one in found if one is not None]
+        colour, dash = LIGHT[INKS[row.model]], DASHED if row.map == "cam" else SOLID
+        look = {"color": colour, "linestyle": dash, "marker": MARKERS[i % len(MARKERS)], "markersize": 4.5}
+        along = [share for share, _ in known]
+        axes.plot(along, [one.percent for _, one in known], label=", ".join(row.names), **look)
+        band = {"color": colour, "alpha": 0.13, "linewidth": 0}
+        axes.fill_between(along, [one.lo for _, one in known], [one.hi for _, one in known], **band)
+    axes.set_xlabel("share of the face covered, %")
+    axes.set_ylabel("share of the map on the cover, %")
+    axes.grid(True, linewidth=0.8)
+    axes.legend(loc="upper left", fontsize=7)
+
+
+def _pictures(rows: Sequence[Row], scale: str) -> str:
+    """The strips of every map below each other; empty where there are none."""
+    strips = [(row, _pixels(text)) for row, text in _strips(rows)]
+    if not strips:
+        return ""
+    height, width = strips[0][1].shape[:2]
+    inches = (7.2, 0.35 + len(strips) * (7.2 * height / width + 0.3))
+
+    def draw(figure: Figure) -> None:
+        each = (1 - 0.35 / inches[1]) / len(strips)
+        for i, (row, pixels) in enumerate(strips):
+            axes = figure.add_axes((0, 1 - 0.35 / inches[1] - (i + 1) * each, 1, each - 0.3 / inches[1]))
+            axes.imshow(pixels, interpolation="none")
+            axes.set_title(", ".join(row.names), pad=4)
+            axes.axis("off")
+        names = [
+            "bare" if cover == "bare" else cover if level == PLACED else f"{cover} {level} %" for cover, level in SHOWN
+        ]
+        for i, name in enumerate(names):
+            figure.text((i + 0.5) / len(names), 1 - 0.15 / inches[1], name, ha="center", va="center", fontsize=8.5)
+
+    return drawn(f"{TABLE}-faces", inches, watermark(scale), draw)
+
+
+def _pixels(text: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))

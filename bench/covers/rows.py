@@ -1,0 +1,121 @@
+"""Rows of the table of occlusion: every network's figures, and what slimming changed in them.
+
+An excess is what a slim network lost behind a cover more than the unpruned one did, on the same images: a difference of
+two drops. Above zero, slimming cost robustness.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from bench.covers.covered import PLACED, levels
+from bench.covers.robustness import GROUPS, WORST, Looks, looks_of, same_test
+from bench.records import Record
+from bench.stats import Mean, mean_over_images
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OcclusionRow:
+    """One network, over all its seeds."""
+
+    model: str
+    ratio: float
+    records: tuple[Record, ...]
+    """One a seed."""
+    looks: Looks
+    unpruned: Looks | None
+    """The same network unpruned; None for itself, and where it was not measured."""
+
+    @property
+    def label(self) -> str:
+        return "unpruned" if not self.ratio else f"{100 * self.ratio:.0f} %"
+
+    @property
+    def macs(self) -> int | None:
+        """Of one image; None for a handcrafted baseline, whose features no counter counts."""
+        return self.records[0].result["cost"]["macs"]
+
+    @property
+    def latency(self) -> Mapping[str, Mapping[str, Any]]:
+        """Of this very network by batch size, of the lowest seed; empty where no table of ratios timed it."""
+        return self.records[0].result.get("latency") or {}
+
+    def accuracy(self, family: str, level: str) -> Mean:
+        return self.mean_accuracy((family,), level)
+
+    def mean_accuracy(self, families: Sequence[str], level: str) -> Mean:
+        """Mean over `families` at one level, in percent."""
+        return mean_over_images(self.looks.at(families, level))
+
+    def area(self, group: str) -> Mean | None:
+        """Under the accuracy-occlusion curve of the rectangles of `group`, in percent of the whole area."""
+        families = self.looks.families(group)
+        return mean_over_images(self.looks.area(families)) if families else None
+
+    def drop(self, name: str) -> Mean | None:
+        """Points lost behind the largest rectangle of a group ("seen", "unseen"), or behind a placed cover."""
+        lost = _drop(self.looks, name)
+        return None if lost is None else mean_over_images(lost)
+
+    def excess(self, name: str) -> Mean | None:
+        """`drop` of this network minus that of the unpruned one, in points, on the same images."""
+        ours, theirs = _drop(self.looks, name), self.unpruned and _drop(self.unpruned, name)
+        return None if ours is None or theirs is None else mean_over_images(ours - theirs)
+
+    def excess_area(self, group: str) -> Mean | None:
+        """Area under the unpruned network's curve that this one lacks, in points of accuracy, on the same images."""
+        families = self.looks.families(group)
+        if not families or self.unpruned is None:
+            return None
+        return mean_over_images(self.unpruned.area(families) - self.looks.area(families))
+
+
+def rows_of(records: Iterable[Record], models: Iterable[str]) -> list[OcclusionRow]:
+    """One row for each network of `models` that has a record, in their order, by the share removed.
+
+    Raises:
+        ValueError: networks that were not shown the same pictures.
+    """
+    groups: dict[tuple[str, float], list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.cell.seed):
+        groups.setdefault((record.cell.model, record.cell.ratio), []).append(record)
+    all_looks = {key: looks_of(own) for key, own in groups.items()}
+    first = next(iter(groups.values()))[0] if groups else None
+    for own in groups.values():
+        same_test(own[0], first or own[0])
+    return [
+        OcclusionRow(
+            model=model,
+            ratio=ratio,
+            records=tuple(groups[model, ratio]),
+            looks=all_looks[model, ratio],
+            unpruned=all_looks.get((model, 0.0)) if ratio else None,
+        )
+        for model in models
+        for ratio in sorted(ratio for name, ratio in groups if name == model)
+    ]
+
+
+def covers_of(rows: Iterable[OcclusionRow]) -> list[str]:
+    """Names that `OcclusionRow.drop` knows: the groups of rectangles that were shown, then the placed covers."""
+    looks = next((row.looks for row in rows), None)
+    if looks is None:
+        return []
+    return [*(group for group in GROUPS if looks.families(group)), *looks.placed]
+
+
+def sets_of(rows: Iterable[OcclusionRow]) -> list[tuple[str, str]]:
+    """(family, level) of every set that was shown, in the order of the table."""
+    looks = next((row.looks for row in rows), None)
+    shown = dict.fromkeys(family for family, _ in looks.behind) if looks else ()
+    return [(family, level) for family in shown for level in levels(family)]
+
+
+def _drop(looks: Looks, name: str) -> Float[np.ndarray, " n"] | None:
+    if name in looks.placed:
+        return looks.drop((name,), PLACED)
+    families = looks.families(name)
+    return looks.drop(families, WORST) if families else None

@@ -1,0 +1,42 @@
+"""Where the numbers of paper 2's tables come from, in sentences generated from the records themselves."""
+
+from bench.ocl.rows import OclSheet
+from bench.ocl.tables import SOURCE
+from bench.pages.captions import Pairs, code_line, machine_line
+
+
+def footer(sheet: OclSheet) -> Pairs:
+    """Data, selection, training, machine, commit: what a reader needs to believe or to repeat the table."""
+    if not sheet.records:
+        return [("Cells", "none measured"), ("Published numbers", SOURCE)]
+    first = sheet.records[0]
+    counts = ", ".join(f"{split} {count:,}" for split, count in sorted(first.result["data"]["counts"].items()))
+    total = len(sheet.seeds * sheet.table.models)
+    lines = {
+        "Data": f"{sheet.data} at scale {sheet.scale} ({counts} images)",
+        "Selection": "the epoch with the best validation accuracy; no headline number is chosen on the test split",
+        "Training": _training(sheet),
+        "Intervals": "95 %; Wilson for an accuracy, paired on the same images for a difference, McNemar's exact test",
+        "Machine": machine_line(sheet.records),
+        "Code": code_line(sheet.records),
+        "Cells": f"{len(sheet.records)} of {total} measured",
+        "Data notes": "; ".join(first.result["data"]["notes"]),
+        "Licence of the data": str(first.result["data"].get("licence", "")),
+        "Published numbers": SOURCE,
+    }
+    return [(name, text) for name, text in lines.items() if text]
+
+
+def _training(sheet: OclSheet) -> str:
+    """The lengths and recipes of both trainings, as the records' scale says."""
+    scale = sheet.records[0].config["scale"]
+    said = []
+    for name, title in (("pretrain", "pretraining"), ("dense", "supervised")):
+        train = scale[name]
+        plural = "" if train["epochs"] == 1 else "s"
+        recipe = f"{train['optimizer']}, lr {train['lr']:g}, batch {train['batch']}, {train['schedule']}"
+        said.append(f"{title} {train['epochs']} epoch{plural} ({recipe})")
+    stages = (record.result["training"]["stages"] for record in sheet.records)
+    for dropped in {found["pretraining"]["dropped"] for found in stages if "pretraining" in found}:
+        said.append(f"{dropped:,} training faces with a test picture's pixels left out of the pretraining")
+    return "; ".join(said)

@@ -1,0 +1,176 @@
+"""Paper 2's tables as pages with two plots: what the encoder learns, and what that is worth.
+
+Pure: the same records give the same bytes.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+
+from bench.ocl.captions import footer
+from bench.ocl.plots import accuracy_plot, probe_plot
+from bench.ocl.rows import OclRow, OclSheet, Probed, headlines, probes, sheet_of
+from bench.ocl.tables import PAPER_DATA, OclTable
+from bench.pages import page
+from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, VALUES, Column
+from bench.pages.page import Page, Part
+from bench.pages.rows import EMPTY, MISSING, Records, fill
+
+Writer = Callable[[OclRow], str]
+
+
+def _filled(text: str) -> Writer:
+    """What a column of that template says of a row."""
+    column = Column(title="", text=text)
+    return lambda one: fill(column, one.row)
+
+
+def _paper_points(data: str) -> Writer:
+    return lambda one: f"{one.paper_points[data]:+.2f}" if data in one.paper_points else EMPTY
+
+
+_DIFFERENCE = "{difference_points} [{difference_lo}, {difference_hi}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OclPanel:
+    """A readable part of the table."""
+
+    letter: str
+    title: str
+    columns: dict[str, Writer]
+    note: str
+    everybody: bool = False
+    """With the rows that only the literature fills."""
+
+
+def panels(sheet: OclSheet) -> list[OclPanel]:
+    """Ours with intervals, its cost, and both beside the paper."""
+    accuracy = {
+        ACCURACY.title: _filled(ACCURACY.text),
+        "Difference, points [95 %]": _filled(_DIFFERENCE),
+        "McNemar p": _filled("{mcnemar_p}"),
+        CLASS_MEAN.title: _filled(CLASS_MEAN.text),
+        MACRO_F1.title: _filled(MACRO_F1.text),
+        LEAK_FREE.title: _filled(LEAK_FREE.text),
+        "Validation, %": _filled("{validation_percent}"),
+        "Last epoch, %": _filled("{last_percent}"),
+        "Best on test, %": _filled("{best_on_test_percent}"),
+    }
+    cost = {
+        "Parameters": _filled("{params}"),
+        "FLOPs (MAC)": _filled("{macs}"),
+        "Batch 1: p50 / p90, ms": _filled("{p50_ms_b1} / {p90_ms_b1}"),
+        "Batch 32: p50 / p90, ms": _filled("{p50_ms_b32} / {p90_ms_b32}"),
+    }
+    beside: dict[str, Writer] = {f"Ours ({sheet.data}), %": _filled("{accuracy_percent}")}
+    beside["Ours: difference, points"] = _filled("{difference_points}")
+    for data, name in PAPER_DATA.items():
+        beside |= {f"Paper: {name}, %": _filled(f"{{{data}_percent}}"), f"{name}: difference": _paper_points(data)}
+    return [
+        OclPanel(letter="A", title="Accuracy on the test split", columns=accuracy, note=sheet.table.note),
+        OclPanel(letter="B", title="Cost", columns=cost, note=COST_NOTE),
+        OclPanel(letter="C", title="Beside the paper", columns=beside, note=PAPER_NOTE, everybody=True),
+    ]
+
+
+COST_NOTE = (
+    "MACs: multiply-accumulates of convolutions and linear layers for one image. Every network is timed alone, not in "
+    "turns with the others: its milliseconds are no basis for a ratio."
+)
+PAPER_NOTE = (
+    "The paper's networks have the full width and were pretrained on about 120,000 faces for 800 epochs; ours stand "
+    "beside them, no comparison is claimed."
+)
+
+
+def render(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
+    """Every file of the table, by name; `seeds` is what the records have unless it is given."""
+    return page.files(_page(sheet_of(table, records, data=data, scale=scale, seeds=seeds)))
+
+
+def terminal(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
+    """The panels and sentences for `rich.print`."""
+    return page.terminal(_page(sheet_of(table, records, data=data, scale=scale, seeds=seeds)))
+
+
+def _page(sheet: OclSheet) -> Page:
+    parts = [
+        Part(title=f"{one.letter}. {one.title}", titles=_titles(one, sheet), body=_body(one, sheet), note=one.note)
+        for one in panels(sheet)
+    ]
+    return Page(
+        name=sheet.table.name,
+        title=sheet.table.title,
+        about=page.about(sheet.data, sheet.scale, sheet.seeds),
+        sentences=headlines(sheet),
+        parts=[*parts, *_probe_part(probes(sheet))],
+        plots={"accuracy": accuracy_plot(sheet), "pretraining": probe_plot(sheet)},
+        csv=csv_text(sheet),
+        footer=footer(sheet),
+        watermark=page.watermark(sheet.scale),
+    )
+
+
+PROBE_NOTE = (
+    "On the validation split, labels unused in pretraining: the vote of the 20 nearest training features, and a linear "
+    "layer fitted on them."
+)
+
+
+def _probe_part(curves: dict[str, list[Probed]]) -> list[Part]:
+    body = []
+    for name, points in curves.items():
+        for one in points:
+            loss = EMPTY if one.nt_xent is None else f"{one.nt_xent:.3f}"
+            body.append([name, f"{one.epochs}", loss, f"{100 * one.knn:.2f}", f"{100 * one.linear:.2f}"])
+    titles = ["Pretraining", "Epochs", "NT-Xent", "k-NN, %", "Linear, %"]
+    title = "D. What the encoder knows while it is pretrained"
+    return [Part(title=title, titles=titles, body=body, note=PROBE_NOTE)] if body else []
+
+
+def csv_text(sheet: OclSheet) -> str:
+    """Every value of every cell, unrounded, one row per cell; a publication's row has its published numbers alone."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    keys = [key for key in VALUES if any(one.row.numbers(key) for one in sheet.rows)]
+    papers = [f"{data}_percent" for data in PAPER_DATA]
+    writer.writerow(["label", "model", "against", "seed", "status", *(f"paper_{key}" for key in papers), *keys])
+    for one in sheet.rows:
+        published = [one.row.published.get(key, "") for key in papers]
+        if not one.line.model:
+            writer.writerow([one.line.label, "", "", "", "published", *published, *[""] * len(keys)])
+        for cell, values in zip(one.row.cells, one.row.found, strict=True):
+            status = MISSING if values is None else "measured"
+            numbers = [(values or {}).get(key, "") for key in keys]
+            writer.writerow([one.line.label, cell.model, one.line.against, cell.seed, status, *published, *numbers])
+    return stream.getvalue()
+
+
+def _titles(one: OclPanel, sheet: OclSheet) -> list[str]:
+    return ["Network", *_shown(one, sheet)]
+
+
+def _shown(one: OclPanel, sheet: OclSheet) -> dict[str, Writer]:
+    """The columns that some row fills."""
+    rows = _rows(one, sheet)
+    return {name: write for name, write in one.columns.items() if any(write(row) != EMPTY for row in rows)}
+
+
+def _rows(one: OclPanel, sheet: OclSheet) -> Sequence[OclRow]:
+    return sheet.rows if one.everybody else sheet.ours
+
+
+def _body(one: OclPanel, sheet: OclSheet) -> list[list[str]]:
+    """The cells as text; a network that was not measured says so in its first column, unless the paper has no more."""
+    body = []
+    for row in _rows(one, sheet):
+        cells = [write(row) for write in _shown(one, sheet).values()]
+        if row.line.model and not row.row.measured:
+            cells[:1] = [MISSING]
+        status = f" ({row.row.status})" if row.row.measured and row.row.status else ""
+        body.append([row.line.label + status, *cells])
+    return body

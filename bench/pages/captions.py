@@ -1,0 +1,260 @@
+"""The sentences around a table: what it says in one line, and where every number in it comes from.
+
+Generated from the records like the numbers themselves, so a caption cannot outlive its table.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bench.pages.columns import BATCHES
+from bench.pages.rows import MISSING, Row, Sheet, written
+from bench.records import Record
+
+Pairs = list[tuple[str, str]]
+"""(name, sentence) in the order of printing."""
+
+STAGES = ("dense", "sparse", "tune", "control")
+TRAINING_SETTINGS = {
+    "optimizer": "{}",
+    "lr": "lr {}",
+    "schedule": "{}",
+    "batch": "batch {}",
+    "weight_decay": "weight decay {}",
+    "label_smoothing": "label smoothing {}",
+}
+"""Settings of a stage that the footer says; all of them are listed below the table."""
+TRAINED_ON = "{device}, threads {threads}, torch {torch}"
+UNSAID = ("key", "stage.data", "stage.settings.from", "stage.train.seed")
+"""Digests, and what the rows say already."""
+LONGEST_LIST = 16
+"""Entries of a list that are still spelled out among the settings."""
+MOST_VALUES = 4
+"""Different values of one setting that are still spelled out."""
+MACHINE = {
+    "cpu.model": "{}",
+    "cpu.usable_cores": "{} usable cores",
+    "cpu.capability": "{}",
+    "gpu.model": "GPU {}",
+    "gpu.driver_version": "driver {}",
+    "gpu.cuda": "CUDA {}",
+    "threads": "{} threads",
+    "versions.torch": "torch {}",
+    "python": "Python {}",
+    "os": "{}",
+}
+"""What the footer says of the environment; the whole of it is among the settings."""
+
+
+def headlines(sheet: Sheet) -> list[str]:
+    """One sentence for each network at the table's headline ratio."""
+    return [headline(sheet, model) for model in sheet.table.models]
+
+
+def headline(sheet: Sheet, model: str) -> str:
+    """What removing the headline share of channels cost and brought, or what is still missing to say so."""
+    ratio = sheet.table.headline_ratio
+    dense, slim = sheet.row(model, "dense"), sheet.row(model, "slim", ratio)
+    opening = f"{sheet.table.models[model]}, {100 * ratio:.0f} % of channels removed:"
+    if not dense.measured or not slim.measured:
+        lacking = " and ".join(row.label for row in (dense, slim) if not row.measured)
+        return f"{opening} {MISSING} yet ({lacking})."
+    parts = [_accuracy_sentence(dense, slim), _macs_sentence(slim), _speed_sentence(slim)]
+    return f"{opening} {', '.join(part for part in parts if part)}."
+
+
+def _mean(row: Row, key: str) -> str:
+    """The mean alone, without the spread that a table prints beside it."""
+    return written(key, (row.mean(key) or 0.0,))
+
+
+def _accuracy_sentence(dense: Row, slim: Row) -> str:
+    text = f"accuracy {_mean(dense, 'accuracy_percent')} -> {_mean(slim, 'accuracy_percent')} %"
+    if not slim.numbers("difference_points"):
+        return text
+    low, high = _mean(slim, "difference_lo"), _mean(slim, "difference_hi")
+    return f"{text} (difference {_mean(slim, 'difference_points')} points [{low}, {high}])"
+
+
+def _macs_sentence(slim: Row) -> str:
+    return f"MACs {_mean(slim, 'macs_removed_percent')}" if slim.numbers("macs_removed_percent") else ""
+
+
+def _speed_sentence(slim: Row) -> str:
+    speeds = []
+    for batch in BATCHES:
+        if slim.numbers(f"speedup_b{batch}"):
+            noisy = " (noisy timing)" if any(slim.numbers(f"noisy_b{batch}")) else ""
+            speeds.append(f"{_mean(slim, f'speedup_b{batch}')} as fast at batch {batch}{noisy}")
+    return " and ".join(speeds)
+
+
+def footer(sheet: Sheet) -> Pairs:
+    """Data, split, selection, training, machine, commit: what a reader needs to believe or to repeat the table."""
+    if not sheet.records:
+        return [("Cells", f"none of {len(sheet.missing)} measured")]
+    lines = [
+        ("Data", _data_line(sheet)),
+        ("Selection", _selection_line(sheet.records)),
+        ("Three numbers", _three_numbers(sheet)),
+        ("Training", _training_line(sheet.records)),
+        ("Test images", _crop_line(sheet.records)),
+        ("Intervals", _interval_line(sheet)),
+        ("MACs", _macs_line(sheet.records)),
+        ("Timing", _timing_line(sheet.records)),
+        ("Machine", machine_line(sheet.records)),
+        ("Code", code_line(sheet.records)),
+        ("Cells", _cells_line(sheet)),
+        ("Data notes", "; ".join(sheet.records[0].result["data"]["notes"])),
+        ("Licence of the data", str(sheet.records[0].result["data"].get("licence", ""))),
+        ("Published numbers", sheet.table.published_source),
+    ]
+    return [(name, text) for name, text in lines if text]
+
+
+def settings(records: Iterable[Record]) -> Pairs:
+    """Every setting and the environment, flattened to dotted names; what differs between records says so."""
+    pairs = _shared({**record.config, "environment": record.environment} for record in records)
+    return [(key, value) for key, value in sorted(pairs.items()) if value and key not in UNSAID]
+
+
+def _data_line(sheet: Sheet) -> str:
+    data = sheet.records[0].result["data"]
+    counts = ", ".join(f"{split} {count:,}" for split, count in sorted(data["counts"].items()))
+    majority = 100 * sheet.records[0].result["accuracy"]["val_selected"]["majority"]
+    text = f"{sheet.data} at scale {sheet.scale} ({counts} images), accuracy on the test split, n = {_test_n(sheet):,}"
+    return f"{text}; always naming the most frequent class gives {majority:.2f} %"
+
+
+def _test_n(sheet: Sheet) -> int:
+    return sheet.records[0].result["accuracy"]["val_selected"]["n"]
+
+
+def _three_numbers(sheet: Sheet) -> str:
+    """The unpruned networks' accuracy under three ways to choose the epoch (the others are in the last panel)."""
+    said = []
+    for model, name in sheet.table.models.items():
+        row = sheet.row(model, "dense")
+        if not row.measured:
+            continue
+        best = _mean(row, "best_on_test_percent") if row.numbers("best_on_test_percent") else "not recorded"
+        chosen, last = _mean(row, "accuracy_percent"), _mean(row, "last_percent")
+        said.append(f"{name} unpruned: chosen on validation {chosen}, last epoch {last}, best on test {best}")
+    return "; ".join(said) + " (best on test is for comparison with papers only)" if said else ""
+
+
+def _selection_line(records: Iterable[Record]) -> str:
+    """How the epoch was chosen; that a sparse stage keeps its last epoch shows in its predictions."""
+    sparse = [record.result["accuracy"] for record in records if record.cell.variant == "sparse"]
+    kept_last = sparse and all(one["val_selected"]["predictions"] == one["last"]["predictions"] for one in sparse)
+    text = "the epoch with the best validation accuracy; no headline number is chosen on the test split"
+    return f"{text}; the sparse stage keeps its last epoch" if kept_last else text
+
+
+def _training_line(records: Iterable[Record]) -> str:
+    """Length and main settings of every stage that led to the cells."""
+    epochs: dict[str, set[int]] = {}
+    places: dict[str, None] = {}
+    for record in records:
+        for stage, history in record.result["training"]["stages"].items():
+            epochs.setdefault(stage, set()).add(len(history["epochs"]))
+            if place := history.get("trained_on"):
+                places[TRAINED_ON.format(**place)] = None
+    shared = _shared(record.config for record in records)
+    said = []
+    for stage in (stage for stage in STAGES if stage in epochs):
+        known = {name: shared.get(f"scale.{stage}.{name}", "") for name in TRAINING_SETTINGS}
+        details = ", ".join(text.format(known[name]) for name, text in TRAINING_SETTINGS.items() if known[name])
+        said.append(f"{stage} {_span(epochs[stage])} epochs{f' ({details})' if details else ''}")
+    return "; ".join(said + ([f"trained on {' and '.join(places)}"] if said and places else []))
+
+
+def _crop_line(records: Iterable[Record]) -> str:
+    shared = _shared(record.config for record in records)
+    evaluation = {
+        key.removeprefix("evaluation."): text for key, text in shared.items() if key.startswith("evaluation.")
+    }
+    size = shared.get("scale.size", "")
+    return ", ".join(part for part in (_said(evaluation), f"{size} px" if size else "") if part)
+
+
+def _interval_line(sheet: Sheet) -> str:
+    text = "95 %; Wilson for an accuracy, paired on the same images for a difference, McNemar's exact test for p"
+    many = f"; over {sheet.seeds} seeds: mean ± standard deviation, intervals averaged, p from lowest to highest"
+    return text + many if sheet.seeds > 1 else text
+
+
+def _macs_line(records: Iterable[Record]) -> str:
+    uncounted = sorted({name for record in records for name in record.result["cost"]["uncounted"]})
+    said = f"; not counted: {', '.join(uncounted)}" if uncounted else ""
+    return f"multiply-accumulates of convolutions and linear layers, one image (FLOPs in the papers){said}"
+
+
+def _timing_line(records: Iterable[Record]) -> str:
+    timed = [latency for record in records for latency in (record.result.get("latency") or {}).values()]
+    if not timed:
+        return ""
+    said = {key: " / ".join(sorted({str(latency[key]) for latency in timed})) for key in ("runtime", "precision")}
+    threads, runs = _span({latency["threads"] for latency in timed}), _span({latency["n"] for latency in timed})
+    return f"{said['runtime']}, {said['precision']}, threads {threads}, {runs} runs each, in turns with the unpruned"
+
+
+def machine_line(records: Iterable[Record]) -> str:
+    """Processor, GPU, threads and versions."""
+    shared = _shared(record.environment for record in records)
+    said = [text.format(shared[key]) for key, text in MACHINE.items() if shared.get(key, "none") != "none"]
+    return ", ".join(said) or _said(shared)
+
+
+def code_line(records: Sequence[Record]) -> str:
+    """Commits, whether their trees were clean, and the days."""
+    commits = ", ".join(sorted({record.commit[:12] for record in records}))
+    dirty = sum(record.dirty for record in records)
+    state = f"; {dirty} records from a working tree that differed from its commit" if dirty else "; clean working tree"
+    days = _span({record.created[:10] for record in records})
+    return f"commit {commits}{state}; measured {days}"
+
+
+def _cells_line(sheet: Sheet) -> str:
+    total = sum(len(row.cells) for row in sheet.rows)
+    return f"{total - len(sheet.missing)} of {total} measured" + ("" if sheet.missing else ", none missing")
+
+
+def _span(values: set[Any]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _said(pairs: dict[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in sorted(pairs.items()) if value)
+
+
+def _shared(nested: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Flattened settings; one that differs between records becomes its values, or their number when they are many."""
+    seen: dict[str, set[str]] = {}
+    for settings_of_one in nested:
+        for key, value in _flat(settings_of_one).items():
+            seen.setdefault(key, set()).add(value)
+    return {key: _either(values) for key, values in seen.items()}
+
+
+def _either(values: set[str]) -> str:
+    if len(values) > MOST_VALUES:
+        return f"({len(values)} different values)"
+    return " | ".join(sorted(values))
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        nested = (_flat(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items())
+        return {key: text for part in nested for key, text in part.items()}
+    return {prefix: _plain(value)}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"{len(value)} values" if len(value) > LONGEST_LIST else ", ".join(map(_plain, value))
+    return str(value)

@@ -1,0 +1,168 @@
+"""Networks as trained, side by side: one record each, of which Tables 1 to 4 and Fig 6 of paper 1 are renderings.
+
+Nothing is cut here, and no network is trained twice: the tables share records, and the unpruned stages are those of
+Table 5. Beside accuracy and cost a record holds calibration, one occluder, and how many landmarks guide the mask.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from bench import accuracy, records
+from bench.latency import latency_of
+from bench.pipeline import network_result, record_of
+from bench.recipes import dense_stage, say
+from bench.records import Cell, Record
+from bench.stages import EVALUATION_BATCH, Job, Stage, class_probabilities
+from bench.unpruned.calibration import calibration_of
+from fermodels.data.base import Dataset, Split
+from fermodels.faces.occlude import Occluder, occlude
+from fermodels.faces.regions import MAIN_POINTS
+from fermodels.files import plain
+from fermodels.saliency import covered_share, looked
+
+RECORDS = "networks"
+"""Folder of the records below the records folder."""
+REFERENCE = "mrf"
+"""The network that the others are compared with."""
+THRESHOLDS: dict[str, float] = {
+    "mrf-confidence-00": 0.0,
+    "mrf-confidence-25": 0.25,
+    "mrf-confidence-40": 0.4,
+    REFERENCE: 0.5,
+    "mrf-confidence-60": 0.6,
+    "mrf-confidence-75": 0.75,
+}
+"""Fig 6: network -> the confidence below which a landmark does not enter its mask."""
+OCCLUDER = Occluder(name="patch", share=0.2)
+"""A piece of the same picture in the wrong place: no network of these tables has met one in training."""
+BATCH = 1
+
+
+def cells(data: str, scale: str, seeds: int, models: Sequence[str]) -> list[Cell]:
+    """One cell for every network and seed, all of seed 0 first."""
+    place: dict[str, Any] = {"table": RECORDS, "data": data, "scale": scale, "variant": "dense", "ratio": 0.0}
+    return [Cell(**place, model=model, seed=seed) for seed in range(seeds) for model in models]
+
+
+def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
+    """Makes the record of a network and seed below `root`, unless one of the same network is there; no latency yet."""
+    for cell in wanted:
+        stage = dense_stage(job)
+        if not records.made_by(root / cell.path, stage.key):
+            records.save(record_of(job, cell, stage, _result(job, cell, stage)), root)
+
+
+def time_together(jobs: Mapping[Cell, Job], root: Path) -> None:
+    """Latency at batch 1 of the networks of seed 0, in turns, unless all their records have one beside the reference's.
+
+    Weights do not matter to it, so one seed is timed. Ratios (`ratio_to_dense`) are to MRF, where it is among them.
+    """
+    timed = {cell: job for cell, job in jobs.items() if cell.seed == 0}
+    if all(_timed(records.load(root / cell.path)) for cell in timed):
+        return
+    nets = {cell.id: dense_stage(job).net().to(job.device) for cell, job in timed.items()}
+    reference = next((cell for cell in timed if cell.model == REFERENCE), next(iter(timed)))
+    scale = timed[reference].scale
+    say(f"latency of {len(nets)} networks at batch {BATCH}, in turns")
+    enough: dict[str, Any] = {"min_runs": scale.latency_runs, "min_seconds": scale.latency_seconds}
+    found = latency_of(nets, BATCH, reference.id, attempts=scale.latency_attempts, **enough)
+    for cell in timed:
+        old = records.load(root / cell.path)
+        told = plain(found[cell.id]) | {"reference": reference.model}
+        records.save(replace(old, result=old.result | {"latency": {str(BATCH): told}}), root)
+
+
+def _timed(record: Record) -> bool:
+    told = record.result["latency"].get(str(BATCH))
+    return told is not None and told["reference"] == REFERENCE
+
+
+def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
+    """`network_result` with what only these records have.
+
+    calibration: see `calibration_of`. occluded: the score behind `OCCLUDER`, and what that is.
+    mask: the threshold in force, and the share of landmarks that pass each of `THRESHOLDS` in training (None: the set
+    has no confidences). attention: see `on_mask`.
+    """
+    net = stage.net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    validation, test = (class_probabilities(net, job.views(split), job.crops) for split in ("validation", "test"))
+    truths = [np.asarray(split.labels) for split in (job.data.validation, job.data.test)]
+    occluded = class_probabilities(net, job.views_of(covered(job.data.test, OCCLUDER)), job.crops)
+    return network_result(job, cell, stage) | {
+        "calibration": calibration_of(validation, truths[0], test, truths[1]),
+        "occluded": plain(OCCLUDER) | {"accuracy": accuracy.score(occluded.argmax(1), truths[1], job.data.classes)},
+        "mask": {"confidence": job.scale.confidence, "passing": passing(job.data)},
+        "attention": on_mask(job, net),
+    }
+
+
+def on_mask(job: Job, net: nn.Module) -> dict[str, float] | None:
+    """Of the attention map's mass over test faces, the percent that lies on the cells of the landmarks' mask (eq 4).
+
+    all, right, wrong: over all faces, those named rightly, and the others (left out where there are none); mask: the
+    percent of the face that these cells take, which is what a map alike everywhere has. None: the network has no map.
+    """
+    if getattr(net, "gate", None) is None:
+        return None
+    right, shares, sizes = [], [], []
+    for batch in job.views("test").evaluation(EVALUATION_BATCH):
+        found = looked(net, batch.views)
+        assert found.attention is not None
+        cells = functional.interpolate(batch.mask, found.attention.shape[-2:])[:, 0] > 0.5
+        shares.append(covered_share(found.attention, cells))
+        sizes.append(cells.float().mean((1, 2)))
+        right.append(found.answers == batch.labels)
+    named, share = torch.cat(right), 100 * torch.cat(shares)
+    groups = {"all": share, "right": share[named], "wrong": share[~named], "mask": 100 * torch.cat(sizes)}
+    return {name: float(values.mean()) for name, values in groups.items() if len(values)}
+
+
+def covered(split: Split, occluder: Occluder) -> Split:
+    """The faces of `split` behind `occluder`, each drawn by its position; landmarks stay where they were."""
+    faces = (np.repeat(face, 3, axis=2) if face.shape[2] == 1 else face for face in split.images)
+    images = np.stack([occlude(face, occluder, index=i).image for i, face in enumerate(faces)])
+    return replace(split, images=images)
+
+
+def passing(data: Dataset) -> dict[str, float] | None:
+    """Share of the main landmarks of the training faces that pass each of `THRESHOLDS`, by its text.
+
+    None where the set has no landmarks, or all of them are equally sure: then there is no threshold to choose.
+    """
+    train = data.train
+    if train.landmarks is None or train.confidence is None:
+        return None
+    confidence = np.asarray(train.confidence)[:, list(MAIN_POINTS)]
+    if confidence.min() == confidence.max():
+        return None
+    return {str(level): float((confidence >= level).mean()) for level in THRESHOLDS.values()}
+
+
+def needed(data: Dataset, wanted: Sequence[Cell]) -> list[Cell]:
+    """Those of the cells of Fig 6 that are networks of their own on `data`."""
+    return distinct(passing(data), wanted)
+
+
+def distinct(shares: Mapping[str, float] | None, wanted: Sequence[Cell]) -> list[Cell]:
+    """Cells of the networks that stand for themselves (`trained_as`)."""
+    themselves = set(trained_as(shares).values())
+    return [cell for cell in wanted if cell.model in themselves]
+
+
+def trained_as(shares: Mapping[str, float] | None) -> dict[str, str]:
+    """Every network of `THRESHOLDS` -> the one among them that has the same masks and is trained; see `passing`.
+
+    Points that pass a higher threshold pass every lower one, so equal shares are equal masks. The reference stands for
+    all that equal it, and without confidences for all.
+    """
+    if shares is None:
+        return dict.fromkeys(THRESHOLDS, REFERENCE)
+    first = {shares[str(THRESHOLDS[REFERENCE])]: REFERENCE}
+    return {model: first.setdefault(shares[str(level)], model) for model, level in THRESHOLDS.items()}
