@@ -7,6 +7,8 @@ on the face; the five regions of paper 2's network are laid on the places that t
     covered_share(found.cam, masks)
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -48,7 +50,7 @@ def looked(net: nn.Module, views: tuple[Tensor, ...]) -> Looked:
 
     handle = trunks["face"].register_forward_hook(keep)
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), _frozen(net):
             output: Output = net(*views)
     finally:
         handle.remove()
@@ -59,6 +61,19 @@ def looked(net: nn.Module, views: tuple[Tensor, ...]) -> Looked:
     cam = (gradient.mean((2, 3), keepdim=True) * features).sum(1, keepdim=True).relu()
     face = views[net.inputs.index("face")]  # type: ignore[union-attr, operator, arg-type]
     return Looked(answers, _own_map(net, face, output), _on_face(net, cam, face))
+
+
+@contextmanager
+def _frozen(net: nn.Module) -> Iterator[None]:
+    """No gradient is kept for weights inside the block: the way to the features costs what answering costs."""
+    learned = [weight for weight in net.parameters() if weight.requires_grad]
+    for weight in learned:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in learned:
+            weight.requires_grad_(True)
 
 
 def _own_map(net: nn.Module, face: Tensor, output: Output) -> Tensor | None:

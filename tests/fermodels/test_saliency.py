@@ -26,7 +26,7 @@ def test_maps_lie_on_the_face_and_the_network_is_unchanged(name: str) -> None:
         assert found.attention.shape == (3, 32, 32) and 0 < float(found.attention.min()) <= found.attention.max() < 1
     with torch.no_grad():
         assert probabilities(net(*views)).equal(before), "no hook stays behind"
-    assert all(p.grad is None for p in net.parameters())
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
 
 
 def test_grad_cam_of_a_linear_head_is_its_weights() -> None:
