@@ -24,6 +24,8 @@ METHODS = {
     **{"resnet18": "ResNet-18", "ocl-fgw-lgds": "OCL + Res18 + FGW + LGDS"},
 }
 """Methods of the figure, and their names in print."""
+REFERENCE, OURS = "resnet18", "ocl-fgw-lgds"
+"""Drops are compared with the first one's; the second is what paper 2 proposes."""
 FAMILIES = ("noise", "black", "patch", "mask", "picture")
 """Two rectangles that occlusion-aware training may show, one that it may not, and both kinds of masks."""
 PUBLISHED_DROPS = {"Proposed method": 13.79, "Res18": 17.65, "DenseNet": 18.57}

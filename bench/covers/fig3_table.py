@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import RenderableType
 
 from bench.covers.covered import kind
-from bench.covers.fig3 import FAMILIES, METHODS, PUBLISHED_DROPS, PUBLISHED_SOURCE, TABLE
+from bench.covers.fig3 import FAMILIES, METHODS, OURS, PUBLISHED_DROPS, PUBLISHED_SOURCE, REFERENCE, TABLE
 from bench.covers.occlusion_table import DROP_NOTE, KEYS, SHOWN_AS, cover_csv, cover_footer, not_shown, told
 from bench.covers.plots import DASHED, SOLID, Line, curve_fields
 from bench.covers.robustness import GROUPS, WORST
@@ -61,7 +61,7 @@ def page_of(rows: Sequence[OcclusionRow], data: str, scale: str) -> Page:
 
 
 def _rows(found: Records, *, data: str, scale: str) -> list[OcclusionRow]:
-    return rows_of(taken(found, data=data, scale=scale, table=TABLE), METHODS)
+    return rows_of(taken(found, data=data, scale=scale, table=TABLE), METHODS, REFERENCE)
 
 
 def _groups(rows: Sequence[OcclusionRow]) -> list[str]:
@@ -81,6 +81,10 @@ def _summary(rows: Sequence[OcclusionRow]) -> Part:
     for cover in covers_of(rows):
         title = f"Drop, {SHOWN_AS.get(cover, cover)}, points [95 %]"
         columns[title] = lambda row, cover=cover: told(row.drop(cover))
+    if any(row.reference for row in rows):
+        for cover in covers_of(rows):
+            title = f"Drop against {METHODS[REFERENCE]}, {SHOWN_AS.get(cover, cover)}, points [95 %]"
+            columns[title] = lambda row, cover=cover: told(row.excess(cover), "{:+.2f}")
     columns |= {
         "Parameters": lambda row: magnitude(row.records[0].result["cost"]["params"]),
         "Paper: largest drop, points": lambda row: EMPTY,
@@ -124,7 +128,22 @@ def _sentences(rows: Sequence[OcclusionRow]) -> list[str]:
             f"{METHODS[least.model]} loses least, {told(least.drop(group))} points of "
             f"{least.accuracy('', '0').percent:.2f} %."
         )
-    return said
+    return [*said, *_against_reference(rows)]
+
+
+def _against_reference(rows: Sequence[OcclusionRow]) -> list[str]:
+    """What the proposed method loses more or less than the reference, beside the paper's own difference."""
+    ours = next((row for row in rows if row.model == OURS and row.reference), None)
+    if ours is None:
+        return []
+    found = ", ".join(
+        f"{SHOWN_AS.get(cover, cover)} {told(ours.excess(cover), '{:+.2f}')}" for cover in covers_of(rows)
+    )
+    published = PUBLISHED_DROPS["Proposed method"] - PUBLISHED_DROPS["Res18"]
+    return [
+        f"{METHODS[OURS]}, points lost against {METHODS[REFERENCE]} on the same images: {found} "
+        f"(the paper's own, on other data: {published:+.2f})."
+    ]
 
 
 def _plot(rows: Sequence[OcclusionRow], scale: str) -> str:

@@ -1,7 +1,7 @@
-"""Rows of the table of occlusion: every network's figures, and what slimming changed in them.
+"""Rows of the tables of occlusion: every network's figures, and how they differ from those of a reference.
 
-An excess is what a slim network lost behind a cover more than the unpruned one did, on the same images: a difference of
-two drops. Above zero, slimming cost robustness.
+An excess is what a network lost behind a cover more than its reference did, on the same images: a difference of two
+drops. The reference of a slim network is the unpruned one: an excess above zero is what slimming cost.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +26,8 @@ class OcclusionRow:
     records: tuple[Record, ...]
     """One a seed."""
     looks: Looks
-    unpruned: Looks | None
-    """The same network unpruned; None for itself, and where it was not measured."""
+    reference: Looks | None
+    """What it is compared with; None for the reference itself, and where that was not measured."""
 
     @property
     def label(self) -> str:
@@ -61,20 +61,23 @@ class OcclusionRow:
         return None if lost is None else mean_over_images(lost)
 
     def excess(self, name: str) -> Mean | None:
-        """`drop` of this network minus that of the unpruned one, in points, on the same images."""
-        ours, theirs = _drop(self.looks, name), self.unpruned and _drop(self.unpruned, name)
+        """`drop` of this network minus that of the reference, in points, on the same images."""
+        ours, theirs = _drop(self.looks, name), self.reference and _drop(self.reference, name)
         return None if ours is None or theirs is None else mean_over_images(ours - theirs)
 
     def excess_area(self, group: str) -> Mean | None:
-        """Area under the unpruned network's curve that this one lacks, in points of accuracy, on the same images."""
+        """Area under the reference's curve that this one lacks, in points of accuracy, on the same images."""
         families = self.looks.families(group)
-        if not families or self.unpruned is None:
+        if not families or self.reference is None:
             return None
-        return mean_over_images(self.unpruned.area(families) - self.looks.area(families))
+        return mean_over_images(self.reference.area(families) - self.looks.area(families))
 
 
-def rows_of(records: Iterable[Record], models: Iterable[str]) -> list[OcclusionRow]:
+def rows_of(records: Iterable[Record], models: Iterable[str], reference: str | None = None) -> list[OcclusionRow]:
     """One row for each network of `models` that has a record, in their order, by the share removed.
+
+    Args:
+        reference: the network with which all others are compared; None: each is compared with itself unpruned.
 
     Raises:
         ValueError: networks that were not shown the same pictures.
@@ -92,7 +95,7 @@ def rows_of(records: Iterable[Record], models: Iterable[str]) -> list[OcclusionR
             ratio=ratio,
             records=tuple(groups[model, ratio]),
             looks=all_looks[model, ratio],
-            unpruned=all_looks.get((model, 0.0)) if ratio else None,
+            reference=all_looks.get((reference or model, 0.0)) if (model, ratio) != (reference or model, 0.0) else None,
         )
         for model in models
         for ratio in sorted(ratio for name, ratio in groups if name == model)
