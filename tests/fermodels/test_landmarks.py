@@ -1,16 +1,13 @@
 """Sources of landmarks: the scheme's symmetry, frames, the shipped network's laws, other models' answers."""
 
-import hashlib
 import json
-import os
-import sys
-import types
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fake_landmarkers import MIRRORED, Brightest, Hill, noise
 
 from fermodels.data.base import Split
 from fermodels.data.synthetic import Faces, render
@@ -22,10 +19,6 @@ from fermodels.faces.landmark_net import WEIGHTS, LandmarkNet, centre_of, places
 from fermodels.faces.landmarks import LANDMARKS, OwnLandmarks, landmarker, with_landmarks
 from fermodels.views import ViewConfig, Views
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-REAL = Path(os.environ.get("FER_DATA", REPOSITORY / "../shared/data")) / "detectors/pfld68_cunjian.onnx"
-MIRRORED = list(FLIP)
-
 
 @pytest.fixture(scope="module")
 def faces() -> Faces:
@@ -35,10 +28,6 @@ def faces() -> Faces:
 @pytest.fixture(scope="module")
 def own() -> Landmarker:
     return landmarker("own")
-
-
-def noise(n: int = 2, height: int = 40, width: int = 40) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
 
 
 def mirror(found: FacePoints, width: int) -> FacePoints:
@@ -140,58 +129,6 @@ def test_other_weights_are_read_from_a_file_and_anything_else_refused(tmp_path: 
 # Every source
 
 
-class Brightest:
-    """Stands in for a session: all points at the centre of brightness, which moves with the picture."""
-
-    def __init__(self, sees: bool = True, *, batch: int | str = "b", scale: float = 1.0, outputs: int = 136) -> None:
-        self.sees, self.batch, self.scale, self.outputs, self.calls = sees, batch, scale, outputs, []
-
-    def get_inputs(self):
-        return [types.SimpleNamespace(name="x", shape=[self.batch, 3, 100, 100])]
-
-    def run(self, _, fed):
-        (pictures,) = fed.values()
-        self.calls.append(len(pictures))
-        weight = pictures.mean(1)
-        total = weight.sum((1, 2))
-        middle = (np.arange(100) + 0.5) / 100
-        x, y = (weight.sum(1) * middle).sum(1) / total, (weight.sum(2) * middle).sum(1) / total
-        place = np.stack((x, y), -1)[:, None] if self.sees else np.full((len(pictures), 1, 2), 0.5)
-        offset = np.linspace(-0.2, 0.2, 68)[:, None] * (1, 0)
-        symmetric = (offset - offset[MIRRORED]) / 2
-        if self.outputs == 204:
-            answer = np.concatenate(((place + symmetric) * self.scale, np.full((len(pictures), 68, 1), 0.7)), 2)
-            return [answer.reshape(len(pictures), -1)]
-        return [((place + symmetric) * self.scale).reshape(len(pictures), -1)[:, : self.outputs].astype(np.float32)]
-
-
-class InTwo(Brightest):
-    """The same with the confidence in an output of its own."""
-
-    def run(self, _, fed):
-        (points,) = super().run(_, fed)
-        return [np.full((len(points), 68), 0.7, np.float32), points]
-
-
-def spot(n: int = 3) -> np.ndarray:
-    crops = np.zeros((n, 100, 100, 3), np.uint8)
-    for i in range(n):
-        crops[i, 40 + 5 * i : 50 + 5 * i, 60:64] = 200
-    return crops
-
-
-class Hill(torch.nn.Module):
-    """Stands in for FAN: heat maps that are the picture itself."""
-
-    def __init__(self, modules: int = 4) -> None:
-        super().__init__()
-        self.gain = torch.nn.Parameter(torch.ones(()))
-
-    def forward(self, pictures):
-        heat = torch.nn.functional.avg_pool2d(pictures.mean(1, keepdim=True), 4) * self.gain
-        return [heat, heat.expand(-1, 68, -1, -1)]
-
-
 def sources(own: Landmarker) -> dict[str, Landmarker]:
     return {
         "own": own,
@@ -282,140 +219,3 @@ def test_given_without_points_is_a_sentence():
 def test_a_wrong_specification_is_a_sentence(spec: str, sentence: str):
     with pytest.raises(ValueError, match=sentence):
         landmarker(spec)
-
-
-# ONNX models
-
-
-def test_an_onnx_models_points_come_back_to_the_crop():
-    crops = spot()
-    found = landmark_onnx.OnnxLandmarks(Brightest(), "x.onnx")(crops)
-    assert np.allclose(found.points[:, 8], [(62, 45), (62, 50), (62, 55)], atol=0.05)
-    # Jaw ends: half the difference of their offsets, 16 steps of 0.4 / 67 of a side of 100 px.
-    assert np.allclose(found.points[0, [0, 16], 0] - 62, np.array([-8, 8]) * 40 / 67, atol=0.05)
-
-
-def test_answers_that_move_with_the_picture_are_trusted_and_others_are_not():
-    sure = landmark_onnx.OnnxLandmarks(Brightest(), "x.onnx")(spot()).confidence
-    blind = landmark_onnx.OnnxLandmarks(Brightest(sees=False), "x.onnx")(spot()).confidence
-    assert sure.min() > 0.9 > 0.5 > blind.max()
-
-
-def test_agreement_by_hand():
-    """Two views, eye corners 10 apart, one point told 1 to the left and 1 to the right of its mean."""
-    answers = np.zeros((2, 1, 68, 2), np.float32)
-    answers[:, :, 45, 0] = 10
-    answers[0, :, 30, 0], answers[1, :, 30, 0] = -1, 1
-    confidence = landmark_onnx.agreement(answers)
-    assert confidence[0, 30] == pytest.approx(1 / (1 + (0.1 / landmark_onnx.DOUBT) ** landmark_onnx.SLOPE))
-    assert confidence[0, 0] == 1
-
-
-def test_pixels_and_shares_are_told_apart_and_confidence_is_taken_as_given():
-    shares, pixels = (landmark_onnx.OnnxLandmarks(Brightest(scale=s), "x.onnx")(spot()).points for s in (1.0, 100.0))
-    assert np.allclose(shares, pixels, atol=1e-3)
-    for session in (Brightest(outputs=204), InTwo()):
-        told = landmark_onnx.OnnxLandmarks(session, "x.onnx")(spot())
-        assert np.allclose(told.confidence, 0.7) and np.allclose(told.points[:, 8, 0], 62, atol=0.05)
-
-
-def test_a_fixed_batch_is_filled_up():
-    session = Brightest(batch=2)
-    found = landmark_onnx.OnnxLandmarks(session, "x.onnx")(spot())
-    assert set(session.calls) == {2} and np.allclose(found.points[:, 8, 1], (45, 50, 55), atol=0.05)
-
-
-def test_a_model_of_other_points_is_refused():
-    with pytest.raises(ValueError, match="answers with 10 numbers a face; a 68-point model gives 136"):
-        landmark_onnx.OnnxLandmarks(Brightest(outputs=10), "x.onnx")
-
-
-def test_a_real_onnx_file_is_opened(tmp_path: Path):
-    onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    middle = helper.make_tensor("middle", kind, [1, 136], np.full(136, 0.5, np.float32).tolist())
-    zero = helper.make_tensor("zero", kind, [3, 136], np.zeros(408, np.float32).tolist())
-    nodes = [
-        helper.make_node("ReduceMean", ["x"], ["colour"], axes=[2, 3], keepdims=0),
-        helper.make_node("MatMul", ["colour", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "middle"], ["points"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "middle",
-        [helper.make_tensor_value_info("x", kind, ["b", 3, 32, 32])],
-        [helper.make_tensor_value_info("points", kind, ["b", 136])],
-        [middle, zero],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    file = tmp_path / "middle.onnx"
-    onnx.save(model, file)
-    assert np.allclose(landmarker(f"onnx:{file}")(noise(2, 30, 60)).points, (30, 15), atol=1e-4)
-    file.write_bytes(b"not a model")
-    with pytest.raises(ValueError, match="cannot open"):
-        landmarker(f"onnx:{file}")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not REAL.is_file(), reason="pfld68_cunjian.onnx is not here; FER_DATA names the folder of detectors"
-)
-def test_a_published_model_finds_the_eyes_and_the_mouth(faces: Faces):
-    found = landmarker(f"onnx:{REAL}")(faces.images[:2])
-    assert nme(as_shares(found.points, faces.images[:2]), faces.landmarks[:2]) < 0.25
-
-
-# FAN
-
-
-def test_fan_sees_the_crop_where_it_is_laid_and_answers_in_the_crops_pixels():
-    crops = np.zeros((2, 82, 164, 3), np.uint8)
-    crops[0, 38:42, 80:88] = 255
-    crops[1, 18:22, 80:88] = 255
-    found = landmark_fan.FanLandmarks(Hill())(crops)
-    assert np.allclose(found.points[:, 0], [(84, 40), (84, 20)], atol=1.0)
-    assert found.confidence.min() > 0.5
-
-
-def test_peaks_are_found_between_cells():
-    heat = torch.zeros(1, 1, 64, 64)
-    heat[0, 0, 10, 20], heat[0, 0, 10, 21], heat[0, 0, 40, 40] = 0.9, 0.3, 0.8
-    place, top = landmark_fan.peaks(heat)
-    assert (place[0, 0] * 64).tolist() == pytest.approx([20.5 + 0.25, 10.5]) and top.item() == pytest.approx(0.9)
-
-
-def library(monkeypatch: pytest.MonkeyPatch) -> None:
-    models = types.ModuleType("face_alignment.models")
-    models.FAN = Hill  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "face_alignment", types.ModuleType("face_alignment"))
-    monkeypatch.setitem(sys.modules, "face_alignment.models", models)
-
-
-def test_fan_without_the_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "face_alignment", None)
-    monkeypatch.setitem(sys.modules, "face_alignment.models", None)
-    with pytest.raises(ValueError, match=r"pip install 'fermodels\[faces\]'"):
-        landmarker("fan")
-
-
-def test_fan_offline_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    def refused(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    library(monkeypatch)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
-    with pytest.raises(ValueError, match=r"cannot be fetched \(no network\).*put the file at"):
-        landmarker("fan")
-
-
-def test_fans_weights_are_read_only_after_their_digest_was_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    library(monkeypatch)
-    file = tmp_path / "fan.pth.tar"
-    torch.save(Hill().state_dict(), file)
-    with pytest.raises(ValueError, match="begin with 11f355bf06"):
-        landmarker(f"fan:{file}")
-    monkeypatch.setattr(landmark_fan, "DIGEST", hashlib.sha256(file.read_bytes()).hexdigest()[:10])
-    assert landmarker(f"fan:{file}")(noise()).points.shape == (2, 68, 2)
-    with pytest.raises(ValueError, match="no such file"):
-        landmarker(f"fan:{tmp_path / 'nowhere'}")
