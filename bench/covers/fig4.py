@@ -1,7 +1,7 @@
 """Fig 4 of paper 2 with a number: where the networks look while a face is covered, and how much of it is the cover.
 
-Every network gives Grad-CAM, some a map of their own. Beside a map's mass on the covered pixels stands the covered
-share of the face: a network to which all places are alike has just that.
+Every network gives Grad-CAM, some a map of their own. Covers lie on the middle of the face more often than on its rim,
+and so do maps; so the mass on a cover is compared with that of the bare face's own map on the very same pixels.
 """
 
 import base64
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from bench.stages import EVALUATION_BATCH, Job
 from bench.stats import mean_over_images
 from fermodels.annotate import heated
 from fermodels.data.base import Split
+from fermodels.files import plain
 from fermodels.saliency import Looked, covered_share, looked
 from fermodels.views import Views
 
@@ -66,20 +68,23 @@ class Seen:
     """What a network made of one set of faces; maps in the frame of the centre crop."""
 
     right: Bool[np.ndarray, " n"]
-    shares: dict[str, Float[np.ndarray, " n"]]
-    """Name of the map -> its mass on the cover; NaN where the map is 0 everywhere."""
+    maps: dict[str, Float[np.ndarray, "n s s"]]
+    """By name, half precision."""
 
 
 def _result(job: Job, net: nn.Module) -> dict[str, Any]:
     """What a record keeps.
 
-    occluded: family -> level -> map -> {"all", "right", "wrong"} -> mean share of its mass on the cover, in percent
-    with interval, and of how many faces. covered: the mean covered shares. examples: PNG strips by map, base64.
+    occluded: family -> level -> map -> {"all", "right", "wrong"} (answers behind the cover) -> how many faces, and in
+    percent with intervals: "on", the mean share of the map's mass on the cover; "before", that of the bare face's map
+    on the same pixels; "change", the difference, face by face. covered: the mean covered shares. examples: PNG strips
+    by map, base64.
     """
+    bare = _seen(job, net, job.data.test)
     occluded: dict[str, dict[str, Any]] = {}
     covered: dict[str, dict[str, float]] = {}
     for family, level, made in covered_sets(job, FAMILIES):
-        occluded.setdefault(family, {})[level] = _told(_seen(job, net, made))
+        occluded.setdefault(family, {})[level] = _told(_seen(job, net, made.split), bare, made)
         covered.setdefault(family, {})[level] = made.share
     return {
         "occluded": occluded,
@@ -98,33 +103,38 @@ def _batches(job: Job, net: nn.Module, split: Split) -> Iterator[tuple[Looked, T
         yield looked(net, batch.views), batch.labels
 
 
-def _seen(job: Job, net: nn.Module, made: CoveredSplit) -> Seen:
-    right, shares = [], {name: [] for name in MAPS}
-    for found, labels in _batches(job, net, made.split):
-        start = sum(map(len, right))
-        masks = labels.new_tensor(made.masks[start : start + len(labels)]).bool()
+def _seen(job: Job, net: nn.Module, split: Split) -> Seen:
+    right, maps = [], {name: [] for name in MAPS}
+    for found, labels in _batches(job, net, split):
         right.append((found.answers == labels).cpu().numpy())
         for name in MAPS:
-            if (maps := getattr(found, name)) is not None:
-                shares[name].append(covered_share(maps, masks).cpu().numpy())
+            if (made := getattr(found, name)) is not None:
+                maps[name].append(made.half().cpu().numpy())
     return Seen(
-        right=np.concatenate(right), shares={name: np.concatenate(parts) for name, parts in shares.items() if parts}
+        right=np.concatenate(right), maps={name: np.concatenate(parts) for name, parts in maps.items() if parts}
     )
 
 
-def _told(seen: Seen) -> dict[str, Any]:
+def _told(seen: Seen, bare: Seen, made: CoveredSplit) -> dict[str, Any]:
     groups = {"all": np.ones_like(seen.right), "right": seen.right, "wrong": ~seen.right}
-    return {
-        name: {group: _mean(shares[chosen]) for group, chosen in groups.items()} for name, shares in seen.shares.items()
-    }
+    told: dict[str, Any] = {}
+    for name, maps in seen.maps.items():
+        on, before = (_on_cover(each, made) for each in (maps, bare.maps[name]))
+        known = np.isfinite(on) & np.isfinite(before)  # a map that is 0 everywhere lies nowhere
+        told[name] = {group: _means(on, before, known & chosen) for group, chosen in groups.items()}
+    return told
 
 
-def _mean(shares: Float[np.ndarray, " n"]) -> dict[str, float]:
-    known = shares[np.isfinite(shares)]
-    if len(known) < 2:
-        return {"n": len(known)}
-    found = mean_over_images(known)
-    return {"percent": found.percent, "lo": found.lo, "hi": found.hi, "n": len(known)}
+def _on_cover(maps: Float[np.ndarray, "n s s"], made: CoveredSplit) -> Float[np.ndarray, " n"]:
+    return covered_share(torch.from_numpy(maps).float(), torch.from_numpy(made.masks)).numpy()
+
+
+def _means(on: np.ndarray, before: np.ndarray, chosen: Bool[np.ndarray, " n"]) -> dict[str, Any]:
+    n = int(chosen.sum())
+    if n < 2:
+        return {"n": n}
+    shares = {"on": on[chosen], "before": before[chosen], "change": on[chosen] - before[chosen]}
+    return {"n": n} | {name: plain(mean_over_images(values)) for name, values in shares.items()}
 
 
 def _examples(job: Job, net: nn.Module) -> dict[str, str]:

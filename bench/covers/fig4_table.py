@@ -7,7 +7,7 @@ import base64
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,12 @@ from fermodels.faces.occlude import RECTANGLES
 TITLE = "Where the networks look while a face is covered"
 KEYS = ("Network", "Map")
 NOTE = (
-    "Share of the map's mass that lies on the covered pixels, % [95 %]. The covered share itself is what a network has "
-    "to which all places are alike: less is looking away, more is looking at the cover."
+    "Share of the map's mass that lies on the covered pixels, % [95 %]; below 0 in a change is looking away. Change: "
+    "minus the share that the bare face's own map has on the same pixels, face by face, in points."
 )
+FORMS = {"on": "{:.2f}", "before": "{:.2f}", "change": "{:+.2f}"}
+"""What a record tells of a map and a cover, and how it is written."""
+TITLES = {"on": "Attention on the cover", "change": "What the cover changed"}
 INKS = {"vggnet": "vggnet", "mrf": "mrf", "resnet18": "muted", "ocl-fgw-lgds": "other"}
 
 
@@ -46,10 +49,10 @@ class Row:
     map: str
     record: Record
 
-    def share(self, family: str, level: str, group: str = "all") -> Mean | None:
-        """Of the map's mass, what lies on the cover; None where no map has any."""
+    def share(self, family: str, level: str, group: str = "all", of: str = "on") -> Mean | None:
+        """Of the map's mass: "on" the cover, there "before", or the "change"; None where no map has any."""
         told = self.record.result["occluded"].get(family, {}).get(level, {}).get(self.map, {}).get(group, {})
-        return Mean(percent=told["percent"], lo=told["lo"], hi=told["hi"]) if "percent" in told else None
+        return Mean(**told[of]) if of in told else None
 
     def covered(self, family: str, level: str) -> float:
         """Mean share of the face that is covered, percent."""
@@ -90,9 +93,9 @@ def page_of(rows: Sequence[Row], data: str, scale: str) -> Page:
     there = {row.model for row in rows}
     families = [family for family in FAMILIES if rows and family in rows[0].record.result["occluded"]]
     rectangles = [family for family in families if family in RECTANGLES]
-    parts = [_levels(rows, family, letter) for family, letter in zip(rectangles, "ABC", strict=False)]
-    if rows:
-        parts.append(_answers(rows, families, "ABCD"[len(parts)]))
+    parts = [part for family in rectangles for part in (_levels(rows, family), _levels(rows, family, "change"))]
+    parts += [_answers(rows, families)] if rows else []
+    parts = [replace(part, title=f"{letter}. {part.title}") for letter, part in zip("ABCDEFGHI", parts, strict=False)]
     plots = {"shares": _shares_plot(rows, rectangles, scale)}
     if pictures := _pictures(rows, scale):
         plots["faces"] = pictures
@@ -110,31 +113,33 @@ def page_of(rows: Sequence[Row], data: str, scale: str) -> Page:
     )
 
 
-def _levels(rows: Sequence[Row], family: str, letter: str) -> Part:
-    columns = levels(family)
-    body = [[*row.names, *(told(row.share(family, level)) for level in columns)] for row in rows]
+def _levels(rows: Sequence[Row], family: str, of: str = "on") -> Part:
+    columns, text = levels(family), FORMS[of]
+    body = [[*row.names, *(told(row.share(family, level, of=of), text) for level in columns)] for row in rows]
     titles = [*KEYS, *(f"{level} % covered" for level in columns)]
-    title = f"{letter}. Attention on the cover: {family} ({kind(family)} in occlusion-aware training)"
+    title = f"{TITLES[of]}: {family} ({kind(family)} in occlusion-aware training)"
     return Part(title=title, keys=2, titles=titles, body=body, note=NOTE)
 
 
-def _answers(rows: Sequence[Row], families: Sequence[str], letter: str) -> Part:
+def _answers(rows: Sequence[Row], families: Sequence[str]) -> Part:
     """Right and wrong answers apart, behind the largest cover of each family."""
     largest = [(family, levels(family)[-1]) for family in families]
     body = []
     for row in rows:
-        cells = [told(row.share(family, level, group)) for family, level in largest for group in ("right", "wrong")]
-        body.append([*row.names, *cells])
+        found = [row.share(*one, group, "change") for one in largest for group in ("right", "wrong")]
+        body.append([*row.names, *(told(each, FORMS["change"]) for each in found)])
     titles = [*KEYS]
     for family, level in largest:
         size = f"{rows[0].covered(family, level):.0f} % covered"
         titles += [f"{family}, {size}: right", f"{family}: wrong"]
     note = f"{NOTE} Right, wrong: faces whose expression is named rightly behind the cover, and the others."
-    return Part(title=f"{letter}. Right and wrong answers", keys=2, titles=titles, body=body, note=note)
+    return Part(
+        title="What the cover changed, right and wrong answers apart", keys=2, titles=titles, body=body, note=note
+    )
 
 
 def _sentences(rows: Sequence[Row], rectangles: Sequence[str]) -> list[str]:
-    """For each map, what it gives the largest rectangle, against the share of the face that this takes."""
+    """For each map, what it gives the largest rectangle, against the bare face's map on the same pixels."""
     if not rows:
         return [f"Fig 4: {MISSING} yet."]
     said = []
@@ -142,33 +147,36 @@ def _sentences(rows: Sequence[Row], rectangles: Sequence[str]) -> list[str]:
         parts = []
         for family in rectangles:
             level = levels(family)[-1]
-            found, covered = row.share(family, level), row.covered(family, level)
-            if found is not None:
-                parts.append(f"{told(found)} % on {family}{_verdict(found, covered)}")
+            before, on, change = (row.share(family, level, of=of) for of in ("before", "on", "change"))
+            if before is not None and on is not None and change is not None:
+                moved = f"{told(change, FORMS['change'])} points: {_verdict(change)}"
+                parts.append(f"{before.percent:.1f} -> {on.percent:.1f} % on {family} ({moved})")
         if parts:
             said.append(f"{MODELS[row.model]}, {MAPS[row.map]}, a rectangle over 30 % of the face: {', '.join(parts)}.")
     return said
 
 
-def _verdict(found: Mean, covered: float) -> str:
-    if found.hi < covered:
-        return " (looks away)"
-    return " (looks at the cover)" if found.lo > covered else " (indifferent)"
+def _verdict(change: Mean) -> str:
+    if change.hi < 0:
+        return "it looks away"
+    return "drawn to the cover" if change.lo > 0 else "no change is shown"
 
 
 def _csv(rows: Sequence[Row], families: Sequence[str]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    names = ["on_cover_percent", "on_cover_lo", "on_cover_hi"]
+    names = [f"{of}_{end}" for of in FORMS for end in ("percent", "lo", "hi")]
     writer.writerow(["model", "map", "family", "kind", "level", "covered_percent", "answers", "n", *names])
     for row in rows:
         for family in families:
             for level in levels(family):
                 for group in ("all", "right", "wrong"):
-                    one, n = row.share(family, level, group), _count(row, family, level, group)
-                    figures = ["", "", ""] if one is None else [one.percent, one.lo, one.hi]
+                    figures: list[float | str] = []
+                    for of in FORMS:
+                        one = row.share(family, level, group, of)
+                        figures += ["", "", ""] if one is None else [one.percent, one.lo, one.hi]
                     place = [row.model, row.map, family, kind(family), level, row.covered(family, level)]
-                    writer.writerow([*place, group, n, *figures])
+                    writer.writerow([*place, group, _count(row, family, level, group), *figures])
     return stream.getvalue()
 
 
@@ -192,7 +200,7 @@ def _strips(rows: Sequence[Row]) -> list[tuple[Row, str]]:
 
 
 def _shares_plot(rows: Sequence[Row], rectangles: Sequence[str], scale: str) -> str:
-    """Mass on the cover against the share covered, a field for each rectangle; on the dotted line all is alike."""
+    """What the cover changed against the share covered, a field for each rectangle; below 0 it is shunned."""
 
     def draw(figure: Figure) -> None:
         fields = max(1, len(rectangles))
@@ -209,9 +217,11 @@ def _shares_plot(rows: Sequence[Row], rectangles: Sequence[str], scale: str) -> 
 def _field(axes: Axes, rows: Sequence[Row], family: str) -> None:
     axes.set_title(f"{family.capitalize()} ({kind(family)})", pad=10)
     shares = [float(level) for level in levels(family)]
-    axes.plot([0, shares[-1]], [0, shares[-1]], color=LIGHT["muted"], linewidth=1, linestyle=":", label="all alike")
+    axes.axhline(0, color=LIGHT["muted"], linewidth=1, linestyle=":")
     for i, row in enumerate(rows):
-        found = [(share, row.share(family, level)) for share, level in zip(shares, levels(family), strict=True)]
+        found = [
+            (share, row.share(family, level, of="change")) for share, level in zip(shares, levels(family), strict=True)
+        ]
         known = [(share, one) for share, one in found if one is not None]
         colour, dash = LIGHT[INKS[row.model]], DASHED if row.map == "cam" else SOLID
         look = {"color": colour, "linestyle": dash, "marker": MARKERS[i % len(MARKERS)], "markersize": 4.5}
@@ -220,7 +230,7 @@ def _field(axes: Axes, rows: Sequence[Row], family: str) -> None:
         band = {"color": colour, "alpha": 0.13, "linewidth": 0}
         axes.fill_between(along, [one.lo for _, one in known], [one.hi for _, one in known], **band)
     axes.set_xlabel("share of the face covered, %")
-    axes.set_ylabel("share of the map on the cover, %")
+    axes.set_ylabel("mass on the cover, change in points")
     axes.grid(True, linewidth=0.8)
     axes.legend(loc="upper left", fontsize=7)
 

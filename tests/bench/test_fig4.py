@@ -46,10 +46,14 @@ def test_shares_are_those_of_the_maps_and_groups_are_all_faces(measured) -> None
         told = record.result["occluded"][family][level]
         assert set(told) == {"attention", "cam"} and record.result["covered"][family][level] == made.share
         maps = next(fig4._batches(given, net, made.split))[0].attention.numpy()
-        shares = (maps * made.masks).sum((1, 2)) / maps.sum((1, 2))
-        assert told["attention"]["all"]["percent"] == pytest.approx(100 * shares.mean(), rel=1e-4)
+        before = next(fig4._batches(given, net, given.data.test))[0].attention.numpy()
+        on, lay = ((each * made.masks).sum((1, 2)) / each.sum((1, 2)) for each in (maps, before))
+        whole, shares = told["attention"]["all"], on
+        assert whole["on"]["percent"] == pytest.approx(100 * on.mean(), rel=1e-3)
+        assert whole["before"]["percent"] == pytest.approx(100 * lay.mean(), rel=1e-3)
+        assert whole["change"]["percent"] == pytest.approx(100 * (on - lay).mean(), abs=0.01)
         assert told["attention"]["right"]["n"] + told["attention"]["wrong"]["n"] == len(shares)
-        assert abs(told["attention"]["all"]["percent"] - float(level)) < 15, "a young map is nearly even"
+        assert abs(whole["on"]["percent"] - float(level)) < 15, "a young map is nearly even"
 
 
 def test_a_second_call_measures_nothing(measured, monkeypatch) -> None:
@@ -72,8 +76,9 @@ def test_the_page_says_what_the_record_says(measured) -> None:
         for one in table
         if (one["map"], one["family"], one["level"], one["answers"]) == ("attention", "patch", level, "all")
     ]
-    assert float(line["on_cover_percent"]) == told["percent"]
-    assert f"{told['percent']:.2f} [{told['lo']:.2f}, {told['hi']:.2f}]" in text
+    assert float(line["on_percent"]) == told["on"]["percent"]
+    for of, sign in (("on", ""), ("change", "+")):
+        assert " [".join(f"{told[of][end]:{sign}.2f}" for end in ("percent", "lo")) in text
     assert "VGGNet" in text.split("## Not measured")[1] and "QUICK RUN" in text
 
 
