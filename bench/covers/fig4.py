@@ -69,7 +69,7 @@ class Seen:
 
     right: Bool[np.ndarray, " n"]
     maps: dict[str, Float[np.ndarray, "n s s"]]
-    """By name, half precision."""
+    """By name, the largest value of each 1, half precision."""
 
 
 def _result(job: Job, net: nn.Module) -> dict[str, Any]:
@@ -109,7 +109,8 @@ def _seen(job: Job, net: nn.Module, split: Split) -> Seen:
         right.append((found.answers == labels).cpu().numpy())
         for name in MAPS:
             if (made := getattr(found, name)) is not None:
-                maps[name].append(made.half().cpu().numpy())
+                peak = made.amax((1, 2), keepdim=True).clamp_min(1e-30)  # a share of mass knows no scale; halves do
+                maps[name].append((made / peak).half().cpu().numpy())
     return Seen(
         right=np.concatenate(right), maps={name: np.concatenate(parts) for name, parts in maps.items() if parts}
     )

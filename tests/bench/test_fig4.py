@@ -49,6 +49,11 @@ def test_shares_are_those_of_the_maps_and_groups_are_all_faces(measured) -> None
         before = next(fig4._batches(given, net, given.data.test))[0].attention.numpy()
         on, lay = ((each * made.masks).sum((1, 2)) / each.sum((1, 2)) for each in (maps, before))
         whole, shares = told["attention"]["all"], on
+        cam = next(fig4._batches(given, net, made.split))[0].cam.numpy().astype(float)
+        lying = (cam * made.masks).sum((1, 2))[cam.any((1, 2))] / cam.sum((1, 2))[cam.any((1, 2))]
+        assert told["cam"]["all"]["n"] <= len(lying)
+        if told["cam"]["all"]["n"] == len(lying):
+            assert told["cam"]["all"]["on"]["percent"] == pytest.approx(100 * lying.mean(), rel=2e-3)
         assert whole["on"]["percent"] == pytest.approx(100 * on.mean(), rel=1e-3)
         assert whole["before"]["percent"] == pytest.approx(100 * lay.mean(), rel=1e-3)
         assert whole["change"]["percent"] == pytest.approx(100 * (on - lay).mean(), abs=0.01)
