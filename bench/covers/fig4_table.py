@@ -205,13 +205,14 @@ def _shares_plot(rows: Sequence[Row], rectangles: Sequence[str], scale: str) -> 
     def draw(figure: Figure) -> None:
         fields = max(1, len(rectangles))
         for i in range(fields):
-            axes = figure.add_axes((0.08 + i / fields, 0.14, 1 / fields - 0.11, 0.74))
+            axes = figure.add_axes((0.08 + i / fields, 0.29, 1 / fields - 0.11, 0.62))
             if not rectangles:
                 nothing(axes, "attention on the cover")
                 return
             _field(axes, rows, rectangles[i])
+        figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=8)
 
-    return drawn(f"{TABLE}-shares", (4.6 * max(1, len(rectangles)), 4.1), watermark(scale), draw)
+    return drawn(f"{TABLE}-shares", (4.6 * max(1, len(rectangles)), 5.0), watermark(scale), draw)
 
 
 def _field(axes: Axes, rows: Sequence[Row], family: str) -> None:
@@ -232,7 +233,6 @@ def _field(axes: Axes, rows: Sequence[Row], family: str) -> None:
     axes.set_xlabel("share of the face covered, %")
     axes.set_ylabel("mass on the cover, change in points")
     axes.grid(True, linewidth=0.8)
-    axes.legend(loc="upper left", fontsize=7)
 
 
 def _pictures(rows: Sequence[Row], scale: str) -> str:
