@@ -115,7 +115,8 @@ def steps(cells: Sequence[Cell]) -> list[Step]:
         first = [cell for cell in own if cell.variant in ("dense", "sparse")] or own[:1]
         cuts = _by_ratio([cell for cell in own if cell not in first])
         step = Step(first, [Step(cut, []) for cut in cuts])
-        pretraining = NETWORKS[own[0].model].pretraining
+        network = NETWORKS.get(own[0].model)  # none: a handcrafted baseline
+        pretraining = network.pretraining if network else ""
         leader = leaders.setdefault((own[0].seed, pretraining or own[0].model), step)
         (made if leader is step else leader.then).append(step)
     return made

@@ -12,6 +12,7 @@ import pytest
 
 from bench import jobs, pipeline, stages
 from bench.records import Cell
+from bench.registry import KINDS
 
 SMALL = "synthetic:train=64,validation=16,test=24"
 
@@ -45,6 +46,17 @@ def test_cuts_wait_for_their_own_network_only():
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+@pytest.mark.parametrize("table", KINDS)
+def test_the_cells_of_every_table_can_be_made_side_by_side(table: str):
+    wanted = KINDS[table].cells("synthetic", "cpu", 2)
+    first = jobs.steps(wanted)
+    assert sorted(each for step in first for each in made_by(step)) == sorted(wanted)
+
+
+def made_by(step: jobs.Step) -> list[Cell]:
+    return [*step.cells, *(cell for then in step.then for cell in made_by(then))]
+
+
 def test_a_killed_parent_leaves_no_process_behind(tmp_path):
     words = ["--scale", "quick", "--jobs", "2", "--data", SMALL, "--out", tmp_path / "out", "--runs", tmp_path / "runs"]
     command = [sys.executable, "-m", "bench.report", *map(str, words)]
