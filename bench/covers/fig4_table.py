@@ -20,6 +20,7 @@ from bench.covers.covered import PLACED, kind, levels
 from bench.covers.fig4 import FAMILIES, MAPS, MODELS, SHOWN, TABLE
 from bench.covers.occlusion_table import cover_footer, told
 from bench.covers.plots import DASHED, SOLID
+from bench.covers.robustness import WORST
 from bench.pages import page
 from bench.pages.page import Page, Part, about, watermark
 from bench.pages.rows import MISSING, Records
@@ -43,7 +44,7 @@ INKS = {"vggnet": "vggnet", "mrf": "mrf", "resnet18": "muted", "ocl-fgw-lgds": "
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One map of one network, of its lowest seed."""
+    """One map of one network."""
 
     model: str
     map: str
@@ -74,12 +75,10 @@ def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None)
 
 
 def rows_of(records: Sequence[Record]) -> list[Row]:
-    """Every map that a record tells of; of several seeds, the first."""
-    first: dict[str, Record] = {}
-    for record in records:
-        first.setdefault(record.cell.model, record)
-    maps = {model: _maps(first[model]) for model in MODELS if model in first}
-    return [Row(model=model, map=name, record=first[model]) for model, names in maps.items() for name in names]
+    """Every map that a record tells of, in the order of `MODELS`."""
+    own = {record.cell.model: record for record in records}
+    found = [(model, own[model]) for model in MODELS if model in own]
+    return [Row(model=model, map=name, record=record) for model, record in found for name in _maps(record)]
 
 
 def _maps(record: Record) -> list[str]:
@@ -146,13 +145,13 @@ def _sentences(rows: Sequence[Row], rectangles: Sequence[str]) -> list[str]:
     for row in rows:
         parts = []
         for family in rectangles:
-            level = levels(family)[-1]
-            before, on, change = (row.share(family, level, of=of) for of in ("before", "on", "change"))
+            before, on, change = (row.share(family, WORST, of=of) for of in ("before", "on", "change"))
             if before is not None and on is not None and change is not None:
                 moved = f"{told(change, FORMS['change'])} points: {_verdict(change)}"
                 parts.append(f"{before.percent:.1f} -> {on.percent:.1f} % on {family} ({moved})")
         if parts:
-            said.append(f"{MODELS[row.model]}, {MAPS[row.map]}, a rectangle over 30 % of the face: {', '.join(parts)}.")
+            cover = f"a rectangle over {WORST} % of the face"
+            said.append(f"{MODELS[row.model]}, {MAPS[row.map]}, {cover}: {', '.join(parts)}.")
     return said
 
 

@@ -116,7 +116,7 @@ def _passing(record: Record) -> Values:
 
 def _attention(record: Record) -> Values:
     """Where the map lies, in percent; nothing of a network without a map."""
-    return {f"map_{name}_percent": percent for name, percent in (record.result["attention"] or {}).items()}
+    return {f"map_{name}_percent": percent for name, percent in (record.result.get("attention") or {}).items()}
 
 
 def name_of(sheet: Sheet, row: Row) -> str:

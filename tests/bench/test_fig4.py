@@ -35,7 +35,8 @@ def measured(tmp_path_factory):
 
 def test_networks_are_registered() -> None:
     assert set(fig4.MODELS) <= set(NETWORKS) and set(fig4_table.INKS) == set(fig4.MODELS)
-    assert len(fig4.cells("tiny", "quick", 2)) == 2 * len(fig4.MODELS)
+    assert fig4.cells("tiny", "quick", 2) == fig4.cells("tiny", "quick", 1)
+    assert {cell.model for cell in fig4.cells("tiny", "quick", 1)} == set(fig4.MODELS)
 
 
 def test_shares_are_those_of_the_maps_and_groups_are_all_faces(measured) -> None:
@@ -64,9 +65,10 @@ def share_by_hand(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def test_a_second_call_measures_nothing(measured, monkeypatch) -> None:
-    given, _, root = measured
+    given, found, root = measured
     monkeypatch.setattr(fig4, "looked", lambda *_: pytest.fail("measured again"))
     fig4.measure(given, wanted(), root)
+    assert records.load_all(root, table="fig4", **PLACE) == found
 
 
 def test_the_page_says_what_the_record_says(measured) -> None:
