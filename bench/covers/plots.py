@@ -18,6 +18,8 @@ GAP = 6.0
 """Between the largest share and the first placed cover, and between placed covers, on an axis of percent."""
 FIELD, LABELS = 5.0, 0.75
 """Inches across one field of the surface, and what its row labels take of them."""
+COLUMNS, LEGEND_LINE = 3, 0.21
+"""Of the legend below the curves; a line's height in inches."""
 Dash = str | tuple[float, tuple[float, ...]]
 SOLID, DASHED = "-", (0, (4, 2))
 
@@ -42,13 +44,15 @@ def curve_fields(name: str, fields: Fields, *, watermark: str) -> str:
 
     Covers whose size the face gives stand right of the curves.
     """
+    legend = LEGEND_LINE * -(-max(len(lines) for _, lines in fields.values()) // COLUMNS)
 
     def draw(figure: Figure) -> None:
         left, gap = 0.62 / figure.get_figwidth(), 0.22 / figure.get_figwidth()
+        low_edge = (0.55 + legend) / figure.get_figheight()
         width = (1 - left) / len(fields)
         low, high = _limits(fields)
         for i, (title, (families, lines)) in enumerate(fields.items()):
-            axes = figure.add_axes((left + i * width, 0.14, width - gap, 0.74))
+            axes = figure.add_axes((left + i * width, low_edge, width - gap, 2.9 / figure.get_figheight()))
             axes.set_title(title, pad=10)
             if not lines:
                 nothing(axes, "accuracy")
@@ -60,8 +64,9 @@ def curve_fields(name: str, fields: Fields, *, watermark: str) -> str:
                 axes.set_ylabel("Accuracy on test, % (bands: 95 %)")
             else:
                 axes.set_yticklabels([])
+        figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=COLUMNS)
 
-    return drawn(name, (0.6 + 4.1 * max(1, len(fields)), 3.9), watermark, draw)
+    return drawn(name, (0.6 + 4.1 * max(1, len(fields)), 3.9 + legend), watermark, draw)
 
 
 def _points(line: Line, families: Sequence[str]) -> dict[str, Mean]:
@@ -92,7 +97,6 @@ def _curves(axes: Axes, families: Sequence[str], lines: Sequence[Line]) -> None:
     if covers:
         axes.axvline(shares[-1] + GAP / 2, color=LIGHT["muted"], linewidth=0.8, linestyle=":")
     axes.grid(True, axis="y", linewidth=0.8)
-    axes.legend(loc="lower left")
 
 
 def _places(last: float, covers: int) -> list[float]:
