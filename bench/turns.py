@@ -2,8 +2,9 @@
 
 A subject is any `Callable[[], None]` that returns when its output is ready for the reader. Thread pools keep spinning
 for a while after a run and would slow the next one's: so a turn is many runs of one subject, and its first is not
-kept, unless that alone outlasts the turn. Turns lie next to each other, so a ratio between two subjects is paired, turn
-by turn. A noisy measurement is repeated as a whole (`calmest`): turns of different attempts never mix.
+kept, unless that alone outlasts the turn. (ONNX Runtime's would spin for 50 ms; `compress.runtimes` tells it not to.)
+Turns lie next to each other, so a ratio between two subjects is paired, turn by turn. A noisy measurement is repeated
+as a whole (`calmest`): turns of different attempts never mix.
 """
 
 import gc
@@ -25,7 +26,7 @@ Progress = Callable[[float], None]
 NOISY_CV = 0.025
 """Coefficient of variation above which a figure is marked noisy."""
 TURN_MS = 30.0
-"""Shortest turn: several times what idle threads of OpenMP or ONNX Runtime spin, and 100 of them are 3 s of runs."""
+"""Shortest turn: several times what idle threads of OpenMP spin, and 100 of them are 3 s of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)

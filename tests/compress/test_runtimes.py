@@ -1,6 +1,7 @@
 """Laws that every runtime keeps: PyTorch's answers at every batch size, wrong inputs refused, precision as asked."""
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,20 @@ def test_a_truncated_file_is_refused_with_a_sentence(deployed: Path, tmp_path: P
     broken.write_bytes((deployed / "fp32.onnx").read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"cannot open .*broken\.onnx"):
         RUNTIMES[name].open(broken, precision="fp32")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_threads_rest_when_a_run_is_over(deployed: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)  # with one there is no pool
+    running = opened(deployed, name, "fp32")
+    face = {"face": torch.zeros(8, 3, 64, 64)}
+    spent = []
+    for _ in range(5):
+        running.run(face)
+        before = time.process_time()
+        time.sleep(0.04)
+        spent.append(time.process_time() - before)
+    assert sorted(spent)[2] < 0.015, "ONNX Runtime's own way is to spin on all of this time"
 
 
 class Claimed:
