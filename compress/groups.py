@@ -138,23 +138,25 @@ def _group_of(
     A layer of `gates` multiplies the channels: it needs no silencing, because 0 times anything is 0.
     """
     root = members[0].dep.target.module
-    convs, norms, readers = [], [], []
+    convs, norms, behind, readers = [], set(), set(), []
     for item in members:
         module, handler = item.dep.target.module, item.dep.handler
         if isinstance(module, _OutputOp):
             return None
         if isinstance(module, _BatchNorm):
-            norms.append(names[module])
+            norms.add(names[module])
         elif isinstance(module, (nn.Conv2d, nn.Linear)):
             if graph.is_in_channel_pruning_fn(handler):
                 columns = _columns(item, root.out_channels)
                 readers.append(Reader(name=names[module], columns=columns, norm=_norm_behind(module, graph, names)))
             elif module not in gates:
                 convs.append(names[module])
-    if not readers or not norms or len(norms) != len(convs):
-        return None  # a member without a batch norm cannot be silenced by gammas; a map nobody reads has no channels
+                behind.add(_norm_behind(module, graph, names))
+    if not readers or norms != behind:
+        return None  # a member without a batch norm of its own cannot be silenced; a map nobody reads has no channels
+    own = [name for name in names.values() if name in norms]
     return ChannelGroup(
-        name=names[root], convs=tuple(convs), norms=tuple(norms), readers=tuple(readers), size=root.out_channels
+        name=names[root], convs=tuple(convs), norms=tuple(own), readers=tuple(readers), size=root.out_channels
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from fermodels.branches import GlobalBranch, GlobalBranchConfig, LocalBranch, LocalBranchConfig
+from fermodels.densenet import DenseNet, DenseNetConfig
 from fermodels.mrf import MRF, MRFConfig
 from fermodels.ocl import OCL, Contrastive, ContrastiveConfig, OCLConfig
 from fermodels.resnet import ResNet18, ResNet18Config, ResNet50, ResNet50Config
@@ -19,6 +20,7 @@ EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "
 
 MODELS: dict[str, tuple[type[nn.Module], type]] = {
     "contrastive": (Contrastive, ContrastiveConfig),
+    "densenet121": (DenseNet, DenseNetConfig),
     "global": (GlobalBranch, GlobalBranchConfig),
     "local": (LocalBranch, LocalBranchConfig),
     "mrf": (MRF, MRFConfig),

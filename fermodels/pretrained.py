@@ -8,6 +8,7 @@ A file of torchvision's is read without running any code of it; either way a rep
 """
 
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from fermodels import checkpoint
+from fermodels.densenet import DenseNetTrunk
 from fermodels.resnet import ResNetTrunk
 
 ENOUGH = 0.9
 """Share of the trunk's tensors that a file of torchvision's must bring; an encoder brings all."""
 COUNTER = "num_batches_tracked"
 """Of batch norms: no weight, and absent in older files."""
+_OLDER = re.compile(r"\.(norm|conv)\.(\d)\.")
+"""How torchvision's published DenseNet files write norm1, conv1, ...; all their names begin with "features."."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +51,11 @@ class LoadReport:
         )
 
 
-def load_torchvision(trunk: ResNetTrunk, path: Path | str) -> LoadReport:
+def load_torchvision(trunk: ResNetTrunk | DenseNetTrunk, path: Path | str) -> LoadReport:
     """Copies into `trunk`, in place, every tensor of the file at `path` whose name and shape fit.
 
     Args:
-        path: what `torch.save(model.state_dict(), path)` wrote for torchvision's ResNet of the same depth.
+        path: what `torch.save(model.state_dict(), path)` wrote for torchvision's network of the same layout.
 
     Raises:
         ValueError: no such file, no file of tensors, or one that brings less than 90 % of the trunk's tensors (then
@@ -111,7 +115,7 @@ def _state(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} cannot be read as weights alone ({error}); save model.state_dict() again") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no plain state_dict (names and tensors); save model.state_dict() again")
-    return state
+    return {_OLDER.sub(r".\1\2.", name.removeprefix("features.")): value for name, value in state.items()}
 
 
 def _named(names: tuple[str, ...]) -> str:

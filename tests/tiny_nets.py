@@ -27,6 +27,8 @@ RESNET50 = (*RESNET18, *RESNET18[::-1], *(9, 11), *(12, 10, 13), *(11, 9), *(10,
 
 SETTINGS = {
     "contrastive": {"widths": {"face": RESNET18}, "stem_halvings": 1, "hidden_width": 9, "projection_width": 7},
+    "densenet121": {"widths": {"face": (10, 12, 9, 11, 13)}, "blocks": (1, 2, 1, 1), "growth": 5, "stem": 9}
+    | {"stem_halvings": 1},
     "global": {"widths": {"face": VGG}, "pools": 3, "attention_width": 5, "head_width": 9},
     "local": {"widths": {"local": VGG}, "pools": 3, "local_size": 28, "head_width": 9},
     "mrf": {"widths": {"face": VGG, "local": VGG[::-1]}, "pools": 3, "local_size": 28},

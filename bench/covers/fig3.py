@@ -21,7 +21,7 @@ from fermodels.handcrafted import FEATURES
 TABLE = "fig3"
 METHODS = {
     **{"sift": "SIFT", "lbp": "LBP", "hog": "HOG", "vggnet": "VGGNet", "mrf": "MRF"},
-    **{"resnet18": "ResNet-18", "ocl-fgw-lgds": "OCL + Res18 + FGW + LGDS"},
+    **{"resnet18": "ResNet-18", "densenet121": "DenseNet-121", "ocl-fgw-lgds": "OCL + Res18 + FGW + LGDS"},
 }
 """Methods of the figure, and their names in print."""
 REFERENCE, OURS = "resnet18", "ocl-fgw-lgds"

@@ -141,7 +141,7 @@ def test_in_evaluation_a_face_does_not_depend_on_its_batch():
 @pytest.mark.parametrize(
     ("name", "config", "said"),
     [
-        ("mrg", {}, "the models are contrastive, global, local, mrf, ocl, resnet18"),
+        ("mrg", {}, "the models are contrastive, densenet121, global, local, mrf, ocl, resnet18"),
         ("mrf", {"depth": 3}, "has no setting"),
         ("vggnet", {"widths": {"face": (8, 8)}}, "takes 13 positive numbers"),
         ("vggnet", {"pools": 6}, "allowed are 0 to 5"),

@@ -52,6 +52,8 @@ def norms_of(net, conv):
     """Batch norms of the channels that `conv` makes, by name: all sums of a stage of a ResNet are one."""
     if conv.endswith(".conv"):
         return {conv.removesuffix("conv") + "bn"}
+    if conv.endswith("conv1") and "denselayer" in conv:
+        return {conv.replace("conv1", "norm2")}
     bottleneck = type(net) is fermodels.MODELS["resnet50"][0]
     last = 3 if bottleneck else 2
     place = re.fullmatch(r"trunks\.face\.layer(\d)\.\d\.(conv\d|downsample\.0)", conv)
@@ -126,6 +128,8 @@ def test_population_is_the_trunks(name):
     net = small(name)
     groups = {group.name: group for group in channel_groups(net)}
     convs = [path for path, module in net.trunks.named_modules(prefix="trunks") if isinstance(module, nn.Conv2d)]
+    if name == "densenet121":  # what its other convolutions make is read by every later layer
+        convs = [path for path in convs if path.endswith("conv1")]
     assert sorted(conv for group in groups.values() for conv in group.convs) == sorted(convs)
     for path, group in groups.items():
         assert {net.get_submodule(conv).out_channels for conv in group.convs} == {group.size}
