@@ -39,12 +39,13 @@ class Source:
     device: str = "cpu"
     crops: str = "centre"
     skip_broken: bool = False
+    imagenet: Path | None = None
 
     def job(self, model: str, seed: int) -> Job:
         """The job of one network; the data set is opened once per process."""
         scale = scale_for(self.scale, self.data.partition(":")[0])
         scale = NETWORKS[model].scale(scale) if model in NETWORKS else scale  # a handcrafted baseline trains no network
-        place: dict[str, Any] = {"runs": self.runs, "device": self.device, "crops": self.crops}
+        place = {name: getattr(self, name) for name in ("runs", "device", "crops", "imagenet")}
         return Job(data=_opened(self), scale=scale, model=model, seed=seed, **place)
 
 

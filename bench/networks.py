@@ -9,6 +9,7 @@ from torch import nn
 
 import fermodels
 from bench.scales import Scale
+from fermodels.densenet import BLOCKS, GROWTH
 from fermodels.losses import RESTRAIN_WEIGHT
 from fermodels.resnet import RESNET18, RESNET50, stem_halvings_for
 
@@ -29,6 +30,8 @@ class Network:
     """The field of the scale that says how the unpruned network is trained."""
     pretraining: str = ""
     """Name in `bench.pretraining.VIEWS` of the contrastive pretraining it starts from; empty: from scratch."""
+    imagenet: bool = False
+    """Whether it starts from a user's ImageNet file, where one is given and the widths are torchvision's."""
     restrain: float = 0.0
     """lambda of the restrain loss (paper 2, eq 10), in training."""
 
@@ -97,6 +100,13 @@ def _resnet18(scale: Scale) -> Settings:
     return place | {"dropout": scale.dropout, "widths": widths}
 
 
+def _densenet(scale: Scale) -> Settings:
+    """Growth, stem and inner widths all scaled alike."""
+    growth = max(4, round(GROWTH * scale.width))
+    place = {"size": scale.size, "stem_halvings": stem_halvings_for(scale.size), "dropout": scale.dropout}
+    return place | {"growth": growth, "stem": 2 * growth, "widths": {"face": (4 * growth,) * sum(BLOCKS)}}
+
+
 def contrastive(scale: Scale) -> Settings:
     """Settings of the pretraining network whose encoder fits paper 2's networks at `scale`."""
     settings = _resnet18(scale)
@@ -110,7 +120,7 @@ def _ocl(scale: Scale) -> Settings:
 
 
 _OCL = Network(model="ocl", settings=_ocl, schedule="start", pretraining="occluded")
-_RESNET18 = Network(model="resnet18", settings=_resnet18, schedule="start")
+_RESNET18 = Network(model="resnet18", settings=_resnet18, schedule="start", imagenet=True)
 
 NETWORKS: dict[str, Network] = {
     "mrf": Network(model="mrf", settings=_mrf),
@@ -129,9 +139,10 @@ NETWORKS: dict[str, Network] = {
     "mrf-confidence-40": Network(model="mrf", settings=_mrf, changes={"confidence": 0.4}),
     "mrf-confidence-60": Network(model="mrf", settings=_mrf, changes={"confidence": 0.6}),
     "mrf-confidence-75": Network(model="mrf", settings=_mrf, changes={"confidence": 0.75}),
+    "densenet121": Network(model="densenet121", settings=_densenet, schedule="start"),
     "resnet18": _RESNET18,
-    "simclr-resnet18": replace(_RESNET18, pretraining="plain"),
-    "ocl-resnet18": replace(_RESNET18, pretraining="occluded"),
+    "simclr-resnet18": replace(_RESNET18, pretraining="plain", imagenet=False),
+    "ocl-resnet18": replace(_RESNET18, pretraining="occluded", imagenet=False),
     "ocl-fgw": _OCL,
     "ocl-fgw-lgds": replace(_OCL, restrain=RESTRAIN_WEIGHT),
 }

@@ -5,9 +5,13 @@ Faces are the train split of the job's own data set without labels; those whose 
 out and counted. The two kinds of views differ in the occluding rectangle alone: "plain" is SimCLR, Table 2's baseline.
 """
 
+import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +25,7 @@ from fermodels.augment import AugmentConfig, simclr
 from fermodels.contrast import PretrainConfig, claims, pretrain, probed
 from fermodels.data.unlabelled import pool_of
 from fermodels.files import digest, plain, write_atomic
-from fermodels.pretrained import load_encoder
+from fermodels.pretrained import load_encoder, load_torchvision
 from fermodels.progress import EpochBar
 
 VIEWS: dict[str, Callable[[AugmentConfig], AugmentConfig]] = {"occluded": lambda config: config, "plain": simclr}
@@ -61,9 +65,30 @@ def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object
     state.unlink(missing_ok=True)
 
 
+def start_settings(job: Job, first: Stage | None) -> dict[str, Any]:
+    """What decides where the job's unpruned network starts, besides its seed: part of the key of its stage."""
+    file = _imagenet(job)
+    if first is not None:
+        return {"pretraining": first.key}
+    return {} if file is None else {"imagenet": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
 def started(job: Job, first: Stage | None) -> nn.Module:
-    """The job's unpruned network with its seed's weights, and with the encoder of `first` where there is one."""
-    net = job.fresh()
+    """The job's unpruned network with its seed's weights, with the encoder of `first` or the ImageNet file in it.
+
+    Raises:
+        ValueError: an ImageNet file that does not fit; scales below full width have no room for one.
+    """
+    net: Any = job.fresh()
+    file = _imagenet(job)
     if first is not None:
         load_encoder(net, first.folder / "chosen")
+    elif file is not None:
+        report = load_torchvision(net.trunks["face"], file)
+        print(f"{job.model} starts from {file.name}: {report.sentence}", file=sys.stderr, flush=True)
     return net
+
+
+def _imagenet(job: Job) -> Path | None:
+    """The file that the job's network starts from."""
+    return job.imagenet if job.network.imagenet else None

@@ -49,6 +49,8 @@ class Job:
     device: str = "cpu"
     crops: str = "centre"
     """One of `CROPS`."""
+    imagenet: Path | None = None
+    """torchvision's file of weights that a network with `bench.networks.Network.imagenet` starts from."""
 
     @property
     def network(self) -> Network:

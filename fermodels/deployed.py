@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fermodels.faces.regions import FALLBACK_BOXES
+from fermodels.ocl import OCL
 from fermodels.vgg import probabilities
 from fermodels.views import ViewConfig
 
@@ -55,7 +56,8 @@ class Deployed(nn.Module):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names: "probabilities" (b, classes) and, of a network that has one, "attention" (b, 1, h, w)."""
-        return ("probabilities", "attention") if hasattr(self.net, "gate") else ("probabilities",)
+        mapped = hasattr(self.net, "gate") or isinstance(self.net, OCL)
+        return ("probabilities", "attention") if mapped else ("probabilities",)
 
     def forward(self, *pixels: Float[Tensor, "b 3 side side"]) -> tuple[Tensor, ...]:
         config = self.preprocessing
@@ -67,7 +69,8 @@ class Deployed(nn.Module):
             cut = {name: self._cut(face, name) for name in self.views if name != "face"}
             ready = {"face": face} | cut
         dtype = next(self.net.parameters()).dtype
-        output: Any = self.net(*(ready[name].to(dtype) for name in self.views))
+        look: Any = self.net.mapped if isinstance(self.net, OCL) else self.net
+        output = look(*(ready[name].to(dtype) for name in self.views))
         answers = probabilities(output)
         return (answers,) if output.attention is None else (answers, output.attention.float())
 

@@ -6,6 +6,7 @@ are five blocks, one a region (W = [W_1 .. W_5]; digest, row 3).
 """
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -79,7 +80,14 @@ class OCL(nn.Module):
 
     def forward(self, face: Float[Tensor, "b 3 s s"]) -> Output:
         """Logits of the fused features; in training also those of every region, which the restrain loss compares."""
-        weighted, _ = self._weighted(face)
+        return self._answer(self._weighted(face)[0])
+
+    def mapped(self, face: Float[Tensor, "b 3 s s"]) -> Output:
+        """`forward` with the map of `attention_map` beside it, from one pass."""
+        weighted, maps = self._weighted(face)
+        return self._answer(weighted)._replace(attention=laid_back(maps, face.shape[-1]))
+
+    def _answer(self, weighted: Float[Tensor, "kb c h w"]) -> Output:
         features = self.dropout(weighted.mean((2, 3))).unflatten(0, (len(REGIONS), -1))
         logits = self.classifier(torch.cat([features[k] for k in range(len(REGIONS))], 1))
         return Output(logits[None], regions=self.region_logits(features) if self.training else None)
@@ -118,13 +126,12 @@ def cut_regions(face: Float[Tensor, "b 3 s s"], size: int) -> Float[Tensor, "kb 
 
 def laid_back(maps: Float[Tensor, "kb 1 h w"], side: int) -> Float[Tensor, "b 1 side side"]:
     """A map for each of `cut_regions`, laid on the face of `side` pixels; where regions overlap, the mean."""
-    regions = maps.float().unflatten(0, (len(REGIONS), -1))
-    total = regions.new_zeros(regions.shape[1], 1, side, side)
-    cover = torch.zeros_like(total)
-    for (x0, y0, x1, y1), each in zip(region_boxes(side), regions, strict=True):
-        total[:, :, y0:y1, x0:x1] += _resized(each, (y1 - y0, x1 - x0))
-        cover[:, :, y0:y1, x0:x1] += 1
-    return total / cover
+    total, cover = 0, 0
+    for (x0, y0, x1, y1), each in zip(region_boxes(side), maps.float().unflatten(0, (len(REGIONS), -1)), strict=True):
+        around, sides = (x0, side - x1, y0, side - y1), (y1 - y0, x1 - x0)
+        total = total + functional.pad(_resized(each, sides), around)
+        cover = cover + functional.pad(each.new_ones(1, 1, *sides), around)
+    return cast(Tensor, total / cover)
 
 
 def _resized(maps: Tensor, sides: tuple[int, int]) -> Tensor:

@@ -36,6 +36,10 @@ def _training(sheet: OclSheet) -> str:
         plural = "" if train["epochs"] == 1 else "s"
         recipe = f"{train['optimizer']}, lr {train['lr']:g}, batch {train['batch']}, {train['schedule']}"
         said.append(f"{title} {train['epochs']} epoch{plural} ({recipe})")
+    if any("imagenet" in record.config["stage"]["settings"] for record in sheet.records):
+        said.append("ResNet-18 from ImageNet's weights, as the paper's")
+    else:
+        said.append("ResNet-18 from scratch, the paper's from ImageNet")
     stages = (record.result["training"]["stages"] for record in sheet.records)
     for dropped in {found["pretraining"]["dropped"] for found in stages if "pretraining" in found}:
         said.append(f"{dropped:,} training faces with a test picture's pixels left out of the pretraining")

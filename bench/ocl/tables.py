@@ -73,8 +73,8 @@ OCL_TABLES: dict[str, OclTable] = {
             Line(label=f"{_OCL} + FGW", model="ocl-fgw", against="ocl-resnet18", published=_both(86.35, 70.96)),
             Line(label=_WHOLE.label, model=_WHOLE.model, against="ocl-fgw", published=_WHOLE.published),
         ),
-        note="Difference: this network minus the one of the row above. Our ResNet-18 begins from scratch, the paper's "
-        "from ImageNet. All rows have the same schedule of supervised training.",
+        note="Difference: this network minus the one of the row above. All rows have the "
+        "same schedule of supervised training.",
         whole=("ocl-fgw-lgds", "resnet18"),
     ),
     "ocl2": OclTable(

@@ -29,7 +29,7 @@ from fermodels.pretrained import COUNTER
 
 ADAM = replace(TRAIN, epochs=2, optimizer="adam", lr=1e-3)
 TINY = replace(SCALE, pretrain=ADAM, start=ADAM, region_size=12, latency_runs=2)
-OURS = [name for name, network in NETWORKS.items() if network.schedule == "start"]
+OURS = list(dict.fromkeys(model for table in OCL_TABLES.values() for model in table.models))
 
 
 def tiny(runs: Path, model: str) -> Job:
@@ -84,6 +84,22 @@ def test_networks_of_one_pretraining_share_its_stage_and_its_encoder(made, monke
         begun = pretraining.started(tiny(made / "runs", model), stages[model])
         for name, tensor in encoder.trunks["face"].state_dict().items():
             assert name.endswith(COUNTER) or torch.equal(begun.trunks["face"].state_dict()[name], tensor), name
+
+
+def test_an_imagenet_file_is_where_the_first_row_starts_and_no_other(tmp_path, capsys):
+    bare = tiny(tmp_path, "resnet18")
+    state = {name: torch.rand_like(value.float()) for name, value in bare.fresh().trunks["face"].state_dict().items()}
+    torch.save(state, tmp_path / "resnet18.pth")
+    given = replace(bare, imagenet=tmp_path / "resnet18.pth")
+    begun = pretraining.started(given, None).trunks["face"].state_dict()
+    assert all(torch.equal(begun[name], state[name]) for name in state if not name.endswith(COUNTER))
+    assert "resnet18.pth: 100 of 100 tensors" in capsys.readouterr().err
+    assert set(pretraining.start_settings(given, None)) == {"imagenet"} and not pretraining.start_settings(bare, None)
+    torch.save({name: value[..., :1] for name, value in state.items()}, tmp_path / "resnet18.pth")
+    with pytest.raises(ValueError, match="does not fit this trunk"):
+        pretraining.started(given, None)
+    other = replace(tiny(tmp_path, "densenet121"), imagenet=tmp_path / "resnet18.pth")
+    assert not pretraining.start_settings(other, None) and pretraining.started(other, None) is not None
 
 
 def test_another_seed_view_or_data_set_is_another_pretraining(tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ def test_pixels_in_probabilities_out_as_through_the_views(model: str, regions: s
     net, split = tiny_net(model), faces(5, landmarks=regions == "given")
     (batch,) = Views(split, CONFIG, net.inputs).evaluation(5)
     with torch.inference_mode():
-        wanted = net(*batch.views)
+        wanted = net.mapped(*batch.views) if model == "ocl" else net(*batch.views)
         graph = Deployed(net, CONFIG, stored=64, regions=regions)
         (pixels,) = Views(split, graph.view_config, graph.inputs).evaluation(5)
         found = dict(zip(graph.outputs, graph(*pixels.views), strict=True))
