@@ -30,10 +30,16 @@ step() { # step NAME COMMAND...: runs it in what is left of the time; a step tha
 
 mkdir -p "$OUT"
 report=("$PYTHON" -m bench.report --data "$DATA" --scale "$SCALE" --device "$DEVICE" --out "$OUT")
+# the first thing to know: does an engine of TensorRT for RTX load on this GPU? Its last line says so
+step rtx "$PYTHON" -m compress.export fermodels/demo --runtime tensorrt-rtx --precision fp16 --out "$OUT/rtx"
+tail -n 1 "$OUT/rtx.log" >&2
 step mrf "${report[@]}" --models mrf
 step runtimes-mrf "${report[@]}" --table runtimes --models mrf
 step vggnet "${report[@]}" --models vggnet
 step runtimes-vggnet "${report[@]}" --table runtimes --models vggnet
-for table in table5 runtimes; do
+step table4 "${report[@]}" --table table4
+step ocl1 "${report[@]}" --table ocl1
+step fig3 "${report[@]}" --table fig3
+for table in table5 runtimes table4 ocl1 fig3; do
     "$PYTHON" -m bench.report --table "$table" --data "$DATA" --scale "$SCALE" --out "$OUT" --render-only
 done

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import accuracy, baselines, records
+from bench import accuracy, baselines, records, timed
 from bench.environment import commit, environment
 from bench.latency import Latency, latency_of
 from bench.pretraining import pretrain_stage
@@ -35,6 +35,8 @@ def stage_behind(job: Job, cell: Cell) -> Stage:
         return baselines.baseline_stage(job)
     if cell.variant == "dense":
         return dense_stage(job)
+    if cell.variant == timed.VARIANT:
+        return timed.timed_stage(job, cell.ratio)
     return sparse_stage(job) if cell.variant == "sparse" else slim_stage(job, cell.variant, cell.ratio)
 
 

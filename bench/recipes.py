@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bench import accuracy, records
-from bench.pretraining import pretrain_stage, started
+from bench.pretraining import pretrain_stage, start_settings, started
 from bench.stages import Job, Recipe, Stage, Term, predicted, train_stage
 from compress.finetune import distillation
 from compress.plan import Plan
@@ -39,7 +39,7 @@ def say(text: str) -> None:
 def dense_stage(job: Job) -> Stage:
     """The unpruned network, trained without any sparsity; from its pretrained encoder where it has one."""
     network, first = job.network, pretrain_stage(job)
-    settings = {} if first is None else {"pretraining": first.key}
+    settings = start_settings(job, first)
     settings |= {"restrain": network.restrain} if network.restrain else {}
     extra = {"restrain": _restrain(network.restrain)} if network.restrain else {}
     recipe = Recipe(name="dense", train=job.scale.dense, settings=settings, extra=extra)
@@ -75,7 +75,7 @@ def sparse_stage(job: Job) -> Stage:
         train=scale.sparse,
         settings=settings,
         penalty=penalty,
-        extra=_distilled(job, scale.distil_weight, bf16=scale.sparse.bf16),
+        extra=distilled(job, scale.distil_weight, bf16=scale.sparse.bf16),
         choose_last=True,
     )
     return train_stage(job, recipe, dense.net, f"{job.model} sparse")
@@ -94,7 +94,7 @@ def _proximal(net: nn.Module, job: Job, train: TrainConfig) -> Proximal:
     return Proximal(gammas, strength, ramp=RAMP, cool=COOL, keep_scale=True, weights=by_width(gammas))
 
 
-def _distilled(job: Job, weight: float, *, bf16: bool) -> dict[str, Any]:
+def distilled(job: Job, weight: float, *, bf16: bool) -> dict[str, Any]:
     """The term that pulls a network towards the dense one's answers, or nothing at weight 0."""
     if not weight:
         return {}
@@ -125,7 +125,7 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     settings = cut | {"from": sparse.key, "distil_weight": weight, "calibration": scale.calibration}
     title = f"{job.model} {variant} {ratio:.0%}"
     name = "random" if variant == "random" else "slim"
-    extra = _distilled(job, weight, bf16=train.bf16)
+    extra = distilled(job, weight, bf16=train.bf16)
     recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=extra)
     stage = train_stage(job, recipe, lambda: _cut(job, sparse.net(), cut)[0], title)
     if not (stage.folder / "plan.json").exists():
@@ -136,12 +136,12 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
 
 def _cut(job: Job, net: nn.Module, cut: dict[str, Any], **care: Any) -> tuple[nn.Module, Plan]:
     if "calibrate" not in care:
-        care["calibrate"] = _calibration(job)
+        care["calibrate"] = calibration(job)
     slim_net, plan = slim(net.to(job.device), **cut, **care)
     return slim_net.to(memory_format=torch.channels_last), plan  # type: ignore[call-overload]
 
 
-def _calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
+def calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
     """Views of training faces at the centre crop, spread over the whole split."""
     return [batch.views for batch in job.views("train").spread(job.scale.calibration)]
 

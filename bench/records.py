@@ -28,7 +28,7 @@ class Cell:
     model: str
     variant: str
     """dense: trained without sparsity; sparse: after the sparse stage, uncut; slim: cut; random, short: its control;
-    svm: a handcrafted baseline."""
+    timed: cut by measured milliseconds; svm: a handcrafted baseline."""
     ratio: float
     """Requested share of channels to remove, 0 to 1."""
     seed: int

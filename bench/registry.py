@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from bench import full_width, pipeline, runtime_table, runtimes, tables
+from bench import full_width, latency_aware, latency_aware_table, pipeline, runtime_table, runtimes, tables
 from bench.covers import fig3, fig3_table, fig4, fig4_table, occlusion, occlusion_table
 from bench.ocl import pages as ocl_table
 from bench.ocl import tables as ocl_tables
@@ -54,6 +54,8 @@ class Kind:
     """Those of the cells that tell something on the data set; the others are neither trained nor measured."""
     lacking: Callable[[Mapping[Cell, Record], Sequence[Cell]], list[Cell]] = _absent
     """Those of the cells whose records are still to be made."""
+    alone: bool = False
+    """Its networks depend on measured times: they are never made side by side."""
 
 
 def _of_ratios(name: str) -> Kind:
@@ -66,10 +68,6 @@ def _of_ratios(name: str) -> Kind:
         render=partial(render.render, table),
         terminal=partial(render.terminal, table),
     )
-
-
-def _runtime_cells(data: str, scale: str, seeds: int) -> list[Cell]:
-    return runtimes.cells(data, scale, seeds, TABLE5_MODELS)
 
 
 def _of_networks(name: str) -> Kind:
@@ -105,10 +103,18 @@ KINDS: dict[str, Kind] = {
     **{name: _of_ratios(name) for name in tables.TABLES},
     runtimes.TABLE: Kind(
         models=TABLE5_MODELS,
-        cells=_runtime_cells,
+        cells=partial(runtimes.cells, models=TABLE5_MODELS),
         measure=runtimes.measure,
         render=runtime_table.render,
         terminal=runtime_table.terminal,
+    ),
+    latency_aware.TABLE: Kind(
+        models=TABLE5_MODELS,
+        cells=partial(latency_aware.cells, models=TABLE5_MODELS),
+        measure=latency_aware.measure,
+        render=latency_aware_table.render,
+        terminal=latency_aware_table.terminal,
+        alone=True,
     ),
     fig6.TABLE: Kind(
         models=tuple(dense.THRESHOLDS),
@@ -151,7 +157,15 @@ def _whole_networks(records: Records, **which: Any) -> dict[str, bytes]:
     return {file: content for files in renderings for file, content in files.items()}
 
 
-OWN_RECORDS = (*tables.TABLES, runtimes.TABLE, *ocl_tables.OCL_TABLES, occlusion.TABLE, fig3.TABLE, fig4.TABLE)
+OWN_RECORDS = (
+    *tables.TABLES,
+    runtimes.TABLE,
+    latency_aware.TABLE,
+    *ocl_tables.OCL_TABLES,
+    occlusion.TABLE,
+    fig3.TABLE,
+    fig4.TABLE,
+)
 """Tables whose records lie in a folder of their own name."""
 RENDERERS = {
     **{name: KINDS[name].render for name in OWN_RECORDS},

@@ -60,6 +60,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--jobs", type=int, default=1, metavar="N", help="train N networks side by side, cores shared (default: 1)"
     )
     parser.add_argument("--crops", default="centre", choices=list(CROPS), help="crops at evaluation (default: centre)")
+    parser.add_argument(
+        "--imagenet",
+        type=Path,
+        metavar="FILE",
+        help="torchvision's ResNet-18 weights: paper 2's ResNet-18 starts from them (scales of full width)",
+    )
     parser.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
     parser.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
     given = parser.parse_args(argv)
@@ -81,7 +87,8 @@ def tables(given: argparse.Namespace) -> list[str]:
 
 def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> None:
     """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network, then all."""
-    asked = {name: getattr(given, name) for name in ("data", "scale", "runs", "device", "crops", "skip_broken")}
+    names = ("data", "scale", "runs", "device", "crops", "skip_broken", "imagenet")
+    asked = {name: getattr(given, name) for name in names}
     source = Source(**asked)
     data = source.job(cells[0].model, cells[0].seed).data
     cells = kind.needed(data, cells)
@@ -89,7 +96,7 @@ def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> Non
     jobs = {key: source.job(*key) for key in networks}
     for note in data.notes:
         say(f"{data.name}: {note}")
-    if given.jobs > 1:
+    if given.jobs > 1 and not kind.alone:
         train_side_by_side(source, cells, given.jobs)
     for key, own in networks.items():
         kind.measure(jobs[key], own, given.out / "records")

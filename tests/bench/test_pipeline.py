@@ -147,7 +147,7 @@ def test_records_render(made):
 
 
 def test_calibration_takes_training_faces_only(made):
-    batches = recipes._calibration(job(made / "runs"))
+    batches = recipes.calibration(job(made / "runs"))
     train = job(made / "runs").data.train.images[:, 1:17, 1:17, 0] / 255
     faces = np.concatenate([views[0][:, 0].numpy() * 0.25 + 0.5 for views in batches])
     assert len(faces) == 64 and np.allclose(faces, train, atol=1e-6)
