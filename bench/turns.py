@@ -39,7 +39,7 @@ class WarmUp:
     """Largest relative change of the rolling median that counts as stable."""
     max_runs: int = 100
     max_seconds: float = 1.0
-    """Cap per subject (trtexec warms up for 0.2 s)."""
+    """Cap per subject, not counting the first run (trtexec warms up for 0.2 s)."""
 
 
 WARM_UP = WarmUp()
@@ -89,7 +89,7 @@ class _Ready:
     warmup_runs: int
     stable: bool
     ms: float
-    """A typical run."""
+    """An undisturbed run: the fastest of the last ones. A slower one would make turns short, and their number large."""
 
     def runs_in(self, turn_ms: float) -> int:
         return math.ceil(turn_ms / self.ms)
@@ -169,12 +169,13 @@ def _unrest(samples: Mapping[str, Samples]) -> tuple[int, float]:
 
 
 def _warmed(subject: Subject, warmup: WarmUp, clock: Callable[[], int]) -> _Ready:
+    subject()  # may compile for minutes, and says nothing of a typical run
     times: list[float] = []
     stable = False
     while not stable and len(times) < warmup.max_runs and sum(times) < 1e3 * warmup.max_seconds:
         times.append(_timed(subject, clock))
         stable = _settled(times, warmup)
-    return _Ready(subject, len(times), stable, max(1e-4, float(np.median(times[-warmup.window :]))))
+    return _Ready(subject, 1 + len(times), stable, max(1e-4, min(times[-warmup.window :])))
 
 
 def _settled(times: list[float], warmup: WarmUp) -> bool:

@@ -93,9 +93,17 @@ def test_a_subject_that_never_settles_stops_the_warm_up_at_its_cap() -> None:
     work = {"a": shop.subject("a", *[1.1**i for i in range(60)]), "b": shop.subject("b", 1.0)}
     capped = WarmUp(max_runs=30, max_seconds=1e9)
     by_runs = measure_turns(work, min_runs=2, min_seconds=0.0, warmup=capped, clock=shop.clock)
-    assert (by_runs["a"].warmup_runs, by_runs["a"].stable, by_runs["b"].stable) == (30, False, True)
+    assert (by_runs["a"].warmup_runs, by_runs["a"].stable, by_runs["b"].stable) == (31, False, True)
     by_time = measured(Shop(), min_runs=2, warmup=WarmUp(max_seconds=0.4), a=100.0)["a"]
-    assert (by_time.warmup_runs, by_time.stable) == (4, False)
+    assert (by_time.warmup_runs, by_time.stable) == (5, False)
+
+
+def test_a_first_run_that_compiles_neither_ends_the_warm_up_nor_makes_turns_of_one_run() -> None:
+    shop = Shop()
+    work = {"compiled": shop.subject("compiled", 60_000.0, 9.0, 2.0), "plain": shop.subject("plain", 2.0)}
+    found = measure_turns(work, min_runs=50, min_seconds=0.0, turn_ms=20.0, clock=shop.clock)
+    assert {one.per_turn for one in found.values()} == {10} and found["compiled"].stable
+    assert set(found["compiled"].ms) == {2.0}
 
 
 def test_no_garbage_is_collected_while_timing_and_collection_comes_back() -> None:
