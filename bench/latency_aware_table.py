@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import RenderableType
 
-from bench.latency_aware import TABLE
+from bench.latency_aware import TABLE, cells
 from bench.pages import page
 from bench.pages.captions import Pairs, code_line, machine_line
 from bench.pages.columns import magnitude, probability
@@ -110,17 +110,18 @@ def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None)
 def page_of(records: Sequence[Record], data: str, scale: str) -> Page:
     """Everything that is told."""
     measured = [_measured(record) for record in records]
-    pairs = pairs_of(measured)
+    pairs, seeds = pairs_of(measured), 1 + max((record.cell.seed for record in records), default=0)
+    wanted = {cell.id for cell in cells(data, scale, seeds, list(MODELS))} - {record.cell.id for record in records}
     return Page(
         name=TABLE,
         title=TITLE,
-        about=about(data, scale, len({record.cell.seed for record in records}) or 1),
+        about=about(data, scale, seeds),
         sentences=[sentence(pair) for pair in pairs] or [f"Latency-aware selection: {MISSING} yet."],
         parts=[_at_equal_ms(pairs), _at_equal_accuracy(pairs), _networks(measured)],
         csv=csv_text(measured),
         plots={"curves": drawn(f"{TABLE}-curves", (9.0, 3.9), watermark(scale), lambda f: _draw(f, measured))},
         footer=_footer(records),
-        remarks={"Timing": _noisy(measured)},
+        remarks={"Not measured": sorted(wanted), "Timing": _noisy(measured)},
         watermark=watermark(scale),
     )
 

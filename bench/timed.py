@@ -45,7 +45,8 @@ def _plan(job: Job, stages: tuple[Stage, Stage], path: Path) -> Plan:
         return Plan.load(path)
     plain, sparse = stages
     tables = job.runs / TABLES.name
-    target = LatencyTable(RuntimeStopwatch(runtime=RUNTIME, batch=BATCH), tables).network_ms(plain.net())
+    table = LatencyTable(RuntimeStopwatch(runtime=RUNTIME, batch=BATCH), tables)
+    target = table.network_ms(plain.net(), beside=sparse.net())
     place = {"runtime": RUNTIME, "batch": BATCH, "tables": tables}
     plan = slim(sparse.net(), target_ms=target, align=ALIGN, seed=job.seed, **place)[1]
     say(

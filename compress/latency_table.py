@@ -67,11 +67,18 @@ class LatencyTable:
         by_column = np.array([np.interp(fans_out, columns, row) for row in measured])
         return np.array([np.interp(fans_in, rows, column) for column in by_column.T]).T
 
-    def network_ms(self, net: Any) -> float:
-        """Milliseconds of the whole network as it is deployed; an architecture is measured once."""
+    def network_ms(self, net: Any, *, beside: Any = None) -> float:
+        """Milliseconds of a whole network as it is deployed; an architecture is measured once.
+
+        Args:
+            beside: a network with which `net` takes turns: its time is then their ratio times that one's own, so that
+                all networks measured beside the same one can be compared, whenever they were.
+        """
         key = f"{fermodels.name_of(net)} {digest(net.config)[:16]}"
         if key not in self._networks:
-            self._networks[key] = self.stopwatch.network_ms(net)
+            alone = beside is None
+            found = self.stopwatch.network_ms(net) if alone else self.stopwatch.network_ratio(net, beside)
+            self._networks[key] = found if alone else found * self.network_ms(beside)
             self._save()
         return self._networks[key]
 

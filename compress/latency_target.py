@@ -27,7 +27,7 @@ TOLERANCE = 0.05
 """How far the measured time may be from the target, as a share of it."""
 CLOSE = 0.02
 """Near enough to stop at once; what is further than this, and within the tolerance, is tried to be bettered."""
-ROUNDS = 6
+ROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def select_for_ms(subject: Subject, target_ms: float, table: LatencyTable) -> Ti
         if again is not None:  # the line was bent by a disturbed measurement
             budget *= target_ms / again.ms
             continue
-        ms = table.network_ms(subject.trial(kept))
+        ms = table.network_ms(subject.trial(kept), beside=subject.net)
         found.append(Timed(kept=kept, ms=ms, ms_before=whole_ms, provenance=table.provenance))
         if abs(ms - target_ms) <= CLOSE * target_ms:
             break
@@ -87,7 +87,7 @@ def _ends(subject: Subject, options: Options, target_ms: float, table: LatencyTa
     if target_ms > whole_ms * (1 + TOLERANCE):
         raise ValueError(f"target_ms={target_ms:g}: the whole network takes {whole_ms:.3g} ms already; ask for less")
     narrowest = kept_of(subject.scores, {name: widths[0] for name, widths in options.items()})
-    narrowest_ms = table.network_ms(subject.trial(narrowest))
+    narrowest_ms = table.network_ms(subject.trial(narrowest), beside=subject.net)
     if target_ms < narrowest_ms * (1 - TOLERANCE):
         raise ValueError(
             f"target_ms={target_ms:g}: with {subject.floor} and align={subject.align} the narrowest network takes "

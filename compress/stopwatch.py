@@ -1,13 +1,15 @@
 """How long a layer or a whole network takes on a runtime of this machine, in milliseconds.
 
 A time here is the low decile of many runs: neighbours on a machine add time and never take any away, and on a quiet one
-it is close to the median. `bench.latency` is for figures that are told; this is for choosing widths.
+it is close to the median. Networks are compared in turns, because a machine's own speed drifts. `bench.latency` is for
+figures that are told; this is for choosing widths.
 """
 
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +30,7 @@ CPUINFO = Path("/proc/cpuinfo")
 PROBE_SECONDS, PROBE_RUNS = 0.015, 7
 NETWORK_SECONDS, NETWORK_RUNS = 1.0, 50
 DECILE = 10
+TURNS, TURN_SECONDS, TURN_RUNS = 41, 0.02, 3
 
 
 class Stopwatch(Protocol):
@@ -44,6 +47,10 @@ class Stopwatch(Protocol):
 
     def network_ms(self, net: nn.Module) -> float:
         """Time of the network as it is deployed, for one batch."""
+        ...
+
+    def network_ratio(self, net: nn.Module, other: nn.Module) -> float:
+        """How many times as long as `other` it takes, both as deployed and in turns."""
         ...
 
 
@@ -83,20 +90,29 @@ class RuntimeStopwatch:
 
         with tempfile.TemporaryDirectory() as folder:
             path = onnx_from_layer(geometry, fan_in, fan_out, Path(folder) / "layer.onnx")
-            return self._time(path, PROBE_SECONDS, PROBE_RUNS, images=geometry.images)
+            run = self._run(path, images=geometry.images)
+            return low_decile_ms(run, seconds=PROBE_SECONDS, runs=PROBE_RUNS)
 
     def network_ms(self, net: nn.Module) -> float:
+        with self._network(net) as run:
+            return low_decile_ms(run, seconds=NETWORK_SECONDS, runs=NETWORK_RUNS)
+
+    def network_ratio(self, net: nn.Module, other: nn.Module) -> float:
+        with self._network(net) as run, self._network(other) as beside:
+            return ratio_in_turns(run, beside)
+
+    @contextmanager
+    def _network(self, net: nn.Module) -> Iterator[Callable[[], object]]:
+        """One run of the network as it is deployed, as long as its file lives."""
         from compress.export import onnx_from_net
 
-        graph = _deployed(net)
         with tempfile.TemporaryDirectory() as folder:
-            path = onnx_from_net(graph, Path(folder) / "net.onnx", {})
-            return self._time(path, NETWORK_SECONDS, NETWORK_RUNS)
+            yield self._run(onnx_from_net(_deployed(net), Path(folder) / "net.onnx", {}))
 
-    def _time(self, path: Path, seconds: float, runs: int, *, images: int = 1) -> float:
+    def _run(self, path: Path, *, images: int = 1) -> Callable[[], object]:
         runtime = RUNTIMES[self.runtime]
         session = runtime.open(runtime.build(path, precision="fp32"), precision="fp32")
-        return low_decile_ms(partial(session.run, _feed(session, self.batch * images)), seconds=seconds, runs=runs)
+        return partial(session.run, _feed(session, self.batch * images))
 
 
 def low_decile_ms(
@@ -116,6 +132,28 @@ def low_decile_ms(
         run()
         times.append(clock() - start)
     return float(np.percentile(times, DECILE)) / 1e6
+
+
+def ratio_in_turns(
+    run: Callable[[], object], other: Callable[[], object], *, clock: Callable[[], int] = time.perf_counter_ns
+) -> float:
+    """Time of `run` over that of `other`: the median over `TURNS` pairs of turns that lie next to each other.
+
+    A shared machine's speed drifts by tens of percent within seconds, which moves both turns of a pair alike.
+    """
+    pairs = [[_turn_ms(one, clock) for one in (run, other)] for _ in range(TURNS)]
+    return float(np.median([own / beside for own, beside in pairs]))
+
+
+def _turn_ms(run: Callable[[], object], clock: Callable[[], int]) -> float:
+    """Median of the runs of one turn; its first, which wakes threads and caches, does not count."""
+    run()
+    times: list[int] = []
+    while len(times) < TURN_RUNS or sum(times) < TURN_SECONDS * 1e9:
+        start = clock()
+        run()
+        times.append(clock() - start)
+    return float(np.median(times)) / 1e6
 
 
 def cpu_model() -> str:

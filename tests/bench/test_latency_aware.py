@@ -41,6 +41,9 @@ class ByInputs:
         found = layers_of(net, channel_groups(net))
         return self.factor * sum(self.layer(one.geometry, one.fan_in, one.fan_out) for one in found)
 
+    def network_ratio(self, net, other):
+        return self.network_ms(net) / self.network_ms(other)
+
 
 @pytest.fixture(scope="module")
 def clock():
@@ -114,6 +117,7 @@ def test_the_page_tells_time_accuracy_and_what_is_missing(folder) -> None:
     assert "VGGNet, the time of" in text and "| VGGNet | latency-aware |" in text
     assert len(page[f"{TABLE}.csv"].decode().splitlines()) == 1 + len(found)
     assert render(found, data="tiny", scale="quick") == page
+    assert "mrf-dense-00-s0" in text, "what is missing is listed"
     without = {cell: record for cell, record in found.items() if cell.variant != "timed"}
     assert (
         "Latency-aware selection: not measured yet."

@@ -17,7 +17,7 @@ from compress.latency_table import LatencyTable, nodes
 from compress.latency_target import TOLERANCE, kept_of, select_for_ms
 from compress.layers import Geometry, layers_of
 from compress.runtimes import Unavailable
-from compress.stopwatch import RuntimeStopwatch, low_decile_ms
+from compress.stopwatch import RuntimeStopwatch, low_decile_ms, ratio_in_turns
 from compress.targets import Subject
 
 WIDTHS = (16, 16, 32, 32, 40, 40, 40, 48, 48, 48, 64, 64, 64)
@@ -58,6 +58,9 @@ class Formula:
         found = layers_of(net, channel_groups(net))
         summed = sum(self.layer(one.geometry, one.fan_in, one.fan_out) for one in found)
         return self.bias * summed**0.9 + self.extra_ms
+
+    def network_ratio(self, net, other):
+        return self.network_ms(net) / self.network_ms(other)
 
 
 def subject_of(net, align=8):
@@ -232,6 +235,30 @@ def test_the_low_decile_ignores_what_others_took():
         now[0] += next(times) * 1_000_000
 
     assert low_decile_ms(run, seconds=0, runs=20, clock=lambda: now[0]) == pytest.approx(2.0)
+
+
+def test_a_ratio_in_turns_does_not_see_a_machine_that_slows_down():
+    now, speed = [0], [1.0]
+
+    def taking(ms):
+        def run():
+            speed[0] *= 1.001
+            now[0] += round(ms * speed[0] * 1e6)
+
+        return run
+
+    assert ratio_in_turns(taking(3.0), taking(2.0), clock=lambda: now[0]) == pytest.approx(1.5, rel=0.02)
+    assert speed[0] > 1.5
+
+
+def test_networks_measured_beside_one_are_in_its_milliseconds(tmp_path):
+    whole, slim_net = lively(), fermodels.rebuild(lively(), {"face": (8,) * 13})
+    clock = Formula()
+    table = LatencyTable(clock, tmp_path)
+    first = table.network_ms(whole)
+    clock.bias = 3.0  # the machine is three times as slow from here on
+    assert table.network_ms(slim_net, beside=whole) == pytest.approx(Formula().network_ms(slim_net))
+    assert LatencyTable(clock, tmp_path).network_ms(whole) == first
 
 
 def test_a_missing_runtime_names_its_extra(monkeypatch):
