@@ -80,8 +80,17 @@ def opened(made: Artefacts, name: str, precision: str) -> tuple[Session, dict[st
     Raises:
         Unavailable, ValueError: those of the export, of `Runtime.build` and of `Runtime.open`.
     """
+    return opened_file(made.onnx(precision), name, precision)
+
+
+def opened_file(onnx: Path, name: str, precision: str) -> tuple[Session, dict[str, float]]:
+    """As `opened`, from an ONNX file as it lies; PyTorch takes the checkpoint beside it and needs no such file.
+
+    Raises:
+        Unavailable, ValueError: those of `Runtime.build` and of `Runtime.open`.
+    """
     runtime = RUNTIMES[name]
-    artefact = built(runtime, made.onnx(precision), precision=precision)
+    artefact = built(runtime, onnx, precision=precision)
     session = runtime.open(artefact.artefact, precision=precision)
     return session, {"artefact_bytes": artefact.artefact_bytes, "build_s": round(artefact.build_s, 3)}
 

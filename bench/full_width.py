@@ -19,14 +19,12 @@ import fermodels
 from bench import records, runtime_table
 from bench.environment import commit, environment
 from bench.footprint import opened
-from bench.latency import subject_of_session
 from bench.networks import NETWORKS
 from bench.pages.rows import Records
 from bench.recipes import say
 from bench.records import Cell, Record
-from bench.runtimes import REFERENCE, told
+from bench.runtimes import REFERENCE, latencies_of
 from bench.scales import PAPER, Scale
-from bench.turns import measure_turns
 from compress.artefacts import Artefacts, artefacts_of
 from compress.runtimes import Session, Unavailable
 from compress.surgery import slim
@@ -88,10 +86,8 @@ def measure(root: Path, scale: Scale = PAPER) -> list[Path]:
                 networks[key] = exported(cell.model, cell.ratio, Path(name) / f"{cell.model}-{cell.ratio}", scale)
             results[cell] = _opened(cell, *networks[key], running)
         say(f"latency of {len(running)} sessions at batch {BATCH}, in turns")
-        subjects = {cell.id: subject_of_session(session, BATCH) for cell, session in running.items()}
-        turns = measure_turns(subjects, min_runs=scale.latency_runs, min_seconds=scale.latency_seconds)
-        for cell in running:
-            results[cell] |= {"latency": {str(BATCH): told(cell, turns, running, BATCH)}}
+        for cell, found in latencies_of(running, BATCH, scale).items():
+            results[cell] |= {"latency": {str(BATCH): found}}
     return [records.save(_record(cell, result, scale), root) for cell, result in results.items()]
 
 

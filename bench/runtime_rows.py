@@ -29,6 +29,8 @@ class Timing:
     cv: float
     speedup: Mapping[str, tuple[float, float, float]]
     """By comparison ("to_unpruned", "to_eager", "to_unpruned_eager"): how many times as fast, with its interval."""
+    energy_mj: float | None = None
+    """Millijoules per image of the whole package or GPU; None where no counter could be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,8 @@ def _timing(told: Mapping[str, Any]) -> Timing:
         for name, pair in told["ratios"].items()
     }
     figures = {name: told[name] for name in ("p50_ms", "p90_ms", "images_per_s", "noisy", "cv")}
-    return Timing(speedup=faster, **figures)
+    energy = told.get("energy")
+    return Timing(speedup=faster, energy_mj=1000 * energy["joules_per_image"] if energy else None, **figures)
 
 
 def _remarks(row: RuntimeRow, rows: Iterable[RuntimeRow]) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ NOTE = (
     "on resident pixels, preprocessing inside, all sessions in turns within one process; factors are medians of pairs."
 )
 HEADLINE_RATIO = 0.6
+AGAINST = "to_unpruned_eager"
+"""The comparison that headlines tell."""
 
 
 def render(
@@ -38,11 +40,12 @@ def terminal(records: Records, *, data: str, scale: str, seeds: int | None = Non
     found = taken(records, data=data, scale=scale)
     rows = rows_of(found)
     view = Table(title=TITLE, caption=NOTE, title_justify="left")
-    for title in COLUMNS:
+    shown = [row for row in rows if not row.missing]
+    titles = _titles(shown)
+    for title in titles:
         view.add_column(title)
-    for row in rows:
-        if not row.missing:
-            view.add_row(*_cells(row))
+    for row in shown:
+        view.add_row(*(COLUMNS[title](row) for title in titles))
     return Group(view, *(Text(line) for line in [*headlines(rows), *missing(rows), *_remarks(rows)]))
 
 
@@ -58,37 +61,39 @@ def markdown(records: Sequence[Record], title: str) -> str:
     """The table for people who read it in a repository."""
     rows = rows_of(records)
     shown = [row for row in rows if not row.missing]
-    titles = [title for title, write in COLUMNS.items() if any(map(write, shown))]
+    titles = _titles(shown)
     body = [[COLUMNS[title](row) for title in titles] for row in shown]
     parts = [f"# {title}", _listed(headlines(rows)), markdown_table(titles, body), NOTE]
     for title, lines in (("Not measured", missing(rows)), ("Remarks", _remarks(rows))):
         parts += [f"## {title}", _listed(lines)] if lines else []
     if records:
         said = [f"**Machine**: {machine_line(records)}", f"**Code**: {code_line(records)}"]
-        parts += ["## Where the numbers come from", _listed([*said, f"**Timing**: {_timing_line(records)}"])]
+        said += [f"**Timing**: {_timing_line(records)}", *_energy_lines(records)]
+        parts += ["## Where the numbers come from", _listed(said)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def headlines(rows: Sequence[RuntimeRow]) -> list[str]:
-    """For each network: the fastest way to run it at 60 % removed whose accuracy is within a point of the unpruned."""
-    said = []
-    for model in sorted({row.cell.model for row in rows}):
-        own = [row for row in rows if row.cell.model == model and row.timings and row.accuracy is not None]
-        whole = next((row for row in own if not row.cell.ratio and _kind(row) == REFERENCE), None)
-        slim = [
-            row for row in own if row.cell.ratio == HEADLINE_RATIO and "to_unpruned_eager" in row.timings[1].speedup
-        ]
-        if whole is None or whole.accuracy is None or not slim:
-            continue
-        close = [row for row in slim if row.accuracy is not None and row.accuracy >= whole.accuracy - 0.01]
-        best = max(close or slim, key=lambda row: row.timings[1].speedup["to_unpruned_eager"][0])
-        within = "" if close else " (more than a point worse)"
-        said.append(
-            f"{model}, {best.removed_percent} % removed, {best.cell.runtime} {best.cell.precision}: "
-            f"{_factor(best.timings[1], 'to_unpruned_eager')} as fast at batch 1 as the unpruned network in eager fp32 "
-            f"PyTorch, accuracy {100 * whole.accuracy:.2f} -> {100 * (best.accuracy or 0):.2f} %{within}."
-        )
-    return said
+    """For each network and batch: the fastest way to run it at 60 % removed within a point of the unpruned accuracy."""
+    models = sorted({row.cell.model for row in rows})
+    said = [_headline([row for row in rows if row.cell.model == model], batch) for model in models for batch in BATCHES]
+    return [sentence for sentence in said if sentence]
+
+
+def _headline(own: Sequence[RuntimeRow], batch: int) -> str:
+    timed = [row for row in own if batch in row.timings and row.accuracy is not None]
+    whole = next((row.accuracy for row in timed if not row.cell.ratio and _kind(row) == REFERENCE), None)
+    slim = [row for row in timed if row.cell.ratio == HEADLINE_RATIO and AGAINST in row.timings[batch].speedup]
+    if whole is None or not slim:
+        return ""
+    close = [row for row in slim if row.accuracy is not None and row.accuracy >= whole - 0.01]
+    best = max(close or slim, key=lambda row: row.timings[batch].speedup[AGAINST][0])
+    within = "" if close else " (more than a point worse)"
+    return (
+        f"{best.cell.model}, {best.removed_percent} % removed, {best.cell.runtime} {best.cell.precision}: "
+        f"{_factor(best.timings[batch], AGAINST)} as fast at batch {batch} as the unpruned network in eager fp32 "
+        f"PyTorch, accuracy {100 * whole:.2f} -> {100 * (best.accuracy or 0):.2f} %{within}."
+    )
 
 
 def missing(rows: Sequence[RuntimeRow]) -> list[str]:
@@ -106,15 +111,18 @@ def missing(rows: Sequence[RuntimeRow]) -> list[str]:
 
 
 def csv_text(records: Sequence[Record]) -> str:
-    """Every figure of every cell, unrounded."""
+    """Every figure of every cell, unrounded; energy only where some cell has it."""
+    rows = rows_of(records)
+    powered = BATCHES if any(one.energy_mj for row in rows for one in row.timings.values()) else ()
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     timed = [f"{name}_b{batch}" for batch in BATCHES for name in ("p50_ms", "p90_ms", "images_per_s", "cv", "noisy")]
     names = ("to_unpruned", "to_eager", "to_unpruned_eager")
     faster = [f"speedup_{name}_b{batch}{end}" for batch in BATCHES for name in names for end in ("", "_lo", "_hi")]
     identity = ["model", "variant", "ratio", "seed", "runtime", "precision", "missing"]
-    writer.writerow([*identity, "accuracy", "agreement", "macs", "artefact_bytes", "build_s", *timed, *faster])
-    for row in rows_of(records):
+    known = ["accuracy", "agreement", "macs", "artefact_bytes", "build_s"]
+    writer.writerow([*identity, *known, *timed, *faster, *(f"energy_mj_b{batch}" for batch in powered)])
+    for row in rows:
         cell = row.cell
         told = [cell.model, cell.variant, cell.ratio, cell.seed, cell.runtime, cell.precision, row.missing]
         told += [row.accuracy, row.agreement, row.macs, row.artefact_bytes, row.build_s]
@@ -125,12 +133,14 @@ def csv_text(records: Sequence[Record]) -> str:
             one = row.timings.get(batch)
             for name in names:
                 told += list(one.speedup.get(name, (None,) * 3)) if one else [None] * 3
+        told += [row.timings[batch].energy_mj if batch in row.timings else None for batch in powered]
         writer.writerow(["" if value is None else value for value in told])
     return stream.getvalue()
 
 
-def _cells(row: RuntimeRow) -> list[str]:
-    return [write(row) for write in COLUMNS.values()]
+def _titles(rows: Sequence[RuntimeRow]) -> list[str]:
+    """Of the columns in which some row says something."""
+    return [title for title, write in COLUMNS.items() if any(map(write, rows))]
 
 
 def _factor(timing: Timing | None, name: str, *, interval: bool = False) -> str:
@@ -138,6 +148,14 @@ def _factor(timing: Timing | None, name: str, *, interval: bool = False) -> str:
         return ""
     factor, low, high = timing.speedup[name]
     return f"{factor:.2f}x" + (f" [{low:.2f}, {high:.2f}]" if interval else "")
+
+
+def _realised(row: RuntimeRow) -> str:
+    """Speed-up over the unpruned network in the same runtime, as a share of the factor by which MACs fell."""
+    timing = row.timings.get(1)
+    if timing is None or row.macs_factor is None or "to_unpruned" not in timing.speedup:
+        return ""
+    return f"{timing.speedup['to_unpruned'][0] / row.macs_factor:.2f}"
 
 
 def _kind(row: RuntimeRow) -> tuple[str, str]:
@@ -159,6 +177,13 @@ def _timing_line(records: Sequence[Record]) -> str:
     threads = " / ".join(sorted({str(one["threads"]) for one in timed}))
     runs = sorted({one["n"] for one in timed})
     return f"threads {threads}, {runs[0]} to {runs[-1]} runs each"
+
+
+def _energy_lines(records: Sequence[Record]) -> list[str]:
+    timed = [one for record in records for one in (record.result.get("latency") or {}).values()]
+    counters = sorted({one["energy"]["counter"] for one in timed if one.get("energy")})
+    whole = "of whole processor packages or the whole GPU, idle power included"
+    return [f"**Energy**: counter {' / '.join(counters)}, {whole}"] if counters else []
 
 
 def _listed(lines: Sequence[str]) -> str:
@@ -185,6 +210,7 @@ COLUMNS: dict[str, Callable[[RuntimeRow], str]] = {
     "Same answers, %": lambda row: _shown(row.agreement and 100 * row.agreement, "{:.2f}"),
     "Fewer MACs": lambda row: _shown(row.macs_factor, "{:.2f}x"),
     "Faster than unpruned, same runtime": lambda row: _factor(row.timings.get(1), "to_unpruned"),
+    "Share of the MAC reduction": _realised,
     "Faster than eager fp32, same network": lambda row: _factor(row.timings.get(1), "to_eager"),
     "Faster than unpruned in eager fp32 [95 %]": lambda row: _factor(
         row.timings.get(1), "to_unpruned_eager", interval=True
@@ -192,6 +218,9 @@ COLUMNS: dict[str, Callable[[RuntimeRow], str]] = {
     "Batch 1: p50 / p90, ms": lambda row: _ms(row, 1, "{p50_ms:.3f} / {p90_ms:.3f}"),
     "Batch 32: p50, ms": lambda row: _ms(row, 32, "{p50_ms:.2f}"),
     "Images/s, batch 32": lambda row: _ms(row, 32, "{images_per_s:.0f}"),
+    "Energy per image, batch 32, mJ": lambda row: _shown(
+        row.timings[32].energy_mj if 32 in row.timings else None, "{:.2f}"
+    ),
     "Artefact": lambda row: _shown(row.artefact_bytes and row.artefact_bytes / 1e6, "{:.2f} MB"),
     "Export, s": lambda row: _shown(row.export_s, "{:.1f}"),
     "Build, s": lambda row: _shown(row.build_s, "{:.1f}"),

@@ -14,11 +14,13 @@ import numpy as np
 from torch import Tensor
 
 from bench import accuracy, records
+from bench.energy import energy_of
 from bench.footprint import opened
 from bench.latency import Latency, subject_of_session, summarise
 from bench.pipeline import record_of, stage_behind
 from bench.recipes import say
 from bench.records import Cell
+from bench.scales import Scale
 from bench.stages import Job, Stage
 from bench.turns import Samples, measure_turns
 from compress.artefacts import BATCH, Artefacts, artefacts_of
@@ -76,7 +78,7 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
     latencies: dict[Cell, dict[str, Any]] = {cell: {} for cell in running}
     for batch in BATCHES:
         say(f"{job.model}: latency of {len(running)} sessions at batch {batch}, in turns")
-        for cell, found in _latencies(job, running, batch).items():
+        for cell, found in latencies_of(running, batch, job.scale).items():
             latencies[cell][str(batch)] = found
     for one in ready:
         result = one.result | {"latency": latencies.get(one.cell, {})}
@@ -124,14 +126,18 @@ def _tested(job: Job) -> dict[str, Any]:
     return {"name": job.data.name, "classes": job.data.classes, "truth": truth, "licence": job.data.licence}
 
 
-def _latencies(job: Job, running: Mapping[Cell, Session], batch: int) -> dict[Cell, dict[str, Any]]:
-    """What a record keeps of every session at `batch`: the figures, and paired ratios to two references."""
+def latencies_of(running: Mapping[Cell, Session], batch: int, scale: Scale) -> dict[Cell, dict[str, Any]]:
+    """What a record keeps of every session at `batch`: figures, paired ratios to the references, energy or None."""
     subjects = {cell.id: subject_of_session(session, batch) for cell, session in running.items()}
-    turns = measure_turns(subjects, min_runs=job.scale.latency_runs, min_seconds=job.scale.latency_seconds)
-    return {cell: told(cell, turns, running, batch) for cell in running}
+    turns = measure_turns(subjects, min_runs=scale.latency_runs, min_seconds=scale.latency_seconds)
+    return {
+        cell: _told(cell, turns, running, batch)
+        | {"energy": plain(energy_of(subjects[cell.id], batch, device=session.io.device))}
+        for cell, session in running.items()
+    }
 
 
-def told(cell: Cell, turns: Mapping[str, Samples], running: Mapping[Cell, Session], batch: int) -> dict[str, Any]:
+def _told(cell: Cell, turns: Mapping[str, Samples], running: Mapping[Cell, Session], batch: int) -> dict[str, Any]:
     """Latency of one session among others that took turns with it, and its ratios to those it is compared with."""
     own = turns[cell.id]
     figures: Latency = summarise(own, batch=batch, runtime=cell.runtime, precision=cell.precision)
@@ -148,7 +154,11 @@ def _references(cell: Cell, running: Mapping[Cell, Session]) -> dict[str, Cell]:
     unpruned = [one for one in running if one.variant == "dense" and one.model == cell.model]
     wanted = {
         "to_unpruned": [one for one in unpruned if (one.runtime, one.precision) == (cell.runtime, cell.precision)],
-        "to_eager": [one for one in running if (one.runtime, one.precision) == REFERENCE and one.ratio == cell.ratio],
+        "to_eager": [one for one in running if (one.runtime, one.precision) == REFERENCE and _same_network(one, cell)],
         "to_unpruned_eager": [one for one in unpruned if (one.runtime, one.precision) == REFERENCE],
     }
     return {name: found[0] for name, found in wanted.items() if found}
+
+
+def _same_network(one: Cell, other: Cell) -> bool:
+    return (one.model, one.variant, one.ratio, one.seed) == (other.model, other.variant, other.ratio, other.seed)

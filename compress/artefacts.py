@@ -51,20 +51,18 @@ class Artefacts:
     """Take ONNX files that lie in the folder as they are: right only where the checkpoint never changes."""
 
     def onnx(self, precision: str) -> Path:
-        """The ONNX file of `precision`, made and verified. In bf16 computes the runtime: the file is float32.
+        """The ONNX file of `precision` (`onnx_name`), made and verified.
 
         Raises:
             ValueError: the file does not answer as the network does, or int8 without a data set.
         """
-        if PRECISIONS.get(precision) == torch.float32 or precision not in (*PRECISIONS, "int8"):
-            precision = "fp32"
-        path = self.folder / f"{precision}.onnx"
+        path = self.folder / onnx_name(precision)
         if self.keep and path.is_file():
             return path
         if precision == "int8":
             return self._int8(path)
-        onnx_from_net(self.graph, path, self.about, precision=precision)
-        verify(path, self.graph, self.faces[: 256 // BATCH]).checked(TOLERANCES[precision])
+        onnx_from_net(self.graph, path, self.about, precision=path.stem)
+        verify(path, self.graph, self.faces[: 256 // BATCH]).checked(TOLERANCES[path.stem])
         return path
 
     def session(self, runtime: Runtime, precision: str) -> Session:
@@ -112,6 +110,12 @@ class Artefacts:
 
     def _score(self, path: Path) -> float:
         return self.accuracy(self.through(RUNTIMES["onnxruntime"].open(path, precision="int8"))) or 0.0
+
+
+def onnx_name(precision: str) -> str:
+    """Name of the ONNX file that runs in `precision`. In bf16 computes the runtime: the file is float32."""
+    own = precision == "int8" or PRECISIONS.get(precision, torch.float32) != torch.float32
+    return f"{precision if own else 'fp32'}.onnx"
 
 
 def artefacts_of(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fermodels
-from bench import gate, report
+from bench import gate, latency_command, report
 from bench.scales import SCALES, scale_for
 from compress import export_command
 from fermodels import info, predict
@@ -25,6 +25,7 @@ PARSERS = {
     "bench.report": report.arguments,
     "compress.export": export_command.arguments,
     "bench.gate": gate.arguments,
+    "bench.latency": latency_command.arguments,
     "fermodels.data.audit": audit.arguments,
     "fermodels.faces.prepare": prepare.arguments,
     "fermodels.info": info.arguments,

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,14 @@ def test_the_same_answers_through_another_runtime_and_paired_times(measured) -> 
     assert set(other.result["precision_by_layer"].values()) == {"fp32"}
 
 
+def test_a_network_is_compared_with_itself_where_several_are_measured_together() -> None:
+    made = runtimes.cells("tiny", "quick", 1, ["mrf", "vggnet"])
+    other = next(cell for cell in made if (cell.model, cell.ratio, cell.runtime) == ("vggnet", 0.6, "openvino"))
+    found = runtimes._references(other, dict.fromkeys(made))  # type: ignore[arg-type] - cells alone
+    assert {cell.model for cell in found.values()} == {"vggnet"}
+    assert (found["to_eager"].ratio, found["to_unpruned_eager"].ratio) == (0.6, 0.0)
+
+
 def test_what_cannot_be_measured_is_a_record_that_says_why(measured) -> None:
     int8, engine = of(measured, "onnxruntime", "int8"), of(measured, "tensorrt", "fp16")
     assert "at least 500" in int8.result["missing"] and int8.result["latency"] == {}
@@ -107,6 +116,38 @@ def test_the_page_says_what_the_records_say(measured) -> None:
     assert f"accuracy {100 * eager.result['accuracy']['overall']:.2f} -> " in page
     assert page.count("at least 500") == 1, "one line for all networks with the same reason"
     assert runtime_table.render(dict(reversed(measured.items())), data="tiny", scale="quick") == files
+
+
+def told(record: Record, change: Callable[[dict], dict]) -> Record:
+    """`record` with every latency entry changed."""
+    latency = {batch: change(one) for batch, one in record.result["latency"].items()}
+    return replace(record, result=record.result | {"latency": latency})
+
+
+def test_energy_is_a_column_where_some_record_has_it_and_nowhere_else(measured) -> None:
+    assert all("energy" in one for record in measured.values() for one in record.result["latency"].values())
+    energy = {"joules_per_image": 0.0625, "counter": "rapl", "runs": 9, "seconds": 1.0}
+    silent = {cell: told(record, lambda one: one | {"energy": None}) for cell, record in measured.items()}
+    old = {
+        cell: told(record, lambda one: {name: value for name, value in one.items() if name != "energy"})
+        for cell, record in measured.items()
+    }
+    powered = {
+        cell: told(record, lambda one: one | {"energy": energy}) if cell.runtime == "torch" else record
+        for cell, record in silent.items()
+    }
+    files, bare = (runtime_table.render(found, data="tiny", scale="quick") for found in (powered, silent))
+    assert runtime_table.render(old, data="tiny", scale="quick") == bare, "records of before look the same"
+    page = files["runtimes.md"].decode()
+    assert "Energy per image, batch 32, mJ" in page and "| 62.50 |" in page and "**Energy**: counter rapl" in page
+    assert b"nergy" not in bare["runtimes.md"]
+    lines, before = (one["runtimes.csv"].decode().splitlines() for one in (files, bare))
+    assert [line.rsplit(",", 2)[0] for line in lines] == before, "its columns come last"
+    rows = [row for row in csv.DictReader(lines) if not row["missing"]]
+    assert {(row["runtime"], row["energy_mj_b1"], row["energy_mj_b32"]) for row in rows} == {
+        ("torch", "62.5", "62.5"),
+        ("onnxruntime", "", ""),
+    }
 
 
 def test_a_smaller_network_that_is_slower_is_flagged_with_an_advice(measured) -> None:
