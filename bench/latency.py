@@ -23,7 +23,7 @@ from bench.footprint import PeakMemory, peak_memory
 from bench.launch import Launch, launch_times
 from bench.stats import Ratio
 from bench.turns import Samples, Subject, calmest, measure_turns
-from compress.runtimes import Session
+from compress.runtimes import Resident, Session
 
 ATTEMPTS = 3
 """How often a noisy measurement is made before it is kept and flagged."""
@@ -172,6 +172,8 @@ def subject_of_session(session: Session, batch: int) -> Subject:
         )
         for spec in session.io.inputs
     }
+    if isinstance(session, Resident):
+        feed = session.resident(feed)
     return synchronised(partial(_discard, session.run, (feed,)))
 
 

@@ -235,10 +235,12 @@ def _draw(figure: Figure, measured: Sequence[Measured]) -> None:
         axes.set_xlabel(f"p50, ms ({RUNTIME}, fp32, batch {BATCH})")
         axes.set_ylabel("Accuracy on test, %" if i == 0 else "")
         colour = LIGHT.get(own[0].record.cell.model, LIGHT["other"])
-        for aware, style in ((False, {"color": colour}), (True, {"color": LIGHT["other"], "linestyle": "none"})):
+        for aware, inked, line in ((False, colour, "-"), (True, LIGHT["other"], "none")):
             drawn_ones = [one for one in own if (one.record.cell.variant == VARIANT) == aware]
             at = [one.ms for one in drawn_ones], [one.accuracy_percent for one in drawn_ones]
-            axes.plot(*at, marker=MARKERS[int(aware)], label=("plain", "latency-aware")[aware], **style)
+            axes.plot(
+                *at, marker=MARKERS[int(aware)], label=("plain", "latency-aware")[aware], color=inked, linestyle=line
+            )
         axes.legend(loc="lower right")
 
 

@@ -63,8 +63,9 @@ def _caption(rows: Sequence[Row]) -> str:
     runs = sorted({row["n"] for row in rows})
     threads = rows[0]["threads"]
     return (
-        f"{runs[0]} to {runs[-1]} runs each, in turns, {threads} thread{'s' if threads > 1 else ''}. Memory: peak of "
-        f"the whole process with all sessions loaded. !: noisy, cv above {100 * NOISY_CV:g} % or a busy machine."
+        f"{runs[0]} to {runs[-1]} runs each, in turns, {threads} thread{'s' if threads > 1 else ''}. Size: of the "
+        "artefact. Memory: peak of the whole process, all sessions loaded. "
+        f"!: noisy, cv above {100 * NOISY_CV:g} % or a busy machine."
     )
 
 
@@ -77,7 +78,7 @@ def _cells(row: Row) -> dict[str, str]:
         SPREAD: f"{100 * row['cv']:.1f}{'!' if row['noisy'] else ''}",
         "Images/s": f"{row['images_per_s']:,.0f}",
         "Times as fast as eager fp32 [95 %]": "{factor:.2f} [{lo:.2f}, {hi:.2f}]".format(**faster) if faster else "-",
-        "Artefact, MB": f"{row['artefact_bytes'] / 1e6:.2f}",
+        "Size, MB": f"{row['artefact_bytes'] / 1e6:.2f}",
         "Memory, MB": _megabytes(memory["process_bytes"]),
         "GPU memory, MB": _megabytes(memory["device_bytes"]),
         "mJ/image": f"{1000 * energy['joules_per_image']:.2f}" if energy else "",

@@ -9,7 +9,7 @@ A runtime whose library, driver or device is missing raises `Unavailable` with t
 
 from compress.runtimes.onnx_runtime import OnnxRuntime
 from compress.runtimes.open_vino import OpenVino
-from compress.runtimes.session import IO, Runtime, Session, TensorSpec, Unavailable
+from compress.runtimes.session import IO, Resident, Runtime, Session, TensorSpec, Unavailable
 from compress.runtimes.tensor_rt import TensorRt
 from compress.runtimes.torch_runtimes import Compiled, Eager
 
@@ -22,4 +22,4 @@ RUNTIMES: dict[str, Runtime] = {
     "tensorrt-rtx": TensorRt("tensorrt-rtx"),
 }
 
-__all__ = ["IO", "RUNTIMES", "Runtime", "Session", "TensorSpec", "Unavailable"]
+__all__ = ["IO", "RUNTIMES", "Resident", "Runtime", "Session", "TensorSpec", "Unavailable"]

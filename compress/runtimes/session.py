@@ -75,6 +75,15 @@ class Session(Protocol):
         ...
 
 
+@runtime_checkable
+class Resident(Protocol):
+    """A session with inputs of its own."""
+
+    def resident(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`batch` where the session reads it: feeding that to `run` copies nothing."""
+        ...
+
+
 class Runtime(Protocol):
     """A way to run a network. `precisions` are those it can be asked for."""
 

@@ -9,33 +9,41 @@ import hashlib
 import importlib
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from compress.runtimes.engine_builder import build_engine, logger_of
+from compress.runtimes.buffers import BUFFERS
+from compress.runtimes.engine_builder import build_engine
+from compress.runtimes.engine_session import TensorRtSession
 from compress.runtimes.engines import EngineConfig, mismatches, sidecar, told
-from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured, onnx_file
+from compress.runtimes.session import Session, Unavailable, asked, honoured, onnx_file
 from fermodels.files import plain, write_atomic
 
 PACKAGES = {"tensorrt": ("tensorrt", "trt"), "tensorrt-rtx": ("tensorrt_rtx", "trt-rtx")}
 """Runtime: (module, extra that installs it)."""
-DTYPES = {"FLOAT": torch.float32, "HALF": torch.float16, "INT8": torch.int8, "INT32": torch.int32, "INT64": torch.int64}
 HONOURED = {"fp32": ("fp32",), "fp16": ("fp16", "fp32"), "int8": ("int8", "fp32")}
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class TensorRt:
-    """One of `PACKAGES`."""
+    """One of `PACKAGES`. `buffers` and `graphs` say how an engine is run: they make no other engine of it."""
 
     name: str
     config: EngineConfig = field(default_factory=EngineConfig)
     precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
+    buffers: str = "torch"
+    """Whose memory outputs lie in, one of `BUFFERS`."""
+    graphs: bool = False
+    """Replay a CUDA graph per combination of input shapes. Inputs are copied into it, outputs overwritten by the next
+    run of the same shapes (see `TensorRtSession`)."""
+
+    def __post_init__(self) -> None:
+        if self.buffers not in BUFFERS:
+            raise ValueError(f'buffers="{self.buffers}": the libraries are {", ".join(BUFFERS)}')
 
     def build(self, onnx: Path, *, precision: str) -> Path:
         """The engine of `onnx`, from the cache beside it when its sidecar fits, else built."""
@@ -64,6 +72,7 @@ class TensorRt:
         """A session on an engine of this very GPU and version.
 
         Raises:
+            Unavailable: no GPU, or the library of `buffers` is missing.
             ValueError: the engine is damaged, or was built elsewhere or for something else; says what differs.
         """
         asked(self, precision)
@@ -78,7 +87,10 @@ class TensorRt:
             raise ValueError(
                 f"{artefact} was built elsewhere ({'; '.join(wrong)}): engines do not travel, build it anew"
             )
-        return honoured(TensorRtSession(trt, artefact, runtime=self.name, precision=precision), HONOURED)
+        session = TensorRtSession(
+            trt, artefact, runtime=self.name, precision=precision, buffers=self.buffers, graphs=self.graphs
+        )
+        return honoured(session, HONOURED)
 
     def _conditions(self, trt: Any, onnx: Path, precision: str) -> dict[str, Any]:
         """Everything that, when it changes, makes an engine another one."""
@@ -108,66 +120,3 @@ def _machine(trt: Any) -> dict[str, Any]:
             "cuda": torch.version.cuda,
         }
     return {"version": trt.__version__, "gpu": gpu}
-
-
-class TensorRtSession:
-    """An engine on the current GPU, on PyTorch's stream and with PyTorch tensors as buffers: one context for both."""
-
-    def __init__(self, trt: Any, engine: Path, *, runtime: str, precision: str) -> None:
-        self.trt, self.runtime, self.precision = trt, runtime, precision
-        self._runtime = trt.Runtime(logger_of(trt))
-        self._engine = self._runtime.deserialize_cuda_engine(engine.read_bytes())
-        if self._engine is None:
-            raise ValueError(f"TensorRT cannot load {engine}: {'; '.join(logger_of(trt).lines[-3:])}; build it again")
-        self._context = self._engine.create_execution_context()
-        names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
-        specs = {name: self._spec(name) for name in names}
-        reads = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
-        self.io = IO(
-            inputs=tuple(specs[name] for name in reads),
-            outputs=tuple(spec for name, spec in specs.items() if name not in reads),
-            device="cuda",
-        )
-
-    def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        self.io.check(batch)
-        fed = {name: tensor.cuda().contiguous() for name, tensor in batch.items()}  # alive until the stream is done
-        for name, tensor in fed.items():
-            self._context.set_input_shape(name, tuple(tensor.shape))
-            self._context.set_tensor_address(name, tensor.data_ptr())
-        found = {}
-        for spec in self.io.outputs:
-            shape = tuple(self._context.get_tensor_shape(spec.name))
-            found[spec.name] = torch.empty(shape, dtype=spec.dtype, device="cuda")
-            self._context.set_tensor_address(spec.name, found[spec.name].data_ptr())
-        stream = torch.cuda.current_stream()
-        if not self._context.execute_async_v3(stream.cuda_stream):
-            raise RuntimeError(f"{self.runtime} failed to run: {'; '.join(logger_of(self.trt).lines[-3:])}")
-        stream.synchronize()
-        return found
-
-    def precision_by_layer(self) -> dict[str, str]:
-        """Read from the engine by TensorRT's inspector."""
-        inspector = self._engine.create_engine_inspector()
-        text = inspector.get_engine_information(self.trt.LayerInformationFormat.JSON)
-        layers = [layer for layer in json.loads(text)["Layers"] if isinstance(layer, dict)]
-        return {layer["Name"]: _inspected(layer) for layer in layers if _computes(layer)}
-
-    def _spec(self, name: str) -> TensorSpec:
-        shape = tuple(None if side < 0 else side for side in self._engine.get_tensor_shape(name))
-        return TensorSpec(name=name, dtype=DTYPES[self._engine.get_tensor_dtype(name).name], shape=shape)
-
-
-def _computes(layer: Mapping[str, Any]) -> bool:
-    words = f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".lower()
-    return any(word in words for word in ("conv", "gemm", "matrix", "matmul"))
-
-
-def _inspected(layer: Mapping[str, Any]) -> str:
-    """Precision of a layer of the inspector's report: the element type of its first input."""
-    inputs = layer.get("Inputs") or [{}]
-    kind = str(inputs[0].get("Format/Datatype", "")).lower()
-    for word, name in (("int8", "int8"), ("half", "fp16"), ("fp16", "fp16"), ("float", "fp32"), ("fp32", "fp32")):
-        if word in kind:
-            return name
-    return kind or "unknown"

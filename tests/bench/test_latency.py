@@ -128,6 +128,19 @@ def test_a_session_is_fed_the_same_pixels_of_its_own_shapes_every_time() -> None
         subject()
         subject()
     assert all(torch.equal(pixels, first.fed[0]) for pixels in [*first.fed, *second.fed])
+
+    class Keeping(Remembering):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = torch.zeros(5, 3, 4, 4, dtype=torch.uint8)
+
+        def resident(self, batch):
+            self.own.copy_(batch["face"])
+            return {"face": self.own}
+
+    third = Keeping()
+    subject_of_session(third, 5)()
+    assert third.fed[0] is third.own and torch.equal(third.own, first.fed[0]), "its copy is not in the time"
     assert (tuple(first.fed[0].shape), len(first.fed)) == ((5, 3, 4, 4), 2)
     assert first.fed[0].unique().numel() > 50
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import torch
 from tiny_nets import tiny_graph, tiny_onnx
 
 from compress import quantize
-from compress.runtimes import RUNTIMES, Unavailable, engine_builder, engines, tensor_rt
+from compress.runtimes import RUNTIMES, Unavailable, engine_builder, engine_session, engines, tensor_rt
+from compress.runtimes.buffers import BUFFERS
 from compress.runtimes.engines import EngineConfig
 from compress.runtimes.session import honoured
 from compress.runtimes.tensor_rt import TensorRt
@@ -137,6 +138,15 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     assert engines.mismatches(engine, {"version": "1.0"}) == ["version"]
 
 
+def test_how_an_engine_is_run_makes_no_other_engine_of_it(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"")
+    plain, other = TensorRt("tensorrt"), TensorRt("tensorrt", buffers="pycuda", graphs=True)
+    conditions = [one._conditions(Library, tmp_path / "net.onnx", "fp32") for one in (plain, other)]
+    assert conditions[0] == conditions[1] and conditions[0]["config"].keys() == asdict(plain.config).keys()
+    with pytest.raises(ValueError, match=r'buffers="numpy": the libraries are torch, cuda-bindings, pycuda'):
+        TensorRt("tensorrt", buffers="numpy")
+
+
 class Library:
     """TensorRT as far as opening looks at it before it would load an engine."""
 
@@ -191,7 +201,7 @@ def test_the_inspectors_report_is_read() -> None:
         {"Name": "gemm", "LayerType": "gemm", "Inputs": [{"Format/Datatype": "Channel major FP16 format"}]},
         {"Name": "relu", "LayerType": "PointWise", "Inputs": [{"Format/Datatype": "Row major FP32"}]},
     ]
-    found = {layer["Name"]: tensor_rt._inspected(layer) for layer in report if tensor_rt._computes(layer)}
+    found = {layer["Name"]: engine_session._inspected(layer) for layer in report if engine_session._computes(layer)}
     assert found == {"conv1": "fp32", "conv2": "int8", "gemm": "fp16"}
 
 
@@ -211,3 +221,25 @@ def test_on_a_gpu_the_engine_answers_as_onnx_runtime(exported: Path, name: str, 
     reference = RUNTIMES["onnxruntime"].open(exported / "fp32.onnx", precision="fp32").run({"face": pixels})
     found = running.run({"face": pixels.cuda()})["probabilities"].cpu()
     assert (found - reference["probabilities"]).abs().max() < {"fp32": 1e-3, "fp16": 0.02, "int8": 0.1}[precision]
+
+
+@pytest.mark.gpu
+@pytest.mark.trt
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("name", tensor_rt.PACKAGES)
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("buffers", BUFFERS)
+def test_on_a_gpu_other_buffers_and_graphs_change_no_answer(
+    exported: Path, name: str, buffers: str, graphs: bool
+) -> None:
+    runtime = TensorRt(name)
+    try:
+        engine = runtime.build(exported / "fp32.onnx", precision="fp32")
+        plain = runtime.open(engine, precision="fp32")
+        other = replace(runtime, buffers=buffers, graphs=graphs).open(engine, precision="fp32")
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+    for batch in (1, 5, 1, 1, 5):
+        pixels = {"face": torch.randint(0, 256, (batch, 3, 64, 64)).float().cuda()}
+        wanted, found = plain.run(pixels), other.run(pixels)
+        assert all((found[output] - value).abs().max() < 1e-5 for output, value in wanted.items())
