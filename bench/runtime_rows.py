@@ -12,7 +12,7 @@ import numpy as np
 from bench.accuracy import from_digits
 from bench.records import Cell, Record
 from bench.runtimes import BATCHES, REFERENCE
-from bench.stats import Difference, paired_difference
+from bench.stats import Difference, paired_difference, ratio_interval
 
 ALIGNED = 16
 """Widths at whose multiples kernels step: blocks of 16 floats in AVX-512, of 8 halves in tensor cores."""
@@ -80,6 +80,8 @@ def _row(cell: Cell, found: Mapping[Cell, Record]) -> RuntimeRow:
     whole = found.get(replace(cell, variant="dense", ratio=0.0))
     score, cost = result.get("accuracy"), result["cost"]
     timings = {int(batch): _timing(told) for batch, told in (result.get("latency") or {}).items()}
+    if eager is not None:
+        timings = {batch: _beside(found[cell], eager, batch, one) for batch, one in timings.items()}
     return RuntimeRow(
         cell=cell,
         missing=result["missing"] or "",
@@ -115,6 +117,21 @@ def _timing(told: Mapping[str, Any]) -> Timing:
     figures = {name: told[name] for name in ("p50_ms", "p90_ms", "images_per_s", "noisy", "cv")}
     energy = told.get("energy")
     return Timing(speedup=faster, energy_mj=1000 * energy["joules_per_image"] if energy else None, **figures)
+
+
+def _beside(record: Record, eager: Record, batch: int, timing: Timing) -> Timing:
+    """`timing` with its ratio to the same network in eager PyTorch from the turns that both took beside each other.
+
+    Records of `bench.full_width` from before 2026-11-22 20:12 UTC hold the ratio to another network there.
+    """
+    own, other = (one.result["latency"].get(str(batch)) for one in (record, eager))
+    others = {name: pair for name, pair in timing.speedup.items() if name != "to_eager"}
+    if "to_eager" not in timing.speedup or other is None or record.cell == eager.cell:
+        return replace(timing, speedup=others)
+    turns = [np.median(np.array(one["samples_ms"]).reshape(-1, one["per_turn"]), axis=1) for one in (own, other)]
+    pair = ratio_interval(*turns)
+    faster = (1 / pair.ratio, 1 / pair.interval[1], 1 / pair.interval[0])
+    return replace(timing, speedup={**others, "to_eager": faster})
 
 
 def _remarks(row: RuntimeRow, rows: Iterable[RuntimeRow]) -> tuple[str, ...]:
