@@ -128,10 +128,14 @@ def _beside(record: Record, eager: Record, batch: int, timing: Timing) -> Timing
     others = {name: pair for name, pair in timing.speedup.items() if name != "to_eager"}
     if "to_eager" not in timing.speedup or other is None or record.cell == eager.cell:
         return replace(timing, speedup=others)
-    turns = [np.median(np.array(one["samples_ms"]).reshape(-1, one["per_turn"]), axis=1) for one in (own, other)]
-    pair = ratio_interval(*turns)
+    pair = ratio_interval(_turns(own), _turns(other))
     faster = (1 / pair.ratio, 1 / pair.interval[1], 1 / pair.interval[0])
     return replace(timing, speedup={**others, "to_eager": faster})
+
+
+def _turns(told: Mapping[str, Any]) -> np.ndarray:
+    """Median of every turn, ms."""
+    return np.median(np.array(told["samples_ms"]).reshape(-1, told["per_turn"]), axis=1)
 
 
 def _remarks(row: RuntimeRow, rows: Iterable[RuntimeRow]) -> tuple[str, ...]:

@@ -66,6 +66,17 @@ def test_a_network_is_compared_with_itself_where_several_are_measured_together()
     assert (found["to_eager"].ratio, found["to_unpruned_eager"].ratio) == (0.6, 0.0)
 
 
+def test_the_ratio_to_eager_is_that_of_the_turns_whatever_a_record_says(measured) -> None:
+    wrong = {}
+    for cell, record in measured.items():
+        latency = {
+            batch: told | {"ratios": told["ratios"] | {"to_eager": {"ratio": 9.0, "interval": [8.0, 10.0]}}}
+            for batch, told in (record.result.get("latency") or {}).items()
+        }
+        wrong[cell] = replace(record, result=record.result | {"latency": latency})
+    assert rows_of(wrong.values()) == rows_of(measured.values())
+
+
 def test_what_cannot_be_measured_is_a_record_that_says_why(measured) -> None:
     int8, engine = of(measured, "onnxruntime", "int8"), of(measured, "tensorrt", "fp16")
     assert "at least 500" in int8.result["missing"] and int8.result["latency"] == {}
