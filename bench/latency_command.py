@@ -8,6 +8,7 @@ The table goes to standard output, and behind it one line of JSON; progress goes
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,6 +103,14 @@ def _checked(given: argparse.Namespace) -> None:
         raise ValueError(f"--threads {given.threads}: at least 1")
     if given.out and given.out.is_dir():
         raise ValueError(f"--out {given.out} is a folder: name a file in it, like {given.out / 'times.json'}")
+    if given.out:
+        try:
+            given.out.parent.mkdir(parents=True, exist_ok=True)
+            writable = os.access(given.out.parent, os.W_OK)
+        except OSError:
+            writable = False
+        if not writable:
+            raise ValueError(f"--out {given.out}: {given.out.parent} is no folder that can be written to; name another")
 
 
 def _words(text: str) -> list[str]:

@@ -181,6 +181,7 @@ def test_which_runtimes_and_precisions_a_folder_has(tmp_path) -> None:
         (("--batch", "many"), "many is no positive whole number"),
         (("--batch", ","), "give sizes like"),
         (("--threads", "0"), "--threads 0: at least 1"),
+        (("--out", "/proc/none/times.json"), "is no folder that can be written to"),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(folder, capsys, words, sentence) -> None:
