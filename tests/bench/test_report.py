@@ -76,6 +76,7 @@ def test_options_are_frozen():
     assert sorted(given) == sorted(
         [
             *("table", "data", "scale", "seeds", "models", "out", "runs", "device", "jobs", "crops"),
+            "imagenet",
             "render_only",
             "skip_broken",
         ]
