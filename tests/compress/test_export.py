@@ -28,11 +28,12 @@ def test_the_file_answers_as_the_network_at_every_batch_size(exported):
 
 
 def test_it_is_one_checked_file_without_batch_norms(exported):
-    _, path = exported
+    made, path = exported
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert [p.name for p in path.parent.iterdir()] == ["net.onnx"]
-    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+    if type(made.net) is not fermodels.MODELS["densenet121"][0]:  # its batch norms come before their convolutions
+        assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
     assert all(value.type.tensor_type.shape.dim[0].dim_param == "batch" for value in model.graph.input)
 
 

@@ -1,6 +1,7 @@
 """Nothing leaks: ten thousand runs take no more memory than the first thousand."""
 
 import gc
+import mmap
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -23,13 +24,17 @@ ALLOWED = 4 << 20
 
 
 class Leaky:
-    """A runtime that keeps 1 KiB of every run."""
+    """A runtime that keeps 1 KiB of every run, in pages of its own: the heap may have room that was used before."""
 
     def __init__(self) -> None:
-        self.kept: list[bytes] = []
+        self.kept: list[mmap.mmap] = []
+        self.runs = 0
 
     def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        self.kept.append(bytes(1 << 10))
+        self.runs += 1
+        if self.runs % 4 == 0:
+            self.kept.append(mmap.mmap(-1, 4 << 10))
+            self.kept[-1].write(b"1" * (4 << 10))
         return {}
 
 
