@@ -40,10 +40,13 @@ class Source:
     crops: str = "centre"
     skip_broken: bool = False
     imagenet: Path | None = None
+    ablation: bool = False
+    """Train unpruned networks by the scale's `ablation` schedule, where it has one."""
 
     def job(self, model: str, seed: int) -> Job:
         """The job of one network; the data set is opened once per process."""
         scale = scale_for(self.scale, self.data.partition(":")[0])
+        scale = replace(scale, dense=scale.ablation) if self.ablation and scale.ablation else scale
         scale = NETWORKS[model].scale(scale) if model in NETWORKS else scale  # a handcrafted baseline trains no network
         place = {name: getattr(self, name) for name in ("runs", "device", "crops", "imagenet")}
         return Job(data=_opened(self), scale=scale, model=model, seed=seed, **place)

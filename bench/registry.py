@@ -54,6 +54,8 @@ class Kind:
     """Those of the cells that tell something on the data set; the others are neither trained nor measured."""
     lacking: Callable[[Mapping[Cell, Record], Sequence[Cell]], list[Cell]] = _absent
     """Those of the cells whose records are still to be made."""
+    ablation: bool = False
+    """Its unpruned networks are trained by the scale's `ablation` schedule, where it has one."""
     alone: bool = False
     """Its networks depend on measured times: they are never made side by side."""
 
@@ -80,6 +82,7 @@ def _of_networks(name: str) -> Kind:
         together=dense.time_together if sheet.timed else _nothing,
         render=partial(network_tables.render, sheet),
         terminal=partial(network_tables.terminal, sheet),
+        ablation=True,
     )
 
 
@@ -124,6 +127,7 @@ KINDS: dict[str, Kind] = {
         terminal=fig6.terminal,
         needed=dense.needed,
         lacking=fig6.lacking,
+        ablation=True,
     ),
     "ocl1": _of_ocl("ocl1"),
     "ocl2": _of_ocl("ocl2"),

@@ -89,7 +89,7 @@ def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> Non
     """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network, then all."""
     names = ("data", "scale", "runs", "device", "crops", "skip_broken", "imagenet")
     asked = {name: getattr(given, name) for name in names}
-    source = Source(**asked)
+    source = Source(**asked, ablation=kind.ablation)
     data = source.job(cells[0].model, cells[0].seed).data
     cells = kind.needed(data, cells)
     networks = {key: list(group) for key, group in groupby(cells, key=lambda cell: (cell.model, cell.seed))}
