@@ -129,12 +129,13 @@ def _read(rows: Rows, folder: Path, channels: int, size: int) -> tuple[Split, li
         return None
     images.flags.writeable = False
     landmarks = None if rows.landmarks is None else rows.landmarks[kept]
+    sure = None if landmarks is None else np.ones(landmarks.shape[:2], np.float32)
     split = Split(
         images=images,
         labels=rows.labels[kept],
         names=[str(rows.names[i]) for i in kept.tolist()] if broken else rows.names,
         landmarks=landmarks,
-        confidence=None if landmarks is None else np.ones(landmarks.shape[:2], np.float32),
+        confidence=sure if rows.confidence is None else rows.confidence[kept],
         hashes=hashes,
         not_face=None if rows.not_face is None else rows.not_face[kept],
     )

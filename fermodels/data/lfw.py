@@ -22,6 +22,8 @@ from PIL import Image
 
 from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, LoadOptions
+from fermodels.data.prepared import is_prepared
+from fermodels.data.prepared import load as prepared
 from fermodels.data.rows import Rows, Skips, fingerprint, open_whole
 from fermodels.data.splits import Source, assemble
 
@@ -52,11 +54,14 @@ class _Store:
 
 
 def load(path: str | None, options: LoadOptions) -> Dataset:
-    """The whole photographs, RGB, resized to `options.size`.
+    """The whole photographs, RGB, resized to `options.size`; of a folder that `fermodels.faces.prepare` has written,
+    its aligned faces.
 
     Raises:
         ValueError: the path, its labels or an image is missing or broken; the sentence names it.
     """
+    if path and is_prepared(path):
+        return prepared(path, options, name="lfw")
     skips = Skips(allowed=options.skip_broken)
     return assemble(source(path, skips), options, skips)
 

@@ -4,6 +4,8 @@ One thing to know: the folder holds `prepared.json` (where the faces come from a
 one memory-mapped array of pixels and one table of its rows; the photographs are not needed any more.
 
 >>> open_dataset("prepared:faces/lfw", size=64, cache=Path("cache"))
+
+`lfw:faces/lfw` is the same under the name of the photographs' data set, which records then carry.
 """
 
 import json
@@ -27,6 +29,8 @@ SPLITS = ("train", "validation", "test")
 COLUMNS = ("names", "labels", "matrices", "boxes", "points", "probabilities", "faces")
 """Of each kept photograph: name, label, photograph -> face (2, 3), box (4), five points (5, 2), probability, and how
 many faces it held."""
+LANDMARK_COLUMNS = ("landmarks", "confidence")
+"""There when landmarks were asked for: 68 points (68, 2) as shares of the face's side, and confidences (68,)."""
 HELP = "prepared needs prepared:PATH, a folder that python -m fermodels.faces.prepare has written"
 
 
@@ -41,7 +45,7 @@ class Prepared:
     size: int
     """Side of the aligned faces in pixels."""
     provenance: dict[str, Any]
-    """Detector, its version, its smallest face, the template, the policy."""
+    """Detector, its version, its smallest face, the template, the policy; where there are landmarks, their source."""
     carved: bool
     """There was no validation split: it is carved from train when the faces are read."""
     notes: tuple[str, ...]
@@ -49,13 +53,15 @@ class Prepared:
 
 
 def write_split(folder: Path, blocks: Iterable[np.ndarray], columns: dict[str, np.ndarray]) -> None:
-    """One split: its pixels in blocks (k, size, size, 3) uint8 that follow each other, and `COLUMNS` of their rows."""
+    """One split: its pixels in blocks (k, size, size, 3) uint8 that follow each other, and `COLUMNS` of their rows
+    (`LANDMARK_COLUMNS` too, or neither of them)."""
     written = 0
     with atomic_path(folder / "images.u8") as path, path.open("wb") as file:
         for block in blocks:
             file.write(np.ascontiguousarray(block, np.uint8).data)
             written += len(block)
-    assert set(columns) == set(COLUMNS) and all(len(c) == written for c in columns.values()), columns.keys()
+    assert set(columns) - set(COLUMNS) in (set(), set(LANDMARK_COLUMNS)) and set(COLUMNS) <= set(columns), columns
+    assert all(len(column) == written for column in columns.values()), written
     with atomic_path(folder / "rows.npz") as path:
         np.savez(path, **columns)  # type: ignore[arg-type]
 
@@ -77,8 +83,13 @@ def read_meta(folder: Path) -> Prepared:
     return meta
 
 
-def load(path: str | None, options: LoadOptions) -> Dataset:
-    """The aligned faces, RGB, resized to `options.size`.
+def is_prepared(path: str) -> bool:
+    """Whether `path` is a folder that `prepare` has finished."""
+    return (Path(path).expanduser() / META).is_file()
+
+
+def load(path: str | None, options: LoadOptions, *, name: str = "prepared") -> Dataset:
+    """The aligned faces, RGB, resized to `options.size`, as the data set `name`.
 
     Raises:
         ValueError: the folder is missing, unfinished or damaged; the sentence names it.
@@ -93,9 +104,10 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
         *meta.notes,
         f"Aligned to {meta.size} px from {meta.spec} with {found['detector']} ({found['version']}), "
         f"template {found['template']}.",
+        f"Landmarks: {found['landmarks']}." if "landmarks" in found else "No landmarks were asked for.",
     )
     source = Source(
-        name="prepared",
+        name=name,
         path=path,
         classes=meta.classes,
         channels=3,
@@ -112,6 +124,7 @@ def _rows(folder: Path, split: str, size: int) -> Rows:
     try:
         with (folder / "rows.npz").open("rb") as raw, np.load(raw) as entry:
             names, labels = entry["names"].tolist(), entry["labels"]
+            points, confidence = (entry.get(name) for name in LANDMARK_COLUMNS)
         images = np.memmap(folder / "images.u8", np.uint8, "r", shape=(len(labels), size, size, 3))
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{folder} is damaged or empty ({error}): prepare it again. {HELP}") from None
@@ -121,4 +134,6 @@ def _rows(folder: Path, split: str, size: int) -> Rows:
         labels=labels,
         fingerprint=fingerprint((folder / "images.u8", folder / "rows.npz")),
         read=lambda index: Image.fromarray(np.asarray(images[index])),
+        landmarks=points,
+        confidence=confidence,
     )

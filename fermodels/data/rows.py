@@ -81,6 +81,8 @@ class Rows:
     """The image at a position, cropped but not resized; called from several threads."""
     landmarks: Float32[np.ndarray, "n 68 2"] | None = None
     """(x, y) as share of the side of what `read` returns."""
+    confidence: Float32[np.ndarray, "n 68"] | None = None
+    """Of the landmarks, in [0, 1]; None: all are sure."""
     not_face: Bool[np.ndarray, " n"] | None = None
     """True where the set itself says that the picture shows no face."""
 
@@ -98,6 +100,7 @@ class Rows:
             fingerprint=digest([self.fingerprint, chosen]),
             read=lambda i: self.read(int(indices[i])),
             landmarks=None if self.landmarks is None else self.landmarks[indices],
+            confidence=None if self.confidence is None else self.confidence[indices],
             not_face=None if self.not_face is None else self.not_face[indices],
         )
 
@@ -170,7 +173,7 @@ def file_rows(
 def whole_rows(rows: Rows, root: Path) -> Rows:
     """`rows` of files below `root`, read without cropping: photographs in which a face is yet to be found."""
     root = root.resolve()
-    return replace(rows, read=lambda index: open_whole(root / str(rows.names[index])), landmarks=None)
+    return replace(rows, read=lambda index: open_whole(root / str(rows.names[index])), landmarks=None, confidence=None)
 
 
 def once(make: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:

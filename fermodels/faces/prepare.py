@@ -4,7 +4,8 @@ One thing to know: a photograph in which no face is found is left out and counte
 that the photograph is about is taken (`chosen_face`) and the photograph is counted. Work is kept every 128
 photographs, so a killed run goes on where it stopped.
 
-`python -m fermodels.faces.prepare lfw:lfw_emotion.tar --out faces/lfw --size 128`, then train on `prepared:faces/lfw`.
+`python -m fermodels.faces.prepare lfw:lfw_emotion.tar --out faces/lfw --size 128`, then train on `lfw:faces/lfw`
+(`prepared:FOLDER` for any other set). `--landmarks onnx:FILE` keeps 68 points with confidence of every face.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -25,12 +27,14 @@ from PIL import Image
 from fermodels.data import folder as folder_set
 from fermodels.data import lfw
 from fermodels.data.decode import as_mode, live_bar
-from fermodels.data.prepared import COLUMNS, FORMAT, Prepared, write_meta, write_split
+from fermodels.data.prepared import COLUMNS, FORMAT, LANDMARK_COLUMNS, Prepared, write_meta, write_split
 from fermodels.data.rows import UNREADABLE, Rows, Skips
 from fermodels.data.splits import Source
 from fermodels.faces.align import RAISED, align
 from fermodels.faces.contact_sheet import write_sheet
 from fermodels.faces.detect import DETECTORS, Detector, Face, open_detector
+from fermodels.faces.landmark_base import Landmarker, as_shares
+from fermodels.faces.landmarks import LANDMARKS, landmarker
 from fermodels.files import atomic_path, digest
 
 PHOTOGRAPHS: dict[str, Callable[..., Source]] = {"folder": folder_set.source, "lfw": lfw.source}
@@ -59,14 +63,24 @@ class Job:
     """Leave out and count a picture that cannot be read, instead of stopping with its name."""
     progress: bool = False
     """Show a live bar per split (only on a terminal)."""
+    landmarks: Landmarker | None = None
+    """Finds 68 points on every aligned face; None: none are kept."""
+    landmarks_from: str = ""
+    """What is said of their source: its name, file and digest."""
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= 1024:
             raise ValueError(f"size {self.size}: aligned faces have 8 to 1,024 pixels a side")
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """What is kept of every face beside its pixels."""
+        return COLUMNS + (LANDMARK_COLUMNS if self.landmarks else ())
+
+    @property
     def provenance(self) -> dict[str, Any]:
-        return {
+        found = {"landmarks": self.landmarks_from} if self.landmarks else {}
+        return found | {
             "detector": self.detector.name,
             "version": self.detector.version,
             "smallest_px": self.detector.smallest,
@@ -163,13 +177,13 @@ def _split(rows: Rows, out: Path, job: Job, skips: Skips) -> tuple[list[Path], d
                 made += len(chunk)
                 with atomic_path(path) as temporary:
                     np.savez(temporary, **_chunk(rows, chunk, job))  # type: ignore[arg-type]
-            part = _stored(path, ("missed", "broken", *COLUMNS))
+            part = _stored(path, ("missed", "broken", *job.columns))
             for sentence in part.pop("broken").tolist():
                 skips.report(sentence)
             paths.append(path)
             parts.append(part)
             advance(len(chunk))
-    return paths, {name: np.concatenate([part[name] for part in parts]) for name in ("missed", *COLUMNS)}, made
+    return paths, {name: np.concatenate([part[name] for part in parts]) for name in ("missed", *job.columns)}, made
 
 
 def _stored(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -200,8 +214,9 @@ def _chunk(rows: Rows, chunk: range, job: Job) -> dict[str, np.ndarray]:
     chosen = [chosen_face(faces, p.shape[1], p.shape[0]) for _, p, faces in kept]
     aligned = [align(p, face.points, job.size) for (_, p, _), face in zip(kept, chosen, strict=True)]
     n = len(kept)
-    return {
-        "images": np.array([face.image for face in aligned], np.uint8).reshape(n, job.size, job.size, 3),
+    images = np.array([face.image for face in aligned], np.uint8).reshape(n, job.size, job.size, 3)
+    return _landmarks(images, job) | {
+        "images": images,
         "names": np.array([str(rows.names[i]) for i, _, _ in kept], np.str_),
         "labels": np.array([rows.labels[i] for i, _, _ in kept], np.int64),
         "matrices": np.array([face.matrix for face in aligned], np.float64).reshape(n, 2, 3),
@@ -212,6 +227,20 @@ def _chunk(rows: Rows, chunk: range, job: Job) -> dict[str, np.ndarray]:
         "missed": np.array([len(there) - n], np.int64),
         "broken": np.array(broken, np.str_),
     }
+
+
+def _landmarks(images: np.ndarray, job: Job) -> dict[str, np.ndarray]:
+    """`LANDMARK_COLUMNS` of aligned faces (n, size, size, 3), where they are asked for."""
+    if job.landmarks is None:
+        return {}
+    found = job.landmarks(images)
+    return {"landmarks": as_shares(found.points, images), "confidence": found.confidence.astype(np.float32)}
+
+
+def _source_of(spec: str) -> str:
+    """What is written down of a source of landmarks: its name, and of a file its name and digest, not its place."""
+    name, _, path = spec.partition(":")
+    return f"{name}:{Path(path).name}, sha256 {sha256(Path(path).read_bytes()).hexdigest()[:16]}" if path else name
 
 
 def _open(rows: Rows, index: int) -> np.ndarray | str:
@@ -232,8 +261,26 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--detector", default="mtcnn", help=f"{', '.join(DETECTORS)} (yunet:PATH; default mtcnn)")
     parser.add_argument("--size", type=int, default=128, help="side of the aligned faces in pixels (default 128)")
     parser.add_argument("--smallest", type=float, default=SMALLEST, help="smallest face looked for, pixels")
+    parser.add_argument(
+        "--landmarks",
+        metavar="SOURCE",
+        help=f"keep 68 landmarks and their confidence: {', '.join(n for n in LANDMARKS if n != 'given')} (onnx:FILE)",
+    )
     parser.add_argument("--skip-broken", action="store_true", help="count pictures that cannot be read, and go on")
     return parser.parse_args(argv)
+
+
+def _asked(landmarks: str | None) -> dict[str, Any]:
+    """The fields of `Job` for `--landmarks`.
+
+    Raises:
+        ValueError: no such source, or one that needs what photographs do not bring.
+    """
+    if landmarks is None:
+        return {}
+    if landmarks.partition(":")[0] == "given":
+        raise ValueError('--landmarks given: photographs bring none; name a source that finds them, like "onnx:FILE"')
+    return {"landmarks": landmarker(landmarks), "landmarks_from": _source_of(landmarks)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -241,7 +288,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = arguments(argv)
     try:
         detector = open_detector(chosen.detector, smallest=chosen.smallest)
-        job = Job(detector=detector, size=chosen.size, skip_broken=chosen.skip_broken, progress=True)
+        job = Job(
+            detector=detector,
+            size=chosen.size,
+            skip_broken=chosen.skip_broken,
+            progress=True,
+            **_asked(chosen.landmarks),
+        )
         result = prepare(chosen.data, chosen.out, job)
     except ValueError as error:
         print(f"prepare: {error}", file=sys.stderr)

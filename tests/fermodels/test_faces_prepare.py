@@ -16,6 +16,7 @@ from fermodels.data.rows import Skips
 from fermodels.faces import prepare as prepare_module
 from fermodels.faces.align import template, warped
 from fermodels.faces.detect import Detector, Face
+from fermodels.faces.landmark_base import FacePoints
 from fermodels.faces.prepare import Job, chosen_face, main, prepare
 
 REAL = Path(os.environ.get("FER_DATA", Path(__file__).resolve().parents[2] / "../shared/data")) / "lfw_emotion.tar"
@@ -64,6 +65,31 @@ def test_faces_are_aligned_stored_and_read_back(tmp_path: Path):
     )
     rows = np.load(tmp_path / "out/train/rows.npz")
     np.testing.assert_allclose(rows["points"][0], template(32) + 4, atol=1e-4)
+
+
+def corners(crops: np.ndarray, given: FacePoints | None = None) -> FacePoints:
+    """68 points along the diagonal of every crop, surer the brighter its first pixel."""
+    points = np.tile(np.linspace(0, crops.shape[1], 68, dtype=np.float32)[:, None], (len(crops), 1, 2))
+    return FacePoints(points, np.repeat(crops[:, :1, 0, 0] / 255, 68, 1))
+
+
+def test_landmarks_are_kept_with_their_confidence_and_their_source(tmp_path: Path):
+    with_points = job(OneFace(), landmarks=corners, landmarks_from="corners")
+    prepare(f"lfw:{lfw(tmp_path / 'lfw')}", tmp_path / "out", with_points)
+    data = open_dataset(f"lfw:{tmp_path / 'out'}", size=16, cache=tmp_path / "cache")
+    whole = open_dataset(f"prepared:{tmp_path / 'out'}", size=32, cache=tmp_path / "cache")
+    assert data.name == "lfw" and any("Landmarks: corners" in note for note in data.notes)
+    for name, split in data.splits.items():
+        np.testing.assert_allclose(split.landmarks[:, -1], 1)
+        np.testing.assert_allclose(split.confidence[:, 5], whole.splits[name].images[:, 0, 0, 0] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"), [("given", "photographs bring none"), ("magic", 'no landmarks "magic"')]
+)
+def test_a_source_of_landmarks_that_cannot_be_is_a_sentence(source: str, sentence: str, tmp_path: Path, capsys):
+    assert main([f"lfw:{tmp_path}", "--out", str(tmp_path / "out"), "--landmarks", source]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_missed_and_several_are_counted_and_told(tmp_path: Path):
