@@ -11,21 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional
 
 from bench import accuracy, records
 from bench.latency import latency_of
 from bench.pipeline import network_result, record_of
 from bench.recipes import dense_stage, say
 from bench.records import Cell, Record
-from bench.stages import EVALUATION_BATCH, Job, Stage, class_probabilities
+from bench.stages import Job, Stage, class_probabilities
+from bench.unpruned.attention import mean_maps, on_mask
 from bench.unpruned.calibration import calibration_of
 from fermodels.data.base import Dataset, Split
 from fermodels.faces.occlude import Occluder, occlude
 from fermodels.faces.regions import MAIN_POINTS
 from fermodels.files import plain
-from fermodels.saliency import covered_share, looked
 
 RECORDS = "networks"
 """Folder of the records below the records folder."""
@@ -89,7 +87,7 @@ def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
 
     calibration: see `calibration_of`. occluded: the score behind `OCCLUDER`, and what that is.
     mask: the threshold in force, and the share of landmarks that pass each of `THRESHOLDS` in training (None: the set
-    has no confidences). attention: see `on_mask`.
+    has no confidences). attention: see `on_mask`; attention_maps: see `mean_maps`.
     """
     net = stage.net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     validation, test = (class_probabilities(net, job.views(split), job.crops) for split in ("validation", "test"))
@@ -100,28 +98,8 @@ def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
         "occluded": plain(OCCLUDER) | {"accuracy": accuracy.score(occluded.argmax(1), truths[1], job.data.classes)},
         "mask": {"confidence": job.scale.confidence, "passing": passing(job.data)},
         "attention": on_mask(job, net),
+        "attention_maps": mean_maps(job, net),
     }
-
-
-def on_mask(job: Job, net: nn.Module) -> dict[str, float] | None:
-    """Of the attention map's mass over test faces, the percent that lies on the cells of the landmarks' mask (eq 4).
-
-    all, right, wrong: over all faces, those named rightly, and the others (left out where there are none); mask: the
-    percent of the face that these cells take, which is what a map alike everywhere has. None: the network has no map.
-    """
-    if getattr(net, "gate", None) is None:
-        return None
-    right, shares, sizes = [], [], []
-    for batch in job.views("test").evaluation(EVALUATION_BATCH):
-        found = looked(net, batch.views)
-        assert found.attention is not None
-        cells = functional.interpolate(batch.mask, found.attention.shape[-2:])[:, 0] > 0.5
-        shares.append(covered_share(found.attention, cells))
-        sizes.append(cells.float().mean((1, 2)))
-        right.append(found.answers == batch.labels)
-    named, share = torch.cat(right), 100 * torch.cat(shares)
-    groups = {"all": share, "right": share[named], "wrong": share[~named], "mask": 100 * torch.cat(sizes)}
-    return {name: float(values.mean()) for name, values in groups.items() if len(values)}
 
 
 def covered(split: Split, occluder: Occluder) -> Split:

@@ -1,15 +1,21 @@
-"""Plots of whole networks as SVG text: accuracy with its interval, reliability before and after the temperature.
+"""Plots of whole networks as SVG text: accuracy with its interval, reliability before and after the temperature, and
+the mean attention map.
 
 Networks that were not measured are left out; a plot without any says so.
 """
 
+from collections.abc import Mapping
+from textwrap import fill
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench.pages.rows import Row, Sheet, first_record
-from bench.pages.svg import LIGHT, drawn, nothing
+from bench.pages.svg import LIGHT, RAMP, drawn, nothing
 from bench.pages.values import correct
 from bench.records import Record
 from bench.unpruned.calibration import recorded_reliability
@@ -19,6 +25,10 @@ ACROSS = 4
 """Fields of the reliability plot beside each other."""
 TALL = 1.95
 """Inches from one line of fields to the next."""
+MAP_TALL = 1.3
+"""The same of the attention maps."""
+MAP_TITLES = {"before": "before training", "right": "faces named rightly", "wrong": "faces named wrongly"}
+"""Mean maps of a record (`bench.unpruned.attention.mean_maps`) and what stands above them."""
 
 
 def accuracy_dots(sheet: Sheet) -> str:
@@ -35,6 +45,52 @@ def reliability_plot(sheet: Sheet) -> str:
     inches = (8.6, 0.6 + TALL * max(1, -(-len(shown) // ACROSS)))
     name = f"{sheet.table.name}-reliability"
     return drawn(name, inches, sheet.watermark, lambda figure: _draw_reliability(figure, sheet, shown))
+
+
+def attention_plot(sheet: Sheet) -> str:
+    """The mean attention map of every network that has one: before training, of right and of wrong answers."""
+    told = [(row, first_record(sheet, row.model, row.variant)) for row in sheet.rows if row.cells]
+    shown = [(row, record.result["attention_maps"]) for row, record in told if record and _mapped(record)]
+    inches = (7.2, 0.5 + MAP_TALL * max(1, len(shown)))
+    name = f"{sheet.table.name}-attention"
+    return drawn(name, inches, sheet.watermark, lambda figure: _draw_maps(figure, sheet, shown))
+
+
+def _mapped(record: Record) -> bool:
+    return record.result.get("attention_maps") is not None
+
+
+def _draw_maps(figure: Figure, sheet: Sheet, shown: list[tuple[Row, Mapping[str, Any]]]) -> None:
+    height = figure.get_figheight()
+    if not shown:
+        nothing(figure.add_axes((0.1, 0.2, 0.85, 0.65)), "attention maps")
+        return
+    ramp = LinearSegmentedColormap.from_list("ramp", [LIGHT["page"], *(LIGHT[name] for name in RAMP)])
+    for line, (row, maps) in enumerate(shown):
+        bottom = (height - 0.5 - (line + 1) * MAP_TALL + 0.12) / height
+        middle = bottom + (MAP_TALL - 0.12) / 2 / height
+        figure.text(0.015, middle, fill(sheet.table.models[row.model], 16), va="center", fontsize=8.5)
+        for across, (name, title) in enumerate(MAP_TITLES.items()):
+            side = MAP_TALL - 0.12
+            axes = figure.add_axes((0.21 + 0.26 * across, bottom, side / 7.2, side / height))
+            _map_field(axes, maps.get(name), maps["points"], ramp)
+            if line == 0:
+                axes.set_title(title, fontsize=9, fontweight="normal", pad=6)
+
+
+def _map_field(axes: Axes, cells: list[list[float]] | None, points: list[list[float]], ramp: Colormap) -> None:
+    """One map in the frame of the face, its values' scale from 0 to 1, its mean beside it."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if cells is None:
+        return
+    grid = np.array(cells)
+    edges = [np.linspace(0, 1, n + 1) for n in grid.shape[::-1]]
+    axes.pcolormesh(*edges, grid, cmap=ramp, vmin=0, vmax=1, linewidth=0, rasterized=False)
+    axes.plot(*np.array(points).T, color=LIGHT["vggnet"], marker="o", markersize=1.8, linestyle="none")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(1, 0)
+    axes.text(1.04, 0.5, f"mean\n{grid.mean():.2f}", va="center", fontsize=7.5, color=LIGHT["muted"])
 
 
 def _draw_dots(figure: Figure, sheet: Sheet, rows: list[Row]) -> None:

@@ -18,6 +18,8 @@ SHARES = {"local": 0.42, "global": 0.6, "global-attention": 0.63, "mrf-no-bn": 0
 SYNTHETIC = {"0.0": 1.0} | {str(level): 0.9 for level in THRESHOLDS.values() if level}
 """Shares of landmarks that pass where confidence is 0 or 1."""
 ESTIMATED = {str(level): 1 - level**2 for level in THRESHOLDS.values()}
+MAPS = {"before": [[0.5] * 7] * 7, "right": [[0.9] * 7, *[[0.1] * 7] * 6], "points": [[0.5, 0.25]] * 31}
+"""All answers are right: "wrong" is left out."""
 ALL = tuple(dict.fromkeys((*MODELS, "vggnet", "resnet50", *THRESHOLDS)))
 
 
@@ -49,6 +51,7 @@ def network_record(cell: Cell, n: int = 200, passing: dict[str, float] | None = 
         "occluded": {"name": "patch", "share": 0.2, "accuracy": answered(labels, share - 0.1, f"{cell.id}occluded")},
         "mask": {"confidence": level, "passing": passing},
         "attention": {"all": 60.0, "right": 62.5, "wrong": 55.25, "mask": 36.0} if "mrf" in cell.model else None,
+        "attention_maps": MAPS if "mrf" in cell.model else None,
         "latency": {"1": timed} if cell.seed == 0 else {},
     }
     return replace(base, cell=cell, result=result)

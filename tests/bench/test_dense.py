@@ -12,7 +12,8 @@ from bench.accuracy import from_digits
 from bench.registry import KINDS
 from bench.unpruned import dense
 from bench.unpruned.calibration import from_thousandths
-from fermodels.faces.regions import MAIN_POINTS
+from fermodels.faces.regions import MAIN_POINTS, MEAN_MAIN_POINTS
+from fermodels.vgg import probabilities
 
 MODELS = ("local", "mrf", "mrf-no-bn")
 FOLDER = {"table": dense.RECORDS, "data": "tiny", "scale": "quick"}
@@ -68,6 +69,22 @@ def test_the_share_of_a_map_on_the_mask_is_counted(made):
     assert told["all"] == pytest.approx(100 * float(shares.mean()), rel=1e-4)
     assert told["mask"] == pytest.approx(100 * float(cells.float().mean())) and 0 < told["mask"] < 100
     assert all(one.result["attention"] is None for cell, one in found.items() if "mrf" not in cell.model)
+
+
+def test_mean_maps_are_those_of_right_and_of_wrong_answers(made):
+    _, jobs, found = made
+    (cell,) = [one for one in jobs if one.model == "mrf"]
+    told, net = found[cell].result["attention_maps"], dense.dense_stage(jobs[cell]).net().eval()
+    (batch,) = jobs[cell].views("test").evaluation(100)
+    with torch.no_grad():
+        output = net(*batch.views)
+        fresh = jobs[cell].fresh().eval()(*batch.views).attention
+    right = probabilities(output).argmax(1) == batch.labels
+    groups = {"right": output.attention[right], "wrong": output.attention[~right], "before": fresh}
+    for name, maps in groups.items():
+        assert np.allclose(told[name], maps.mean((0, 1)).numpy(), atol=2e-4), name
+    assert np.allclose(told["points"], (np.array(MEAN_MAIN_POINTS) * 18 - 1) / 16, atol=1e-3)  # cropped from 18 to 16
+    assert all(one.result["attention_maps"] is None for cell, one in found.items() if "mrf" not in cell.model)
 
 
 def test_all_networks_are_timed_in_one_measurement_against_mrf(made, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -53,6 +54,17 @@ def test_the_same_records_in_any_order_give_the_same_bytes(name):
     assert {f"{name}.{ending}" for ending in ("md", "csv", "tex", "html")} < set(files)
     assert any(file.endswith(".svg") for file in files)
     assert KINDS[name].render(dict(reversed(RECORDS.items())), **WHICH) == files
+
+
+def test_mean_attention_maps_are_drawn_in_table_4_alone():
+    plot = rendered("table4")["table4-attention.svg"].decode()
+    assert plot.count("0.50") == plot.count("0.21") == sum("mrf" in model for model in MODELS)  # means of the fake maps
+    assert "table1-attention.svg" not in rendered("table1")
+    unmapped = {
+        cell: replace(one, result={k: v for k, v in one.result.items() if k != "attention_maps"})
+        for cell, one in RECORDS.items()
+    }
+    assert b"attention maps: not measured" in KINDS["table4"].render(unmapped, **WHICH)["table4-attention.svg"]
 
 
 @pytest.mark.parametrize("name", NAMES)
