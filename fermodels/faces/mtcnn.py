@@ -1,13 +1,16 @@
 """MTCNN (Zhang et al. 2016) through facenet-pytorch, whose wheel holds the weights: boxes, five points, probability.
 
-One thing to know: facenet-pytorch needs torchvision for one function, non-maximum suppression, and a torchvision
-built for CUDA does not load beside a torch built for CPUs. That function is written here (numpy), so the result does
-not depend on which build is installed; where the native operators are missing, only their names are declared.
+One thing to know: of torchvision, facenet-pytorch needs one function here, non-maximum suppression. It is written here
+(numpy), so the result does not depend on which build is installed, and torchvision is not imported: one built for
+CUDA does not load beside a torch built for CPUs, and loading it takes longer than everything else together.
 """
 
-import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -15,8 +18,6 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 HELP = 'the detector "mtcnn" needs facenet-pytorch: pip install "fermodels[faces]", or use yunet:PATH'
-OPERATORS = ("nms", "qnms")
-"""What torchvision asks torch for while it is imported."""
 
 Found = tuple[Float32[np.ndarray, "k 4"], Float32[np.ndarray, "k 5 2"], Float32[np.ndarray, " k"]]
 """Boxes (x0, y0, x1, y1), five points and probabilities of one photograph's faces; pixels."""
@@ -51,27 +52,27 @@ def _batched_nms(boxes: Tensor, scores: Tensor, photograph: Tensor, threshold: f
     return torch.from_numpy(np.concatenate(kept) if kept else np.empty(0, np.int64)).to(boxes.device)
 
 
-def _declare_operators() -> torch.library.Library | None:
-    """Declares torchvision's operators by name where its native library does not load beside this torch."""
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None:
-        raise ImportError("torchvision is not installed")
+@contextmanager
+def _without_torchvision() -> Iterator[None]:
+    """Inside, torchvision is a stand-in that has our `batched_nms`; nothing is done where it is loaded already.
+
+    What else facenet-pytorch may take from it later (`extract_face`, which is not used here) comes from the real one.
+    """
+    if "torchvision" in sys.modules:
+        yield
+        return
+    names = ("torchvision", "torchvision.transforms", "torchvision.ops", "torchvision.ops.boxes")
+    made = {name: ModuleType(name) for name in names}
+    functional = ModuleType("torchvision.transforms.functional")
+    functional.__getattr__ = lambda name: getattr(import_module(functional.__name__), name)  # type: ignore[method-assign]
+    vars(made["torchvision.transforms"])["functional"] = functional
+    vars(made["torchvision.ops.boxes"])["batched_nms"] = _batched_nms
+    sys.modules.update(made)
     try:
-        for library in sorted(Path(spec.origin).parent.glob("_C.*")):
-            torch.ops.load_library(library)
-    except OSError:
-        pass
-    missing = [name for name in OPERATORS if not hasattr(torch.ops.torchvision, name)]
-    if not missing:
-        return None
-    declared = torch.library.Library("torchvision", "FRAGMENT")
-    for name in missing:
-        declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return declared
-
-
-_declared: list[torch.library.Library | None] = []
-"""The declaration lives as long as the process: torch forgets the operators with it."""
+        yield
+    finally:
+        for name in made:
+            del sys.modules[name]
 
 
 class Mtcnn:
@@ -83,17 +84,16 @@ class Mtcnn:
             inverse square.
 
     Raises:
-        ValueError: facenet-pytorch or torchvision is not installed, or a path was given.
+        ValueError: facenet-pytorch is not installed, or a path was given.
     """
 
     def __init__(self, path: str | None, smallest: float) -> None:
         if path:
             raise ValueError(f'mtcnn:{path}: the weights of mtcnn come with its library; write "mtcnn" alone')
         try:
-            if not _declared:
-                _declared.append(_declare_operators())
-            from facenet_pytorch import MTCNN
-            from facenet_pytorch.models.utils import detect_face
+            with _without_torchvision():
+                from facenet_pytorch import MTCNN
+                from facenet_pytorch.models.utils import detect_face
         except ImportError as error:
             raise ValueError(f"{HELP} ({error})") from None
         detect_face.batched_nms = _batched_nms

@@ -2,6 +2,8 @@
 
 import builtins
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from tiny_sets import OneFace
 
 from fermodels.data.lfw import source
 from fermodels.data.rows import Skips
+from fermodels.faces import mtcnn
 from fermodels.faces.detect import DETECTORS, Detector, open_detector
 from fermodels.faces.mtcnn import suppressed
 
@@ -125,10 +128,22 @@ def photographs() -> list[np.ndarray]:
 @pytest.fixture(scope="module", params=sorted(DETECTORS))
 def detector(request: pytest.FixtureRequest) -> Detector:
     torch.set_num_threads(1)
-    pytest.importorskip(LIBRARIES[request.param])
+    if find_spec(LIBRARIES[request.param]) is None:  # imported by itself, facenet-pytorch would want torchvision
+        pytest.skip(f"{LIBRARIES[request.param]} is not installed")
     if request.param == "yunet" and not YUNET.is_file():
         pytest.skip(f"no YuNet model under {REAL}")
     return open_detector(SPECS[request.param], smallest=40)
+
+
+def test_torchvision_is_neither_needed_nor_left_behind():
+    if find_spec("facenet_pytorch") is None:
+        pytest.skip("facenet_pytorch is not installed")
+    open_detector("mtcnn", smallest=40)
+    from facenet_pytorch.models.utils import detect_face
+
+    assert detect_face.batched_nms is mtcnn._batched_nms
+    left = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "torchvision"}
+    assert all(module.__spec__ is not None for module in left.values()), left  # a stand-in has none
 
 
 def test_every_photograph_of_a_person_has_a_face_in_its_middle(detector: Detector, photographs: list[np.ndarray]):
