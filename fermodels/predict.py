@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from fermodels.checkpoint import CONFIG
+from fermodels.classifier import Classifier
 from fermodels.data.rows import IMAGE_SUFFIXES
 from fermodels.faces.detect import DETECTORS
 from fermodels.pictures import Frame, frames, webcam
@@ -134,8 +135,11 @@ def _text_writer(stream: TextIO, top: int) -> Writer:
 WRITERS = {"text": _text_writer, "json": _json_writer, "csv": _csv_writer}
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace, model: Classifier | None = None) -> int:
     """Writes rows and pictures; exit status 1 when nothing could be read.
+
+    Args:
+        model: answers instead of the one that --model names.
 
     Raises:
         ValueError: the model, the detector, --top or --annotate cannot be what was given.
@@ -143,7 +147,7 @@ def run(given: argparse.Namespace) -> int:
     if given.model is None:
         given.model = default_model()
         print(DEMO_NOTE, file=sys.stderr)
-    predictor = Predictor(given.model, None if given.cropped else given.detector, roi=given.roi)
+    predictor = Predictor(model or given.model, None if given.cropped else given.detector, roi=given.roi)
     known = len(predictor.model.classes)
     if not 1 <= given.top <= known:
         raise ValueError(f"--top {given.top}: the model knows {known} expressions, so 1 to {known} can be told")
@@ -174,15 +178,17 @@ def _annotations(given: argparse.Namespace) -> Any:
     return AnnotatedFiles(given.annotate)
 
 
-def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def parser_of(
+    module: str = "fermodels.predict", model: str = "CHECKPOINT|ONNX", default: str = "default: the one in the package"
+) -> argparse.ArgumentParser:
+    """The command line of `python -m module`, whose --model is a `model`."""
     parser = argparse.ArgumentParser(
-        prog="python -m fermodels.predict",
+        prog=f"python -m {module}",
         description="Expressions of the faces in photographs, folders and videos, or before a camera.",
     )
     parser.add_argument("paths", type=Path, nargs="*", metavar="PHOTO|FOLDER|VIDEO")
     parser.add_argument("--webcam", type=int, nargs="?", const=0, metavar="N", help="camera N (default 0) until Ctrl-C")
-    parser.add_argument("--model", metavar="CHECKPOINT|ONNX", help="default: the one in the package")
+    parser.add_argument("--model", metavar=model, help=default)
     parser.add_argument("--detector", default="mtcnn", help=f"{', '.join(DETECTORS)} (yunet:PATH; default mtcnn)")
     parser.add_argument("--cropped", action="store_true", help="the pictures are aligned faces: detect nothing")
     parser.add_argument(
@@ -194,6 +200,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object per row")
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="a table with a header")
     parser.set_defaults(form="text")
+    return parser
+
+
+def arguments(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | None = None) -> argparse.Namespace:
+    """What is asked on the command line, by default that of this module."""
+    parser = parser or parser_of()
     given = parser.parse_args(argv)
     if bool(given.paths) == (given.webcam is not None):
         parser.error("name photographs, folders or videos, or give --webcam")
