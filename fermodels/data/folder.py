@@ -8,6 +8,7 @@ are the canonical expressions in their canonical order; else they are the folder
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
         ValueError: a split is missing, a class folder empty or unknown, or an image broken; the sentence names it.
     """
     skips = Skips(allowed=options.skip_broken)
-    return assemble(source(path, skips), options, skips)
+    found = source(path, skips)
+    return assemble(replace(found, notes=(*found.notes, "folder has no landmarks.")), options, skips)
 
 
 def source(path: str | None, skips: Skips, *, whole: bool = False) -> Source:
@@ -67,7 +69,7 @@ def source(path: str | None, skips: Skips, *, whole: bool = False) -> Source:
         train=rows["train"],
         validation=rows.get("validation"),
         test=rows["test"],
-        notes=(f"Classes by folder name: {', '.join(classes)}.", "folder has no landmarks."),
+        notes=(f"Classes by folder name: {', '.join(classes)}.",),
         licence="Unknown to this project: the owner of the folder knows.",
     )
 

@@ -13,7 +13,7 @@ import os
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ LICENCE = (
     "LFW (Huang et al. 2007): press photographs without a stated licence, for research; expression labels Apache-2.0"
     " (muxspace/facial_expressions); not redistributed here."
 )
+NOT_ALIGNED = "Photographs as published, not aligned (python -m fermodels.faces.prepare aligns them); no landmarks."
 HELP = (
     f"lfw needs lfw:PATH, a folder or an uncompressed tar with {LABELS} (columns {', '.join(COLUMNS)}) and the images "
     "that it names"
@@ -63,7 +64,8 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     if path and is_prepared(path):
         return prepared(path, options, name="lfw")
     skips = Skips(allowed=options.skip_broken)
-    return assemble(source(path, skips), options, skips)
+    found = source(path, skips)
+    return assemble(replace(found, notes=(*found.notes, NOT_ALIGNED)), options, skips)
 
 
 def source(path: str | None, skips: Skips, *, whole: bool = True) -> Source:
@@ -81,7 +83,6 @@ def source(path: str | None, skips: Skips, *, whole: bool = True) -> Source:
         f"No person is in two splits: {', '.join(f'{counts[s]:,} persons in {s}' for s in rows)}; dealt out by a hash"
         f" of the name (seed {SEED}), those of rare expressions first.",
         f"Scored are {', '.join(CLASSES)}; too rare: {dropped}." if dropped else f"Scored are {', '.join(CLASSES)}.",
-        "Photographs as published, not aligned (python -m fermodels.faces.prepare aligns them); no landmarks.",
     )
     return Source(
         name="lfw",

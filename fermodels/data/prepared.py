@@ -102,7 +102,7 @@ def load(path: str | None, options: LoadOptions, *, name: str = "prepared") -> D
     found = meta.provenance
     notes = (
         *meta.notes,
-        f"Aligned to {meta.size} px from {meta.spec} with {found['detector']} ({found['version']}), "
+        f"Aligned to {meta.size} px from {_told(meta.spec)} with {found['detector']} ({found['version']}), "
         f"template {found['template']}.",
         f"Landmarks: {found['landmarks']}." if "landmarks" in found else "No landmarks were asked for.",
     )
@@ -118,6 +118,12 @@ def load(path: str | None, options: LoadOptions, *, name: str = "prepared") -> D
         licence=meta.licence,
     )
     return assemble(source, options, Skips(allowed=options.skip_broken))
+
+
+def _told(spec: str) -> str:
+    """`spec` without the folders of its path: notes are published."""
+    name, _, path = spec.partition(":")
+    return f"{name}:{Path(path).name}"
 
 
 def _rows(folder: Path, split: str, size: int) -> Rows:

@@ -79,6 +79,9 @@ def test_landmarks_are_kept_with_their_confidence_and_their_source(tmp_path: Pat
     data = open_dataset(f"lfw:{tmp_path / 'out'}", size=16, cache=tmp_path / "cache")
     whole = open_dataset(f"prepared:{tmp_path / 'out'}", size=32, cache=tmp_path / "cache")
     assert data.name == "lfw" and any("Landmarks: corners" in note for note in data.notes)
+    assert not any(
+        str(tmp_path) in note or "no landmarks" in note.lower() for note in data.notes
+    )  # notes are published
     for name, split in data.splits.items():
         np.testing.assert_allclose(split.landmarks[:, -1], 1)
         np.testing.assert_allclose(split.confidence[:, 5], whole.splits[name].images[:, 0, 0, 0] / 255, atol=1e-6)
