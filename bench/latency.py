@@ -4,10 +4,9 @@ A subject is any `Callable[[], None]` that returns when its output is ready for 
 PyTorch network, `subject_of_session` one of any runtime's session. Subjects take turns (`bench.turns`), so a ratio of
 two is paired, and noisy measurements are repeated.
 
-    python -m bench.latency deployed   # times what compress.export wrote (`bench.latency_command`)
+`python -m bench.speed` times what compress.export wrote.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -223,9 +222,3 @@ def _discard(work: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
 def _precision(net: nn.Module) -> str:
     dtype = next(net.parameters()).dtype
     return PRECISIONS.get(dtype, str(dtype).removeprefix("torch."))
-
-
-if __name__ == "__main__":
-    from bench.latency_command import main
-
-    sys.exit(main())

@@ -77,8 +77,8 @@ def open_deployed(path: Path, runtime: str | None = None, precision: str | None 
         session = RUNTIMES[said["runtime"]].open(path, precision=said["precision"])
         return SessionClassifier(session, described(_onnx_of(path, said["onnx_sha256"])), path.name)
     about, running = described(path), RUNTIMES[runtime or "onnxruntime"]
-    precision = precision or about["precision"]
-    session = running.open(running.build(path, precision=precision), precision=precision)
+    wanted = str(precision or about["precision"])
+    session = running.open(running.build(path, precision=wanted), precision=wanted)
     return SessionClassifier(session, about, path.name)
 
 

@@ -16,9 +16,8 @@ from bench.covers.rows import OcclusionRow, covers_of, rows_of
 from bench.pages import page
 from bench.pages.columns import magnitude
 from bench.pages.page import Page, Part, about, watermark
-from bench.pages.rows import EMPTY, MISSING, Records
+from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, RAMP
-from bench.runtime_table import taken
 from fermodels.faces.occlude import RECTANGLES
 from fermodels.handcrafted import FEATURES
 

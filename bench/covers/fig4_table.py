@@ -23,10 +23,9 @@ from bench.covers.plots import DASHED, SOLID
 from bench.covers.robustness import WORST
 from bench.pages import page
 from bench.pages.page import Page, Part, about, watermark
-from bench.pages.rows import MISSING, Records
+from bench.pages.rows import MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
 from bench.records import Record
-from bench.runtime_table import taken
 from bench.stats import Mean
 from fermodels.faces.occlude import RECTANGLES
 

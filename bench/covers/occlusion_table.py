@@ -18,10 +18,9 @@ from bench.pages import page
 from bench.pages.captions import Pairs, code_line, machine_line
 from bench.pages.columns import magnitude
 from bench.pages.page import Page, Part, about, watermark
-from bench.pages.rows import EMPTY, MISSING, Records
+from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT
 from bench.records import Record
-from bench.runtime_table import taken
 from bench.stats import Mean
 from fermodels.faces.occlude import RECTANGLES
 

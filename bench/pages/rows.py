@@ -107,6 +107,14 @@ class Sheet:
         return shown + [Column(title=f"{name}", text=f"{{recall_{name}}}") for name in classes]
 
 
+def taken(records: Records, *, data: str, scale: str, table: str) -> list[Record]:
+    """The records of one table, data set and scale, sorted."""
+    listed = records.values() if isinstance(records, Mapping) else records
+    wanted = (table, data, scale)
+    found = [one for one in listed if (one.cell.table, one.cell.data, one.cell.scale) == wanted]
+    return sorted(found, key=lambda one: one.cell)
+
+
 def sheet(
     table: str | Table, records: Records, *, data: str | None = None, scale: str | None = None, seeds: int | None = None
 ) -> Sheet:

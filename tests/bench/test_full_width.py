@@ -2,8 +2,9 @@
 
 import pytest
 
-from bench import full_width, records
+from bench import records
 from bench.scales import QUICK
+from bench.speed import full_width
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 

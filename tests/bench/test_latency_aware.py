@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 from tiny_job import job
 
-from bench import latency_aware, records, timed
-from bench.latency_aware import TABLE, cells
-from bench.latency_aware_table import _measured as measured_of
-from bench.latency_aware_table import pairs_of, render
+from bench import records, timed
 from bench.recipes import slim_stage
 from bench.records import Cell, Record
 from bench.registry import KINDS
 from bench.report import main
+from bench.speed import latency_aware
+from bench.speed.latency_aware import TABLE, cells
+from bench.speed.latency_aware_table import _measured as measured_of
+from bench.speed.latency_aware_table import pairs_of, render
 from compress import stopwatch
 from compress.groups import channel_groups
 from compress.layers import layers_of

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import fermodels
-from bench import gate, latency_command, report
+from bench import gate, report
 from bench.scales import SCALES, scale_for
+from bench.speed import __main__ as latency_command
 from compress import export_command
 from fermodels import info, predict
 from fermodels.data import audit
@@ -25,7 +26,7 @@ PARSERS = {
     "bench.report": report.arguments,
     "compress.export": export_command.arguments,
     "bench.gate": gate.arguments,
-    "bench.latency": latency_command.arguments,
+    "bench.speed": latency_command.arguments,
     "fermodels.data.audit": audit.arguments,
     "fermodels.faces.prepare": prepare.arguments,
     "fermodels.info": info.arguments,

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from tiny_job import job
 
-from bench import records, runtime_table, runtimes
+from bench import records
 from bench.accuracy import from_digits
 from bench.records import Cell, Record
-from bench.runtime_rows import rows_of
+from bench.speed import runtime_table, runtimes
+from bench.speed.runtime_rows import rows_of
 from bench.stages import Stage
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")

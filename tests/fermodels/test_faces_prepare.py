@@ -13,11 +13,12 @@ from tiny_sets import LFW, OneFace, class_folders, lfw, noise, save
 from fermodels.data import open_dataset
 from fermodels.data.lfw import source, split_by_person
 from fermodels.data.rows import Skips
-from fermodels.faces import prepare as prepare_module
+from fermodels.faces import prepare_chunks
 from fermodels.faces.align import template, warped
 from fermodels.faces.detect import Detector, Face
 from fermodels.faces.landmark_base import FacePoints
-from fermodels.faces.prepare import Job, chosen_face, main, prepare
+from fermodels.faces.prepare import main, prepare
+from fermodels.faces.prepare_chunks import Job, chosen_face
 
 REAL = Path(os.environ.get("FER_DATA", Path(__file__).resolve().parents[2] / "../shared/data")) / "lfw_emotion.tar"
 
@@ -112,7 +113,7 @@ def test_missed_and_several_are_counted_and_told(tmp_path: Path):
 
 
 def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(prepare_module, "CHUNK", 8)
+    monkeypatch.setattr(prepare_chunks, "CHUNK", 8)
     spec = f"lfw:{lfw(tmp_path / 'lfw')}"
     whole, first, second = OneFace(), OneFace(), OneFace()
     prepare(spec, tmp_path / "whole", job(whole))

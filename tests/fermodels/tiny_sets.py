@@ -8,7 +8,8 @@ from PIL import Image
 
 from fermodels.faces.align import template
 from fermodels.faces.detect import Detector
-from fermodels.faces.prepare import Job, prepare
+from fermodels.faces.prepare import prepare
+from fermodels.faces.prepare_chunks import Job
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")

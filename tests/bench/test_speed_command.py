@@ -1,4 +1,4 @@
-"""`python -m bench.latency` as typed: a table, a line of JSON, a file with every sample, and sentences for mistakes."""
+"""`python -m bench.speed` as typed: a table, a line of JSON, a file with every sample, and sentences for mistakes."""
 
 import contextlib
 import io
@@ -14,9 +14,10 @@ import torch
 from rich.console import Console
 from tiny_nets import tiny_checkpoint, tiny_onnx
 
-from bench import deployed, latency, latency_command, latency_view
-from bench.deployed import ON_REQUEST, kinds_in
 from bench.energy import Energy
+from bench.speed import __main__ as command
+from bench.speed import deployed, view
+from bench.speed.deployed import ON_REQUEST, kinds_in
 from compress import export_command
 from compress.runtimes import RUNTIMES
 
@@ -36,7 +37,7 @@ def folder(tmp_path_factory):
 
 
 def called(folder, *words: object) -> int:
-    return latency_command.main([str(folder), *map(str, words), *BRIEFLY])
+    return command.main([str(folder), *map(str, words), *BRIEFLY])
 
 
 def told(capsys) -> tuple[str, dict]:
@@ -112,7 +113,7 @@ def test_on_a_narrow_terminal_no_figure_is_cut(whole) -> None:
     rows = whole[2]["rows"]
     for width, parts in ((80, 2), (200, 1)):
         console = Console(width=width, file=io.StringIO())
-        drawn = latency_view.tables("deployed", rows, console)
+        drawn = view.tables("deployed", rows, console)
         assert len(drawn) == parts
         for table in drawn:
             console.print(table)
@@ -188,7 +189,7 @@ def test_mistakes_are_one_sentence_and_status_2(folder, capsys, words, sentence)
     assert called(folder, *words) == 2
     said = capsys.readouterr()
     (line,) = [line for line in said.err.splitlines() if not line.startswith("opening ")]
-    assert line.startswith("bench.latency: ") and sentence in line and said.out == ""
+    assert line.startswith("bench.speed: ") and sentence in line and said.out == ""
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_mistakes_are_one_sentence_and_status_2(folder, capsys, words, sentence)
     ],
 )
 def test_too_little_time_is_refused(folder, capsys, words, sentence) -> None:
-    assert latency_command.main([str(folder), *words]) == 2
+    assert command.main([str(folder), *words]) == 2
     assert sentence in capsys.readouterr().err
 
 
@@ -228,16 +229,16 @@ def test_a_file_that_is_not_there_is_a_command_that_makes_it(tmp_path, capsys, p
 
 
 def test_the_module_is_the_command(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(sys, "argv", ["latency.py", "nowhere"])
+    monkeypatch.setattr(sys, "argv", ["speed", "nowhere"])
     with pytest.raises(SystemExit) as end:
-        runpy.run_path(latency.__file__, run_name="__main__")
+        runpy.run_path(command.__file__, run_name="__main__")
     assert end.value.code == 2 and "nowhere is no folder" in capsys.readouterr().err
 
 
 def test_options_are_frozen(capsys) -> None:
-    given = vars(latency_command.arguments(["deployed"]))
+    given = vars(command.arguments(["deployed"]))
     assert sorted(given) == sorted(["folder", "runtime", "precision", "batch", "threads", "runs", "seconds", "out"])
     with pytest.raises(SystemExit):
-        latency_command.arguments(["--help"])
+        command.arguments(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "Example: python -m bench.latency deployed" in text and "torch-compile compiles for minutes" in text
+    assert "Example: python -m bench.speed deployed" in text and "torch-compile compiles for minutes" in text

@@ -1,6 +1,6 @@
-"""`python -m bench.latency`: times what `compress.export` wrote, every runtime beside eager float32 PyTorch.
+"""`python -m bench.speed`: times what `compress.export` wrote, every runtime beside eager float32 PyTorch.
 
-    python -m bench.latency deployed --batch 1,8,32,128 --out times.json
+    python -m bench.speed deployed --batch 1,8,32,128 --out times.json
 
 The table goes to standard output, and behind it one line of JSON; progress goes to standard error.
 """
@@ -18,16 +18,16 @@ from typing import Any
 
 import torch
 
-from bench.deployed import ON_REQUEST, PRECISIONS, Kind, Ready, kinds_in, open_all, runnable, timed
 from bench.energy import why_no_energy
 from bench.environment import commit, environment
-from bench.latency_view import show
-from bench.runtimes import REFERENCE
+from bench.speed.deployed import ON_REQUEST, PRECISIONS, Kind, Ready, kinds_in, open_all, runnable, timed
+from bench.speed.runtimes import REFERENCE
+from bench.speed.view import show
 from compress.command import status_of
 from compress.runtimes import RUNTIMES
 from fermodels.files import write_atomic
 
-COMMAND = "bench.latency"
+COMMAND = "bench.speed"
 SCHEMA = 1
 """Of the file that --out names."""
 BULKY = ("samples_ms", "load", "warmup_runs", "stable", "per_turn", "attempts")
@@ -204,3 +204,7 @@ def _no_energy(ready: Mapping[Kind, Ready], rows: Sequence[Mapping[str, Any]]) -
     untold = {(row["runtime"], row["precision"]) for row in rows if not row["energy"]}
     devices = sorted({one.session.io.device.partition(":")[0] for kind, one in ready.items() if kind in untold})
     return [reason[0].upper() + reason[1:] for device in devices if (reason := why_no_energy(device))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

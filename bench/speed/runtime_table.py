@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from rich.console import Group, RenderableType
@@ -11,10 +11,10 @@ from rich.text import Text
 
 from bench.pages.captions import code_line, machine_line
 from bench.pages.render_text import markdown_table
-from bench.pages.rows import Records
+from bench.pages.rows import Records, taken
 from bench.records import Record
-from bench.runtime_rows import RuntimeRow, Timing, rows_of
-from bench.runtimes import BATCHES, REFERENCE, TABLE
+from bench.speed.runtime_rows import RuntimeRow, Timing, rows_of
+from bench.speed.runtimes import BATCHES, REFERENCE, TABLE
 
 TITLE = "Table 5 in the runtimes that ship"
 NOTE = (
@@ -37,7 +37,7 @@ def render(
 
 def terminal(records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
     """The table and its sentences for `rich.print`."""
-    found = taken(records, data=data, scale=scale)
+    found = taken(records, data=data, scale=scale, table=TABLE)
     rows = rows_of(found)
     view = Table(title=TITLE, caption=NOTE, title_justify="left")
     shown = [row for row in rows if not row.missing]
@@ -47,14 +47,6 @@ def terminal(records: Records, *, data: str, scale: str, seeds: int | None = Non
     for row in shown:
         view.add_row(*(COLUMNS[title](row) for title in titles))
     return Group(view, *(Text(line) for line in [*headlines(rows), *missing(rows), *_remarks(rows)]))
-
-
-def taken(records: Records, *, data: str, scale: str, table: str = TABLE) -> list[Record]:
-    """The records of this table, data set and scale, sorted."""
-    listed = records.values() if isinstance(records, Mapping) else records
-    wanted = (table, data, scale)
-    found = [one for one in listed if (one.cell.table, one.cell.data, one.cell.scale) == wanted]
-    return sorted(found, key=lambda one: one.cell)
 
 
 def markdown(records: Sequence[Record], title: str) -> str:

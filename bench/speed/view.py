@@ -1,4 +1,4 @@
-"""What `python -m bench.latency` prints: one table where the terminal is wide enough, else two narrow ones."""
+"""What `python -m bench.speed` prints: one table where the terminal is wide enough, else two narrow ones."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from bench.pages.render import terminal_table
 from bench.turns import NOISY_CV
 
 Row = Mapping[str, Any]
-"""As `bench.deployed.timed` gives it."""
+"""As `bench.speed.deployed.timed` gives it."""
 KEYS = ("Batch", "Runtime", "Precision")
 PERCENTILES = ("p50", "p90", "p95", "p99")
 SPREAD = "cv, %"

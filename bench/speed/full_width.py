@@ -1,6 +1,6 @@
 """Full-width networks at 224 px in every runtime of this machine: export, verify, build, run. Nothing is trained.
 
-    python -m bench.full_width --out reports
+    python -m bench.speed.full_width --out reports
 
 A time does not depend on the weights, so they are random, and so are the channels of the cut: no accuracy is told.
 """
@@ -16,15 +16,16 @@ from typing import Any
 import torch
 
 import fermodels
-from bench import records, runtime_table
+from bench import records
 from bench.environment import commit, environment
 from bench.footprint import opened
 from bench.networks import NETWORKS
 from bench.pages.rows import Records
 from bench.recipes import say
 from bench.records import Cell, Record
-from bench.runtimes import REFERENCE, latencies_of
 from bench.scales import PAPER, Scale
+from bench.speed import runtime_table
+from bench.speed.runtimes import REFERENCE, latencies_of
 from compress.artefacts import Artefacts, artefacts_of
 from compress.runtimes import Session, Unavailable
 from compress.surgery import slim
@@ -115,7 +116,7 @@ def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: measures, then writes the table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.full_width", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.speed.full_width", description=__doc__)
     parser.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)"
     )

@@ -12,16 +12,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import RenderableType
 
-from bench.latency_aware import TABLE, cells
 from bench.pages import page
 from bench.pages.captions import Pairs, code_line, machine_line
 from bench.pages.columns import magnitude, probability
 from bench.pages.page import Page, Part, about, watermark
-from bench.pages.rows import EMPTY, MISSING, Records
+from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
 from bench.pages.values import difference_values
 from bench.records import Record
-from bench.runtime_table import taken
+from bench.speed.latency_aware import TABLE, cells
 from bench.tables import TABLES
 from bench.timed import BATCH, RUNTIME, VARIANT
 

@@ -13,7 +13,7 @@ from bench.energy import energy_of
 from bench.footprint import opened_file, peak_memory
 from bench.latency import subject_of_session, summarise
 from bench.recipes import say
-from bench.runtimes import REFERENCE
+from bench.speed.runtimes import REFERENCE
 from bench.turns import Progress, Samples, Subject, measure_turns
 from compress.artefacts import onnx_name
 from compress.runtimes import RUNTIMES, Session, Unavailable

@@ -1,6 +1,6 @@
 """Rows of the table of runtimes: what each record says, and the comparisons that a reader looks for.
 
-Differences are recomputed from the stored predictions, ratios are those of paired turns (`bench.runtimes`).
+Differences are recomputed from the stored predictions, ratios are those of paired turns (`bench.speed.runtimes`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.accuracy import from_digits
 from bench.records import Cell, Record
-from bench.runtimes import BATCHES, REFERENCE
+from bench.speed.runtimes import BATCHES, REFERENCE
 from bench.stats import Difference, paired_difference, ratio_interval
 
 ALIGNED = 16
@@ -122,7 +122,7 @@ def _timing(told: Mapping[str, Any]) -> Timing:
 def _beside(record: Record, eager: Record, batch: int, timing: Timing) -> Timing:
     """`timing` with its ratio to the same network in eager PyTorch from the turns that both took beside each other.
 
-    Records of `bench.full_width` from before 2026-11-22 20:12 UTC hold the ratio to another network there.
+    Records of `bench.speed.full_width` from before 2026-11-22 20:12 UTC hold the ratio to another network there.
     """
     own, other = (one.result["latency"].get(str(batch)) for one in (record, eager))
     others = {name: pair for name, pair in timing.speedup.items() if name != "to_eager"}
