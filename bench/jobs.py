@@ -40,6 +40,8 @@ class Source:
     crops: str = "centre"
     skip_broken: bool = False
     imagenet: Path | None = None
+    unlabelled: tuple[str, ...] = ()
+    """More data sets, NAME:PATH, whose faces the contrastive pretraining sees."""
     ablation: bool = False
     """Train unpruned networks by the scale's `ablation` schedule, where it has one."""
 
@@ -49,14 +51,17 @@ class Source:
         scale = replace(scale, dense=scale.ablation) if self.ablation and scale.ablation else scale
         scale = NETWORKS[model].scale(scale) if model in NETWORKS else scale  # a handcrafted baseline trains no network
         place = {name: getattr(self, name) for name in ("runs", "device", "crops", "imagenet")}
-        return Job(data=_opened(self), scale=scale, model=model, seed=seed, **place)
+        more = tuple(_opened(replace(self, data=spec), scale.stored) for spec in self.unlabelled)
+        return Job(data=_opened(self, scale.stored), scale=scale, model=model, seed=seed, unlabelled=more, **place)
 
 
 @cache
-def _opened(source: Source) -> Dataset:
-    scale = scale_for(source.scale, source.data.partition(":")[0])
-    place = {"size": scale.stored, "cache": source.runs / "data"}
-    return limited(open_dataset(source.data, skip_broken=source.skip_broken, progress=True, **place), scale)
+def _opened(source: Source, stored: int) -> Dataset:
+    """The data set of `source` with faces of `stored` px a side, as many of them as its scale allows."""
+    data = open_dataset(
+        source.data, skip_broken=source.skip_broken, progress=True, size=stored, cache=source.runs / "data"
+    )
+    return limited(data, scale_for(source.scale, source.data.partition(":")[0]))
 
 
 def limited(data: Dataset, scale: Scale) -> Dataset:

@@ -1,8 +1,9 @@
 """Contrastive pretraining as a cached stage, keyed like every other one: its encoder is what paper 2's networks start
 from.
 
-Faces are the train split of the job's own data set without labels; those whose pixels occur in its test split are left
-out and counted. The two kinds of views differ in the occluding rectangle alone: "plain" is SimCLR, Table 2's baseline.
+Faces are the train split of the job's own data set without labels, and of other sets where some are named; those whose
+pixels occur in any of their test splits are left out and counted. The two kinds of views differ in the occluding
+rectangle alone: "plain" is SimCLR, Table 2's baseline.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from torch import nn
 
 import fermodels
 from bench.networks import contrastive
-from bench.stages import Job, Stage, stage_by_key
+from bench.stages import Job, Stage, fingerprint_of, stage_by_key
 from fermodels import checkpoint
 from fermodels.augment import AugmentConfig, simclr
 from fermodels.contrast import PretrainConfig, claims, pretrain, probed
@@ -44,6 +45,7 @@ def pretrain_stage(job: Job) -> Stage | None:
         return None
     config, settings = pretrain_config(job), contrastive(job.scale)
     what = {"stage": "pretraining", "config": plain(config), "architecture": plain(settings), "data": job.fingerprint}
+    what |= {"unlabelled": [fingerprint_of(data) for data in job.unlabelled]} if job.unlabelled else {}
     stage = stage_by_key(job.runs, "contrastive", job.network.pretraining, digest(what))
     if not stage.done:
         _make(job, stage, config, what)
@@ -51,8 +53,11 @@ def pretrain_stage(job: Job) -> Stage | None:
 
 
 def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object]) -> None:
-    data, state = job.data, stage.folder / "state.pt"
-    pool = pool_of({data.name: np.asarray(data.train.images)}, {data.name: np.asarray(data.test.images)}, data)
+    state, sets = stage.folder / "state.pt", {data.name: data for data in (job.data, *job.unlabelled)}
+    faces, tests = (
+        {name: np.asarray(data.splits[one].images) for name, data in sets.items()} for one in ("train", "test")
+    )
+    pool = pool_of(faces, tests, job.data)
     torch.manual_seed(job.seed)
     net = fermodels.build("contrastive", **contrastive(job.scale))
     bar = EpochBar(f"{job.network.pretraining} pretraining")

@@ -66,6 +66,13 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="torchvision's ResNet-18 weights: paper 2's ResNet-18 starts from them (scales of full width)",
     )
+    parser.add_argument(
+        "--unlabelled",
+        nargs="+",
+        default=(),
+        metavar="NAME:PATH",
+        help="more faces for paper 2's pretraining: the train splits of these data sets, labels unused",
+    )
     parser.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
     parser.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
     given = parser.parse_args(argv)
@@ -89,7 +96,7 @@ def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> Non
     """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network, then all."""
     names = ("data", "scale", "runs", "device", "crops", "skip_broken", "imagenet")
     asked = {name: getattr(given, name) for name in names}
-    source = Source(**asked, ablation=kind.ablation)
+    source = Source(**asked, unlabelled=tuple(given.unlabelled), ablation=kind.ablation)
     data = source.job(cells[0].model, cells[0].seed).data
     cells = kind.needed(data, cells)
     networks = {key: list(group) for key, group in groupby(cells, key=lambda cell: (cell.model, cell.seed))}

@@ -51,6 +51,8 @@ class Job:
     """One of `CROPS`."""
     imagenet: Path | None = None
     """torchvision's file of weights that a network with `bench.networks.Network.imagenet` starts from."""
+    unlabelled: tuple[Dataset, ...] = ()
+    """More faces for contrastive pretraining: their train splits, labels unused."""
 
     @property
     def network(self) -> Network:
@@ -67,9 +69,8 @@ class Job:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the pixels and labels of all splits: another file under the same name is another data set."""
-        parts = [[np.asarray(s.labels).tobytes().hex(), _crc(s.images)] for s in self.data.splits.values()]
-        return digest([self.data.name, self.data.classes, parts])
+        """`fingerprint_of` the data set."""
+        return fingerprint_of(self.data)
 
     def views(self, split: str) -> Views:
         return self.views_of(self.data.splits[split])
@@ -83,6 +84,12 @@ class Job:
         """The unpruned network with its seed's initial weights."""
         torch.manual_seed(self.seed)
         return self.network.build(self.scale, len(self.data.classes))
+
+
+def fingerprint_of(data: Dataset) -> str:
+    """Digest of the pixels and labels of all splits: another file under the same name is another data set."""
+    parts = [[np.asarray(split.labels).tobytes().hex(), _crc(split.images)] for split in data.splits.values()]
+    return digest([data.name, data.classes, parts])
 
 
 def _crc(images: np.ndarray) -> int:

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from bench import jobs, pipeline, stages
+from bench import jobs, pipeline, scales, stages
 from bench.records import Cell
 from bench.registry import KINDS
 
@@ -32,6 +33,20 @@ def test_two_processes_make_the_stages_that_one_would_look_for(tmp_path, monkeyp
         assert stage.outcome["history"]["trained_on"]["threads"] >= 1
         assert len(stage.outcome["predictions"]["val_selected"]) == 24
     assert not list(tmp_path.glob("*/state.pt"))
+
+
+def test_tables_of_many_networks_train_by_the_ablation_schedule_where_the_scale_has_one(tmp_path):
+    scale = replace(scales.CPU, name="quick", limit=8, ablation=replace(scales.CPU.dense, epochs=2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(scales.SCALES, "quick", scale)
+        source = jobs.Source(data=SMALL, scale="quick", runs=tmp_path)
+        assert source.job("mrf", 0).scale.dense == scales.CPU.dense
+        short = replace(source, ablation=True)
+        assert short.job("mrf", 0).scale.dense.epochs == 2
+        assert short.job("resnet18", 0).scale.dense == scales.CPU.start  # paper 2's networks have their own
+        patch.setitem(scales.SCALES, "quick", replace(scale, ablation=None))
+        assert short.job("mrf", 0).scale.dense == scales.CPU.dense
+    assert [name for name, kind in KINDS.items() if kind.ablation] == ["table1", "table2", "table3", "table4", "fig6"]
 
 
 def test_what_a_process_raises_is_raised_here(tmp_path):

@@ -73,6 +73,19 @@ def test_pretrainings_differ_in_the_rectangle_alone(tmp_path):
     assert replace(found["plain"], augment=augment) == found["occluded"]
 
 
+def test_more_unlabelled_faces_are_another_pretraining_without_their_test_pictures(made):
+    own = tiny(made / "runs", "ocl-resnet18")
+    other = replace(own.data, name="other", train=replace(own.data.train, images=own.data.train.images[::-1] + 1))
+    leaked = other.train.images.copy()
+    leaked[:3] = own.data.test.images[10:13]  # test pictures of the set that is scored
+    more = replace(own, unlabelled=(replace(other, train=replace(other.train, images=leaked)),))
+    alone, joined = pretrain_stage(own), pretrain_stage(more)
+    assert alone.key != joined.key
+    told = joined.outcome["history"]
+    assert (told["faces"], told["dropped"]) == (64 - 4 + 64 - 3, 7) and alone.outcome["history"]["faces"] == 60
+    assert any(note.startswith("other: 64 faces, 3 of them") for note in told["notes"])
+
+
 def test_networks_of_one_pretraining_share_its_stage_and_its_encoder(made, monkeypatch):
     monkeypatch.setattr(pretraining, "pretrain", lambda *given, **named: pytest.fail("pretrained again"))
     stages = {model: pretrain_stage(tiny(made / "runs", model)) for model in OURS}
