@@ -20,8 +20,9 @@ from bench.records import Cell, Record
 from bench.stages import Job, Stage, class_probabilities
 from bench.unpruned.attention import mean_maps, on_mask
 from bench.unpruned.calibration import calibration_of
-from fermodels.data.base import Dataset, Split
-from fermodels.faces.occlude import Occluder, occlude
+from fermodels.data.base import Dataset
+from fermodels.faces.covered_split import covered_split
+from fermodels.faces.occlude import Occluder
 from fermodels.faces.regions import MAIN_POINTS
 from fermodels.files import plain
 
@@ -92,7 +93,8 @@ def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     net = stage.net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     validation, test = (class_probabilities(net, job.views(split), job.crops) for split in ("validation", "test"))
     truths = [np.asarray(split.labels) for split in (job.data.validation, job.data.test)]
-    occluded = class_probabilities(net, job.views_of(covered(job.data.test, OCCLUDER)), job.crops)
+    behind = covered_split(job.data.test, OCCLUDER, size=job.preprocessing.size).split
+    occluded = class_probabilities(net, job.views_of(behind), job.crops)
     return network_result(job, cell, stage) | {
         "calibration": calibration_of(validation, truths[0], test, truths[1]),
         "occluded": plain(OCCLUDER) | {"accuracy": accuracy.score(occluded.argmax(1), truths[1], job.data.classes)},
@@ -100,13 +102,6 @@ def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
         "attention": on_mask(job, net),
         "attention_maps": mean_maps(job, net),
     }
-
-
-def covered(split: Split, occluder: Occluder) -> Split:
-    """The faces of `split` behind `occluder`, each drawn by its position; landmarks stay where they were."""
-    faces = (np.repeat(face, 3, axis=2) if face.shape[2] == 1 else face for face in split.images)
-    images = np.stack([occlude(face, occluder, index=i).image for i, face in enumerate(faces)])
-    return replace(split, images=images)
 
 
 def passing(data: Dataset) -> dict[str, float] | None:

@@ -79,7 +79,7 @@ _CALIBRATION = Panel(
         Column(title="Change, points", text="{occluded_change_points}"),
     ),
     note="ECE: expected calibration error, 10 bins. Temperature: p^(1/T), normalised, T fitted on validation. "
-    f'Occluded: one rectangle over {100 * OCCLUDER.share:.0f} % of every face ("{OCCLUDER.name}"), unseen in training; '
+    f'Occluded: one rectangle over {100 * OCCLUDER.share:.0f} % of the face ("{OCCLUDER.name}"), unseen in training; '
     "regions and landmarks stay where they were.",
 )
 _DETAIL = Panel(
