@@ -40,6 +40,7 @@ step runtimes-vggnet "${report[@]}" --table runtimes --models vggnet
 step table4 "${report[@]}" --table table4
 step ocl1 "${report[@]}" --table ocl1
 step fig3 "${report[@]}" --table fig3
-for table in table5 runtimes table4 ocl1 fig3; do
+step seeds "${report[@]}" --table table1 --models mrf vggnet --seeds 3
+for table in table5 runtimes table4 ocl1 fig3 table1; do
     "$PYTHON" -m bench.report --table "$table" --data "$DATA" --scale "$SCALE" --out "$OUT" --render-only
 done
