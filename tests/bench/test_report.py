@@ -79,6 +79,7 @@ def test_options_are_frozen():
             "imagenet",
             "render_only",
             "skip_broken",
+            "unlabelled",
         ]
     )
     assert (given["table"], given["data"], given["scale"], given["seeds"]) == ("table5", "synthetic", "cpu", 1)
