@@ -6,6 +6,7 @@ make bench
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -28,7 +29,8 @@ def test_five_regions_cost_little_more_than_a_batch_five_times_as_large(benchmar
     """Full width, 112 px; in turns, so that a machine that slows down slows both: the median of the ratios counts."""
     torch.manual_seed(0)
     size = 112 if benchmark.enabled else 56
-    net = fermodels.build("ocl", size=size, region_size=size).eval().to(memory_format=torch.channels_last)
+    net: Any = fermodels.build("ocl", size=size, region_size=size).eval()
+    net.to(memory_format=torch.channels_last)
     face = torch.randn(BATCH, 3, size, size).contiguous(memory_format=torch.channels_last)
     many = cut_regions(face, size).contiguous(memory_format=torch.channels_last)
     trunk = net.trunks["face"]
