@@ -45,7 +45,9 @@ class Network:
 
     def scale(self, scale: Scale) -> Scale:
         """`scale` as it applies to this network."""
-        return replace(scale, dense=getattr(scale, self.schedule), **self.changes)
+        epochs = scale.start_epochs if self.schedule == "start" else {}
+        shorter = {name: replace(getattr(scale, name), epochs=count) for name, count in epochs.items()}
+        return replace(scale, dense=getattr(scale, self.schedule), **shorter, **self.changes)
 
 
 def vgg_widths(scale: Scale) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ def footer(sheet: OclSheet) -> Pairs:
         "Data": f"{sheet.data} at scale {sheet.scale} ({counts} images)",
         "Selection": "the epoch with the best validation accuracy; no headline number is chosen on the test split",
         "Training": _training(sheet),
+        "Pretraining faces": _pool(sheet),
         "Intervals": "95 %; Wilson for an accuracy, paired on the same images for a difference, McNemar's exact test",
         "Machine": machine_line(sheet.records),
         "Code": code_line(sheet.records),
@@ -40,7 +41,11 @@ def _training(sheet: OclSheet) -> str:
         said.append("ResNet-18 from ImageNet's weights, as the paper's")
     else:
         said.append("ResNet-18 from scratch, the paper's from ImageNet")
-    stages = (record.result["training"]["stages"] for record in sheet.records)
-    for dropped in {found["pretraining"]["dropped"] for found in stages if "pretraining" in found}:
-        said.append(f"{dropped:,} training faces with a test picture's pixels left out of the pretraining")
     return "; ".join(said)
+
+
+def _pool(sheet: OclSheet) -> str:
+    """Which faces the encoders were pretrained on, in the words that the pretraining itself recorded."""
+    stages = (record.result["training"]["stages"] for record in sheet.records)
+    notes = (" ".join(found["pretraining"]["notes"]) for found in stages if "pretraining" in found)
+    return " ".join(dict.fromkeys(notes))

@@ -195,7 +195,7 @@ def test_the_page_says_what_the_records_say(made, name):
             assert f"{line.label} against {table.label(line.against)}: {said}" in page
     whole, first = (right[model] for model in table.whole)
     assert f"{100 * (whole.mean() - first.mean()):+.2f} points" in page.split("##")[0]
-    assert page.count("QUICK RUN - NOT A RESULT") == 2 and "4 training faces with a test picture's pixels" in page
+    assert page.count("QUICK RUN - NOT A RESULT") == 2 and "4 of them test pictures (left out)" in page
 
 
 def test_the_paper_gains_what_it_prints():

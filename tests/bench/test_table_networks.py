@@ -1,6 +1,6 @@
 """Every network of the tables is built at every scale, and trains as its entry says."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -27,3 +27,11 @@ def test_changes_are_fields_of_a_scale(name: str):
     network = NETWORKS[name]
     assert set(network.changes) <= {field.name for field in fields(Scale)}
     assert all(getattr(network.scale(CPU), field) == value for field, value in network.changes.items())
+
+
+def test_paper_2s_networks_may_slim_by_shorter_schedules_than_the_others():
+    scale = replace(CPU, start_epochs={"sparse": 4, "tune": 3, "control": 1})
+    shorter = NETWORKS["ocl-fgw-lgds"].scale(scale)
+    assert [getattr(shorter, name).epochs for name in ("sparse", "tune", "control")] == [4, 3, 1]
+    assert replace(shorter.tune, epochs=CPU.tune.epochs) == CPU.tune
+    assert NETWORKS["mrf"].scale(scale).tune == CPU.tune
