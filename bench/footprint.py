@@ -12,6 +12,7 @@ import torch
 
 from compress.artefacts import Artefacts
 from compress.runtimes import RUNTIMES, Runtime, Session
+from fermodels.files import size_bytes
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -93,12 +94,6 @@ def opened_file(onnx: Path, name: str, precision: str) -> tuple[Session, dict[st
     artefact = built(runtime, onnx, precision=precision)
     session = runtime.open(artefact.artefact, precision=precision)
     return session, {"artefact_bytes": artefact.artefact_bytes, "build_s": round(artefact.build_s, 3)}
-
-
-def size_bytes(artefact: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    files = artefact.rglob("*") if artefact.is_dir() else [artefact]
-    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _forget_peak(clear: Path) -> bool:

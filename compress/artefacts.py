@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import fermodels
-from compress.export import PRECISIONS, TOLERANCES, onnx_from_net, verify
+from compress.onnx_file import PRECISIONS, TOLERANCES, onnx_from_net, verify
 from compress.quantize import int8_from_onnx
 from compress.runtimes import RUNTIMES, Runtime, Session
 from compress.runtimes.torch_runtimes import CHECKPOINT, graph_from_checkpoint

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from compress.export import OPSET
 from compress.layers import Geometry
+from compress.onnx_file import OPSET
 
 IR_VERSION = 10
 """Old enough for every runtime that knows the opset."""

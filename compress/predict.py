@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from compress.export import described
+from compress.onnx_file import described
 from compress.runtimes import RUNTIMES, Session, Unavailable
 from compress.runtimes.engines import told
 from fermodels import predict
@@ -32,7 +32,7 @@ class SessionClassifier:
     """A session of any runtime as `fermodels.predict` wants a model.
 
     Args:
-        about: the metadata of the ONNX file (`compress.export.described`).
+        about: the metadata of the ONNX file (`compress.onnx_file.described`).
         name: of the model, for its errors.
 
     Raises:

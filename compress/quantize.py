@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Float
 
-from compress.export import METADATA
+from compress.onnx_file import METADATA
 from fermodels.files import atomic_path
 
 Feed = Mapping[str, Float[np.ndarray, "b 3 side side"]]

@@ -104,7 +104,7 @@ class RuntimeStopwatch:
     @contextmanager
     def _network(self, net: nn.Module) -> Iterator[Callable[[], object]]:
         """One run of the network as it is deployed, as long as its file lives."""
-        from compress.export import onnx_from_net
+        from compress.onnx_file import onnx_from_net
 
         with tempfile.TemporaryDirectory() as folder:
             yield self._run(onnx_from_net(_deployed(net), Path(folder) / "net.onnx", {}))

@@ -20,12 +20,13 @@ from torch import Tensor, nn
 
 import fermodels
 from compress.absorb import Removed, Views, absorb, silence
+from compress.choose import choose
 from compress.criteria import CRITERIA, Context, Labelled
 from compress.groups import TRACE_SIDE_PX, ChannelGroup, channel_groups, dependency_graph, evaluating, example_views
 from compress.plan import Plan
 from compress.recalibrate import recalibrate
 from compress.select import Floor, Kept
-from compress.targets import TABLES, Subject, choose, one_target
+from compress.targets import TABLES, Subject, one_target
 from fermodels.attention import CBAM
 from fermodels.cost import macs_by_positions, params, positions
 

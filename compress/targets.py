@@ -12,8 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from compress.groups import ChannelGroup
-from compress.select import Floor, Kept, select, select_within
-from compress.widths import counter
+from compress.select import Floor, Kept
 
 UNITS = {"ratio": "channels", "macs_share": "macs", "params_share": "params", "target_ms": "ms"}
 """Keyword of `slim` -> what it counts."""
@@ -67,38 +66,3 @@ def one_target(asked: Mapping[str, float | None], **place: Any) -> Target:
             raise ValueError(f"{name}={wanted}: the share that may stay, above 0 and at most 1; 0.4 removes 60 %")
         return Target(name=name, wanted=wanted, **place)
     return Target(**place)
-
-
-def choose(target: Target, subject: Subject) -> tuple[Kept, dict[str, Any] | None]:
-    """The channels that stay, and of a target in milliseconds what was measured (the key `timing` of a plan)."""
-    if target.unit == "channels":
-        kept = select(subject.scores, target.wanted, rule=subject.rule, floor=subject.floor, align=subject.align)
-        return kept, None
-    if subject.rule != "exact":
-        raise ValueError(f'rule="{subject.rule}" knows a share of channels only: give ratio=, or rule="exact"')
-    return _within_milliseconds(target, subject) if target.unit == "ms" else (_within_share(target, subject), None)
-
-
-def _within_share(target: Target, subject: Subject) -> Kept:
-    count = counter(subject.net, subject.groups, target.unit)
-    whole = count({group.name: group.size for group in subject.groups})
-    try:
-        return select_within(
-            subject.scores,
-            lambda widths: count(widths) / whole,
-            target.wanted,
-            floor=subject.floor,
-            align=subject.align,
-        )
-    except ValueError as error:
-        raise ValueError(f"{target.name}={target.wanted:g}: {error}") from error
-
-
-def _within_milliseconds(target: Target, subject: Subject) -> tuple[Kept, dict[str, Any]]:
-    from compress.latency_table import LatencyTable
-    from compress.latency_target import select_for_ms
-    from compress.stopwatch import RuntimeStopwatch
-
-    table = LatencyTable(RuntimeStopwatch(runtime=target.runtime, batch=target.batch), target.tables)
-    timed = select_for_ms(subject, target.wanted, table)
-    return timed.kept, timed.provenance | {"ms": timed.ms, "ms_before": timed.ms_before}

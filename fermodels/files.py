@@ -36,6 +36,12 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
+def size_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def plain(value: Any) -> Any:
     """`value` as JSON's own types: dataclasses become dicts, tuples lists, paths strings."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import fermodels
-from compress import export
+from compress import onnx_file
 from fermodels.deployed import Deployed
 from fermodels.views import ViewConfig
 
@@ -89,6 +89,8 @@ _FILES = tempfile.TemporaryDirectory(prefix="tiny-onnx-")  # goes when the tests
 def tiny_onnx(model: str, precision: str = "fp32") -> Path:
     """`tiny_graph` as an ONNX file, exported once for all tests of a process: copy it, change nothing in its folder."""
     graph = tiny_graph(model)
-    path = export.onnx_from_net(graph, Path(_FILES.name) / model / precision / "net.onnx", ABOUT, precision=precision)
+    path = onnx_file.onnx_from_net(
+        graph, Path(_FILES.name) / model / precision / "net.onnx", ABOUT, precision=precision
+    )
     assert next(graph.net.parameters()).dtype == torch.float32, "the network given was changed"
     return path

@@ -24,7 +24,7 @@ from bench.scales import Scale
 from bench.stages import Job, Stage
 from bench.turns import Samples, measure_turns
 from compress.artefacts import BATCH, Artefacts, artefacts_of
-from compress.export import TOLERANCES
+from compress.onnx_file import TOLERANCES
 from compress.runtimes import RUNTIMES, Session, Unavailable
 from fermodels.cost import macs, params
 from fermodels.files import plain

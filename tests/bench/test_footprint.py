@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.footprint import CLEAR_REFS, built, peak_memory, size_bytes
+from bench.footprint import CLEAR_REFS, built, peak_memory
 from compress.runtimes import Session
+from fermodels.files import size_bytes
 
 MIB = 2**20
 

@@ -13,7 +13,7 @@ import fermodels
 from bench import gate, report
 from bench.scales import SCALES, scale_for
 from bench.speed import __main__ as latency_command
-from compress import export_command
+from compress import export
 from fermodels import info, predict
 from fermodels.data import audit
 from fermodels.faces import prepare
@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
 PARSERS = {
     "bench.report": report.arguments,
-    "compress.export": export_command.arguments,
+    "compress.export": export.arguments,
     "bench.gate": gate.arguments,
     "bench.speed": latency_command.arguments,
     "fermodels.data.audit": audit.arguments,

@@ -18,7 +18,7 @@ from bench.energy import Energy
 from bench.speed import __main__ as command
 from bench.speed import deployed, view
 from bench.speed.deployed import ON_REQUEST, kinds_in
-from compress import export_command
+from compress import export
 from compress.runtimes import RUNTIMES
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
@@ -222,7 +222,7 @@ def test_a_file_that_is_not_there_is_a_command_that_makes_it(tmp_path, capsys, p
     assert called(tmp_path, "--precision", precision) == 2
     said = capsys.readouterr().err.strip()
     assert f"{tmp_path} holds no {made}.onnx" in said
-    given = export_command.arguments(shlex.split(said.partition("python -m compress.export ")[2]))
+    given = export.arguments(shlex.split(said.partition("python -m compress.export ")[2]))
     assert (given.checkpoint, given.out) == (tmp_path / "checkpoint", tmp_path)
     assert (given.precision, given.runtime, bool(given.data)) == (made, runtime, precision == "int8")
     assert given.precision in RUNTIMES[given.runtime].precisions

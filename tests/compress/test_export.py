@@ -1,79 +1,75 @@
-"""ONNX: one file, dynamic batch, no batch norm left, described, and the same answers as PyTorch."""
+"""`python -m compress.export` as typed: artefacts on disk, verified, and honest about what could not be run."""
 
-import numpy as np
+import json
+
 import pytest
-from tiny_nets import ABOUT, tiny_graph, tiny_onnx
+from tiny_nets import tiny_checkpoint
 
 import fermodels
 from compress import export
+from compress.runtimes import RUNTIMES, Unavailable, tensor_rt
 
-onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
-
-
-HEAVY = {"resnet50": pytest.mark.slow}
-"""Its export takes three times as long as any other."""
+pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
+DATA = "synthetic:train=512,validation=32,test=8"
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=HEAVY.get(name, ())) for name in fermodels.MODELS])
-def exported(request):
-    return tiny_graph(request.param), tiny_onnx(request.param)
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return tiny_checkpoint("vggnet", tmp_path_factory.mktemp("net"))
 
 
-def test_the_file_answers_as_the_network_at_every_batch_size(exported):
-    made, path = exported
-    found = export.verify(path, made, [made.example(1), made.example(3), made.example(8)])
-    assert found.n == 12
-    assert found.largest < 1e-4 and found.agreement == 1
-    assert found.checked(export.TOLERANCES["fp32"]) is found
+def told(capsys) -> dict:
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
 
 
-def test_it_is_one_checked_file_without_batch_norms(exported):
-    made, path = exported
-    model = onnx.load(path)
-    onnx.checker.check_model(model, full_check=True)
-    assert [p.name for p in path.parent.iterdir()] == ["net.onnx"]
-    if type(made.net) is not fermodels.MODELS["densenet121"][0]:  # its batch norms come before their convolutions
-        assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
-    assert all(value.type.tensor_type.shape.dim[0].dim_param == "batch" for value in model.graph.input)
+def test_int8_is_calibrated_and_verified_on_the_data_set(checkpoint, tmp_path, capsys):
+    words = [checkpoint, "--out", tmp_path, "--precision", "int8", "--data", DATA, "--runs", tmp_path / "runs"]
+    assert export.main(list(map(str, words))) == 0
+    said = told(capsys)
+    assert (tmp_path / "int8.onnx").stat().st_size == said["bytes"]
+    assert said["verified"]["n"] == 32 and said["verified"]["agreement"] > 0.9
+    assert 0 <= said["verified"]["accuracy"] <= 1 and 0 <= said["verified"]["accuracy_pytorch"] <= 1
+    assert fermodels.load(tmp_path / "checkpoint")[1]["stored"] == 64
 
 
-def test_it_says_what_to_feed_and_what_comes_out(exported):
-    made, path = exported
-    said = export.described(path)
-    assert said["classes"] == list(fermodels.EXPRESSIONS)
-    assert said["inputs"]["face"] == {
-        **{"colour": "RGB", "layout": "NCHW", "dtype": "float32", "range": [0, 255]},
-        "side": 64,
-    }
-    assert tuple(said["outputs"]) == made.outputs and said["precision"] == "fp32"
+def test_without_data_it_says_that_the_images_were_random(checkpoint, tmp_path, capsys):
+    assert export.main([str(checkpoint), "--out", str(tmp_path), "--runtime", "torch"]) == 0
+    verified = told(capsys)["verified"]
+    assert verified["faces"] == "random images" and verified["accuracy"] is None
+    assert verified["largest"] < 1e-4
 
 
-def test_half_precision_is_in_the_file():
-    made, path = tiny_graph("mrf"), tiny_onnx("mrf", "fp16")
-    model = onnx.load(path)
-    kinds = {one.data_type for one in model.graph.initializer if len(one.dims) == 4}
-    assert kinds == {onnx.TensorProto.FLOAT16}
-    assert {value.type.tensor_type.elem_type for value in model.graph.input} == {onnx.TensorProto.FLOAT}
-    export.verify(path, made, [made.example(4)]).checked(export.TOLERANCES["fp16"])
+def test_an_engine_that_cannot_run_here_is_built_and_said_to_be_unverified(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tensor_rt.TensorRt, "build", lambda self, onnx, *, precision: onnx)
+
+    def refuse(self, artefact, *, precision):
+        raise Unavailable("no GPU")
+
+    monkeypatch.setattr(tensor_rt.TensorRt, "open", refuse)
+    words = ["--runtime", "tensorrt", "--precision", "fp16", "--batch", "1,4,8"]
+    assert export.main([str(checkpoint), "--out", str(tmp_path), *words]) == 0
+    captured = capsys.readouterr()
+    said = json.loads(captured.out.strip().splitlines()[-1])
+    assert said["verified"] is None and "not run here: no GPU" in captured.err
+    assert "--maxShapes=face:8x3x64x64" in said["trtexec"] and said["onnx"].endswith("fp16.onnx")
 
 
-def test_a_broken_artefact_is_told_by_its_answers():
-    rng = np.random.default_rng(0)
-    right = rng.dirichlet(np.ones(7), 50)
-    far = export.parity(right[::-1].copy(), right)
-    with pytest.raises(ValueError, match="does not compute the network"):
-        far.checked(export.TOLERANCES["fp32"])
-    near = export.parity(right + 1e-5, right)
-    assert near.largest == pytest.approx(1e-5) and near.agreement == 1 and near.n == 50
-    with pytest.raises(ValueError, match="the same images"):
-        export.parity(right[:3], right)
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--precision", "fp7"], 'no precision "fp7"'),
+        (["--precision", "int8"], "name a data set with --data"),
+        (["--runtime", "tensorrt", "--batch", "1,2"], "three numbers"),
+        (["--runtime", "tensorrt", "--batch", "8,2,1"], "rising"),
+    ],
+)
+def test_mistakes_are_sentences(checkpoint, tmp_path, capsys, words, sentence):
+    assert export.main([str(checkpoint), "--out", str(tmp_path), *words]) == 2
+    assert sentence in capsys.readouterr().err
 
 
-def test_bad_input_is_a_sentence(tmp_path):
-    with pytest.raises(ValueError, match="fp32, fp16"):
-        export.onnx_from_net(tiny_graph("vggnet"), tmp_path / "x.onnx", ABOUT, precision="fp8")
-    with pytest.raises(ValueError, match="no readable ONNX file"):
-        export.described(tmp_path / "none.onnx")
-    (tmp_path / "text.onnx").write_text("hello")
-    with pytest.raises(ValueError, match=r"text\.onnx"):
-        export.described(tmp_path / "text.onnx")
+def test_options_are_frozen():
+    given = vars(export.arguments(["net", "--out", "x"]))
+    names = "checkpoint out runtime precision batch capability stored data runs"
+    assert sorted(given) == sorted(names.split())
+    assert given["runtime"] in RUNTIMES

@@ -9,7 +9,7 @@ import torch
 from tiny_nets import tiny_graph, tiny_onnx
 
 import fermodels
-from compress import export, quantize
+from compress import onnx_file, quantize
 from compress.runtimes import RUNTIMES
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
@@ -42,7 +42,7 @@ def test_every_calibration_is_scored_and_the_best_kept(quantised):
     found, asked = quantised
     assert asked == list(quantize.METHODS) == list(found.scores)
     assert found.method == "percentile" and found.scores["percentile"] == 0.7
-    said = export.described(found.path)
+    said = onnx_file.described(found.path)
     assert (said["precision"], said["calibration"]) == ("int8", "percentile")
     assert said["classes"] == list(fermodels.EXPRESSIONS)
 
