@@ -14,7 +14,7 @@ from bench.speed import latency_aware
 from bench.speed.latency_aware import TABLE, cells
 from bench.speed.latency_aware_table import _measured as measured_of
 from bench.speed.latency_aware_table import pairs_of, render
-from compress import stopwatch
+from compress import choose
 from compress.groups import channel_groups
 from compress.layers import layers_of
 from compress.plan import Plan
@@ -50,7 +50,7 @@ class ByInputs:
 def clock():
     """Both places that time layers use the formula."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (stopwatch, timed):
+        for module in (choose, timed):
             patch.setattr(module, "RuntimeStopwatch", ByInputs)
         yield ByInputs("onnxruntime", 1)
 
