@@ -131,6 +131,7 @@ def _gpu() -> dict[str, Any] | None:
         "memory_gib": round(properties.total_memory / 2**30, 1),
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
+        "float32_convolutions": "TF32" if torch.backends.cudnn.allow_tf32 else "IEEE float32",
     } | _driver(str(getattr(properties, "uuid", "")))
 
 

@@ -106,8 +106,8 @@ KINDS: dict[str, Kind] = {
     "table4": _of_networks("table4"),
     **{name: _of_ratios(name) for name in tables.TABLES},
     runtimes.TABLE: Kind(
-        models=TABLE5_MODELS,
-        cells=partial(runtimes.cells, models=TABLE5_MODELS),
+        models=tuple(runtimes.RATIOS),
+        cells=partial(runtimes.cells, models=tuple(runtimes.RATIOS)),
         measure=runtimes.measure,
         render=runtime_table.render,
         terminal=runtime_table.terminal,

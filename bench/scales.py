@@ -104,6 +104,8 @@ _GPU_TUNE = replace(_CPU_DENSE, epochs=8, lr=0.01, warmup_epochs=0.1)
 GPU = replace(
     CPU,
     name="gpu",
+    latency_seconds=1.0,
+    latency_attempts=2,
     control_distil_weight=1.0,
     stored=128,
     size=112,
@@ -118,6 +120,20 @@ GPU = replace(
     start=replace(_CPU_START, epochs=40, lr=5e-4),
     region_size=112,
 )
+
+_SHORT_DENSE = replace(_CPU_DENSE, epochs=20, batch=128, lr=0.07)
+_SHORT_TUNE = replace(_SHORT_DENSE, epochs=5, lr=0.03, warmup_epochs=0.1)
+_SHORT = replace(
+    GPU,
+    control_distil_weight=0.0,
+    dense=_SHORT_DENSE,
+    sparse=replace(_SHORT_DENSE, epochs=6, lr=0.04),
+    tune=_SHORT_TUNE,
+    control=replace(_SHORT_TUNE, epochs=1),
+    pretrain=replace(_CPU_PRETRAIN, epochs=100, batch=512, warmup_epochs=5),
+    start=replace(_CPU_START, epochs=12, batch=128, lr=5e-4),
+)
+"""The full width in ten minutes of one H100 or H200: what `bench/gpu.sh` trains."""
 
 _PAPER_DENSE = TrainConfig(epochs=60, lr=0.01, schedule="step", step_epochs=20, step_factor=0.1)
 _PAPER_TUNE = replace(_PAPER_DENSE, epochs=20, lr=0.001, schedule="cosine")
@@ -169,6 +185,7 @@ FOR_DATA = {
     ("cpu", "fer2013"): replace(
         CPU, ablation=replace(_CPU_DENSE, epochs=6), start_epochs={"sparse": 4, "tune": 4, "control": 1}
     ),
+    ("gpu", "fer2013"): _SHORT,
     # about 3,200 photographs to train on: smaller batches for as many steps
     ("cpu", "lfw"): replace(
         CPU, dense=replace(_CPU_DENSE, batch=32), ablation=replace(_CPU_DENSE, batch=32, epochs=12)

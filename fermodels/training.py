@@ -132,6 +132,24 @@ def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optio
     """
     run, bar = _Run(net, batches, config, state), bar or Silent()
     run.restore()
+    with _searching():
+        _train(run, batches, objective, penalty, monitor, bar)
+    last = deepcopy(run.measured)
+    chosen = deepcopy(last)
+    chosen.load_state_dict(run.best)
+    return chosen.eval(), last.eval(), run.history
+
+
+def _train(
+    run: _Run,
+    batches: Batches,
+    objective: Objective,
+    penalty: Penalty | None,
+    monitor: Monitor | None,
+    bar: EpochBar | Silent,
+) -> None:
+    """The epochs that are left; the state is saved after each."""
+    config = run.config
     while run.next_epoch < config.epochs:
         epoch, start = run.next_epoch, time.perf_counter()
         bar.start(epoch, config.epochs, len(batches))
@@ -147,10 +165,11 @@ def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optio
         run.history.images_per_s = round(sum(e["images"] for e in run.history.epochs) / max(total, 1e-9), 1)
         run.save()
         bar.done(entry)
-    last = deepcopy(run.measured)
-    chosen = deepcopy(last)
-    chosen.load_state_dict(run.best)
-    return chosen.eval(), last.eval(), run.history
+
+
+def _searching() -> AbstractContextManager[Any]:
+    """cuDNN tries its algorithms once for every shape: batches of an epoch have two. Nothing where no GPU is."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True) if torch.cuda.is_available() else nullcontext()
 
 
 def _epoch(

@@ -37,6 +37,7 @@ MACHINE = {
     "gpu.model": "GPU {}",
     "gpu.driver_version": "driver {}",
     "gpu.cuda": "CUDA {}",
+    "gpu.float32_convolutions": "float32 convolutions in {}",
     "threads": "{} threads",
     "versions.torch": "torch {}",
     "python": "Python {}",

@@ -1,4 +1,4 @@
-"""Table 5 in the runtimes that ship: every network of the table exported, run and timed, each by the very artefact.
+"""What slims, in the runtimes that ship: every network of `bench.tables` exported, run and timed by the very artefact.
 
 Accuracy goes through the same session that is timed, over the whole test split. A runtime whose library or device is
 missing here, that does not honour a precision, or that changes too many answers, is a row that says so.
@@ -22,6 +22,7 @@ from bench.recipes import say
 from bench.records import Cell
 from bench.scales import Scale
 from bench.stages import Job, Stage
+from bench.tables import TABLES
 from bench.turns import Samples, measure_turns
 from compress.artefacts import BATCH, Artefacts, artefacts_of
 from compress.onnx_file import TOLERANCES
@@ -30,23 +31,26 @@ from fermodels.cost import macs, params
 from fermodels.files import plain
 
 TABLE = "runtimes"
-RATIOS = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8)
+RATIOS = {model: (0.0, *table.ratios) for table in TABLES.values() for model in table.models}
+"""Every network that slims, and the shares of its channels that are removed."""
 REFERENCE = ("torch", "fp32")
 """What every other runtime and precision of the same network is compared with."""
 COMPILED_RATIOS = (0.0, 0.6)
 """The networks that torch.compile is asked for: it takes half a minute for each batch size, others take a second."""
+ON_CPU = ("onnxruntime", "openvino")
+"""Runtimes that are opened on the CPU, whatever else there is: no rows where the networks are measured on a GPU."""
 BATCHES = (1, BATCH)
 KINDS = [(name, precision) for name, runtime in RUNTIMES.items() for precision in runtime.precisions]
 """Every (runtime, precision) there is."""
 
 
 def cells(data: str, scale: str, seeds: int, models: Sequence[str]) -> list[Cell]:
-    """Every network of Table 5 that ships (unpruned and slim) in every runtime and precision, but `COMPILED_RATIOS`."""
+    """Every network that ships (unpruned and slim) in every runtime and precision, but `COMPILED_RATIOS`."""
     return [
         Cell(table=TABLE, data=data, scale=scale, model=model, seed=seed, ratio=ratio, **_kind(ratio, *kind))
         for seed in range(seeds)
         for model in models
-        for ratio in RATIOS
+        for ratio in RATIOS[model]
         for kind in KINDS
         if kind[0] != "torch-compile" or ratio in COMPILED_RATIOS
     ]
@@ -103,6 +107,8 @@ def _opened(
 ) -> _Ready:
     faces, reference = tested
     try:
+        if job.device != "cpu" and cell.runtime in ON_CPU:
+            raise Unavailable("runs on the CPU here, the others on the GPU: time it with --device cpu")
         session, size = opened(made, cell.runtime, cell.precision)
     except (Unavailable, ValueError) as reason:
         say(f"{cell.id}: {reason}")

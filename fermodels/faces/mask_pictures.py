@@ -7,6 +7,7 @@ are met exactly, what lies between bends as a thin plate would.
 
 import configparser
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,24 @@ def _sampled(picture: Float32[np.ndarray, "h w 4"], places: Float64[np.ndarray, 
     return upper * (1 - v) + lower * v
 
 
+def _changed(path: Path) -> int:
+    """When `path` was last written, nanoseconds; 0 where there is no such file."""
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+@lru_cache(maxsize=8)
+def _known(folder: Path, changed: int) -> dict[str, Float64[np.ndarray, "6 2"]]:
+    """`key_points`, read once while the file is the same: a set has thousands of faces."""
+    return key_points(folder)
+
+
+@lru_cache(maxsize=64)
+def _reduced(path: Path, step: int, changed: int) -> Float32[np.ndarray, "h w 4"]:
+    """The picture with every side divided by `step`, its colours times its alpha: no dark fringe."""
+    with Image.open(path) as opened:
+        return np.asarray(opened.convert("RGBA").convert("RGBa").reduce(step), np.float32)
+
+
 def mask_picture(scene: Scene) -> Cover:
     """One of the pictures of `scene.pictures` (or the one that `scene.variant` names) on the lower face.
 
@@ -84,14 +103,14 @@ def mask_picture(scene: Scene) -> Cover:
     if scene.pictures is None:
         raise ValueError(f'the occluder "picture" needs pictures of masks: {HELP}')
     folder = Path(scene.pictures).expanduser()
-    known = key_points(folder)
+    known = _known(folder, _changed(folder / CONFIG))
     name = scene.variant or str(scene.chance.choice(sorted(known)))
     if name not in known:
         raise ValueError(f'no mask picture "{name}" in {folder}: there is {", ".join(known)}')
-    with Image.open(folder / f"{name}.png") as opened:
-        picture, six = opened.convert("RGBA"), lower_face(scene)[list(SIX)]
+    six = lower_face(scene)[list(SIX)]
     step = max(1, int(np.ptp(known[name][:, 0]) / max(1.0, np.ptp(six[:, 0]))))
-    values = np.asarray(picture.convert("RGBa").reduce(step), np.float32)  # colours times alpha: no dark fringe
+    path = folder / f"{name}.png"
+    values = _reduced(path, step, _changed(path))
     height, width = scene.image.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1).reshape(-1, 2)
     found = _sampled(values, bend(six, known[name] / step, grid)).reshape(height, width, 4)
