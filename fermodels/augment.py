@@ -194,7 +194,8 @@ def _occluded(views: Tensor, chance: Chance, config: AugmentConfig) -> Tensor:
     views = torch.where(hidden, views.mean((1, 2, 3), keepdim=True) * _each(kind == FILLS.index("mean")), views)
     noise = kind == FILLS.index("noise")
     where = _worth(on & noise)
-    filled = torch.where(hidden[where] & _each(noise[where]), _noise(last[where] * len(FILLS), side), views[where])
+    strips = _noise((last[where] * len(FILLS)).frac(), side)
+    filled = torch.where(hidden[where] & _each(noise[where]), strips, views[where])
     return views.index_copy(0, where, filled)
 
 

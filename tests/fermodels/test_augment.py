@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fermodels import augment
 from fermodels.augment import AugmentConfig, augmented, simclr, uniforms
 
 PLAIN = AugmentConfig(
@@ -43,6 +44,12 @@ def test_a_view_depends_on_its_face_and_coordinates_alone(images):
         assert not torch.isclose(views(images, config, **other), whole).flatten(1).all(1).any(), other
     assert whole.shape == (60, 3, 32, 32) and whole.is_contiguous(memory_format=torch.channels_last)
     assert whole.min() >= -2 and whole.max() <= 2
+
+
+def test_computing_every_view_as_a_gpu_does_changes_none(images, monkeypatch):
+    few = views(images, AugmentConfig(size=32))
+    monkeypatch.setattr(augment, "_worth", lambda on: torch.arange(len(on)))
+    assert torch.equal(views(images, AugmentConfig(size=32)), few)
 
 
 def test_the_chance_is_uniform_and_its_columns_are_unrelated():
