@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
-from compress.artefacts import Artefacts
-from compress.runtimes import RUNTIMES, Runtime, Session
+from compress.artefacts import Artefacts, onnx_name
+from compress.runtimes import FROM_CHECKPOINT, RUNTIMES, Runtime, Session
+from compress.runtimes.tensor_rt import TensorRt
 from fermodels.files import size_bytes
 
 STATUS = Path("/proc/self/status")
@@ -81,7 +82,11 @@ def opened(made: Artefacts, name: str, precision: str) -> tuple[Session, dict[st
     Raises:
         Unavailable, ValueError: those of the export, of `Runtime.build` and of `Runtime.open`.
     """
-    return opened_file(made.onnx(precision), name, precision)
+    runtime = RUNTIMES[name]
+    if isinstance(runtime, TensorRt):
+        runtime.library()  # else an export and a calibration would end in "not installed"
+    onnx = made.folder / onnx_name(precision) if name in FROM_CHECKPOINT else made.onnx(precision)
+    return opened_file(onnx, name, precision)
 
 
 def opened_file(onnx: Path, name: str, precision: str) -> tuple[Session, dict[str, float]]:

@@ -20,7 +20,7 @@ from bench.latency import Latency, subject_of_session, summarise
 from bench.pipeline import record_of, stage_behind
 from bench.recipes import say
 from bench.records import Cell
-from bench.scales import Scale
+from bench.scales import Scale, scale_for
 from bench.stages import Job, Stage
 from bench.tables import TABLES
 from bench.turns import Samples, measure_turns
@@ -35,8 +35,6 @@ RATIOS = {model: (0.0, *table.ratios) for table in TABLES.values() for model in 
 """Every network that slims, and the shares of its channels that are removed."""
 REFERENCE = ("torch", "fp32")
 """What every other runtime and precision of the same network is compared with."""
-COMPILED_RATIOS = (0.0, 0.6)
-"""The networks that torch.compile is asked for: it takes half a minute for each batch size, others take a second."""
 ON_CPU = ("onnxruntime", "openvino")
 """Runtimes that are opened on the CPU, whatever else there is: no rows where the networks are measured on a GPU."""
 BATCHES = (1, BATCH)
@@ -45,14 +43,15 @@ KINDS = [(name, precision) for name, runtime in RUNTIMES.items() for precision i
 
 
 def cells(data: str, scale: str, seeds: int, models: Sequence[str]) -> list[Cell]:
-    """Every network that ships (unpruned and slim) in every runtime and precision, but `COMPILED_RATIOS`."""
+    """Every network that ships (unpruned and slim) in every runtime and precision, but `Scale.compiled_ratios`."""
+    compiled = scale_for(scale, data).compiled_ratios
     return [
         Cell(table=TABLE, data=data, scale=scale, model=model, seed=seed, ratio=ratio, **_kind(ratio, *kind))
         for seed in range(seeds)
         for model in models
         for ratio in RATIOS[model]
         for kind in KINDS
-        if kind[0] != "torch-compile" or ratio in COMPILED_RATIOS
+        if kind[0] != "torch-compile" or ratio in compiled
     ]
 
 
@@ -97,8 +96,7 @@ def _ready(job: Job, own: Sequence[Cell], stages: Mapping[Cell, Stage]) -> list[
     faces = [batch.views for batch in made.views("test").evaluation(BATCH)]
     net = stage.net()
     cost = {"params": params(net), "macs": macs(net).total}
-    eager = made.session(RUNTIMES[REFERENCE[0]], REFERENCE[1])
-    reference = made.through(eager, faces)
+    reference = made.through(opened(made, *REFERENCE)[0], faces)
     return [_opened(job, cell, made, (faces, reference), cost) for cell in own]
 
 
@@ -110,10 +108,10 @@ def _opened(
         if job.device != "cpu" and cell.runtime in ON_CPU:
             raise Unavailable("runs on the CPU here, the others on the GPU: time it with --device cpu")
         session, size = opened(made, cell.runtime, cell.precision)
+        found = made.through(session, faces)
     except (Unavailable, ValueError) as reason:
         say(f"{cell.id}: {reason}")
         return _Ready(cell, None, {"missing": str(reason), "cost": cost})
-    found = made.through(session, faces)
     truth = np.asarray(job.data.test.labels)
     agreement = float((found.argmax(1) == reference.argmax(1)).mean())
     result: dict[str, Any] = {"missing": None, "cost": cost | size, "agreement": agreement}

@@ -11,15 +11,19 @@ from compress.runtimes.onnx_runtime import OnnxRuntime
 from compress.runtimes.open_vino import OpenVino
 from compress.runtimes.session import IO, Resident, Runtime, Session, TensorSpec, Unavailable
 from compress.runtimes.tensor_rt import TensorRt
-from compress.runtimes.torch_runtimes import Compiled, Eager
+from compress.runtimes.torch_runtimes import Compiled, Eager, Graphed
 
 RUNTIMES: dict[str, Runtime] = {
     "torch": Eager(),
     "torch-compile": Compiled(),
+    "torch-graphs": Graphed(),
     "onnxruntime": OnnxRuntime(),
     "openvino": OpenVino(),
     "tensorrt": TensorRt("tensorrt"),
     "tensorrt-rtx": TensorRt("tensorrt-rtx"),
 }
 
-__all__ = ["IO", "RUNTIMES", "Resident", "Runtime", "Session", "TensorSpec", "Unavailable"]
+FROM_CHECKPOINT = tuple(name for name, runtime in RUNTIMES.items() if isinstance(runtime, Eager))
+"""Runtimes that take the checkpoint beside an ONNX file, and no such file."""
+
+__all__ = ["FROM_CHECKPOINT", "IO", "RUNTIMES", "Resident", "Runtime", "Session", "TensorSpec", "Unavailable"]

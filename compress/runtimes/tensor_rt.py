@@ -49,7 +49,7 @@ class TensorRt:
         """The engine of `onnx`, from the cache beside it when its sidecar fits, else built."""
         asked(self, precision)
         onnx_file(onnx)
-        trt = _library(self.name)
+        trt = self.library()
         if not self.config.capabilities and not torch.cuda.is_available():
             raise Unavailable(
                 f"{self.name} builds for the GPU at hand and there is none (tensorrt-rtx: --capability 8.6)"
@@ -76,7 +76,7 @@ class TensorRt:
             ValueError: the engine is damaged, or was built elsewhere or for something else; says what differs.
         """
         asked(self, precision)
-        trt = _library(self.name)
+        trt = self.library()
         said = told(artefact)
         if not torch.cuda.is_available():
             raise Unavailable(f"{self.name} needs an NVIDIA GPU with its driver to run; {artefact.name} was only built")
@@ -91,6 +91,10 @@ class TensorRt:
             trt, artefact, runtime=self.name, precision=precision, buffers=self.buffers, graphs=self.graphs
         )
         return honoured(session, HONOURED)
+
+    def library(self) -> Any:
+        """The imported package. Raises Unavailable where it is not installed."""
+        return _library(self.name)
 
     def _conditions(self, trt: Any, onnx: Path, precision: str) -> dict[str, Any]:
         """Everything that, when it changes, makes an engine another one."""

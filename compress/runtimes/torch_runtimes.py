@@ -1,4 +1,4 @@
-"""PyTorch itself, eager and compiled: the references every other runtime is held to.
+"""PyTorch itself, eager, compiled and replayed: the references every other runtime is held to.
 
 They run on the current GPU where PyTorch sees one (`CUDA_VISIBLE_DEVICES=` hides it), else on the CPU. The artefact is
 the checkpoint that `compress.export` puts beside the ONNX file, wrapped in the same `Deployed` graph.
@@ -6,13 +6,16 @@ the checkpoint that `compress.export` puts beside the ONNX file, wrapped in the 
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from compress.runtimes.session import IO, Session, TensorSpec, asked
+from compress.runtimes.cuda_graphs import Cuda, Gpu
+from compress.runtimes.engine_session import Recent
+from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked
 from fermodels import checkpoint
 from fermodels.deployed import Deployed
 from fermodels.views import recorded_views
@@ -90,6 +93,62 @@ class Compiled(Eager):
         torch._dynamo.config.recompile_limit = VARIANTS
         options: dict[str, Any] = {"freezing": True, "triton.cudagraphs": device() == "cuda"}
         return torch.compile(frozen, options=options, dynamic=False, fullgraph=True)
+
+
+@final
+@dataclass(frozen=True)
+class _Record:
+    """The launches of one batch size, and the buffers they read and write."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    replay: Callable[[], None]
+
+
+@final
+class Replayed:
+    """A graph whose launches are recorded once for every combination of input shapes, and replayed at once after that.
+
+    Outputs are overwritten by the next run of the same shapes.
+    """
+
+    def __init__(self, graph: Callable[..., tuple[Tensor, ...]], gpu: Gpu) -> None:
+        self.graph, self.gpu = graph, gpu
+        self._records = Recent[_Record]()
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        record = self._records.get(tuple(tuple(one.shape) for one in inputs), lambda: self._recorded(inputs))
+        for own, given in zip(record.inputs, inputs, strict=True):
+            self.gpu.copy(own, given)
+        record.replay()
+        return record.outputs
+
+    def _recorded(self, inputs: tuple[Tensor, ...]) -> _Record:
+        own = tuple(self.gpu.resident(one).clone() for one in inputs)
+        outputs: list[Tensor] = []
+
+        def launch(stream: int) -> None:
+            outputs[:] = self.graph(*own)
+
+        try:
+            replay = self.gpu.captured(launch)
+        except RuntimeError as error:
+            raise Unavailable(f"this network cannot be recorded as a CUDA graph: {error}") from error
+        return _Record(own, tuple(outputs), replay)
+
+
+class Graphed(Eager):
+    """Eager PyTorch without the wait for Python: all launches of a run are replayed as one CUDA graph."""
+
+    name = "torch-graphs"
+
+    def open(self, artefact: Path, *, precision: str) -> Session:
+        if device() != "cuda":
+            raise Unavailable(f"{self.name} replays CUDA graphs: it needs an NVIDIA GPU that PyTorch sees")
+        return super().open(artefact, precision=precision)
+
+    def _callable(self, graph: Deployed) -> Callable[..., Any]:
+        return Replayed(graph, Cuda())
 
 
 def device() -> str:

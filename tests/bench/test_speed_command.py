@@ -74,7 +74,7 @@ def test_all_that_lies_in_the_folder_is_timed_beside_eager(whole) -> None:
         else:
             assert 0 < faster["lo"] <= faster["factor"] <= faster["hi"]
         assert row["n"] >= 3 and row["artefact_bytes"] > 1000 and "samples_ms" not in row
-        assert sum(f"{row['p99_ms']:.3f}" in line and row["runtime"] in line for line in lines) == 1
+        assert sum(view.milliseconds(row["p99_ms"]) in line and row["runtime"] in line for line in lines) == 1
     assert [one for one in lines if one.startswith("Not timed: ")] == [f"Not timed: {one}" for one in said["missing"]]
 
 
@@ -120,7 +120,7 @@ def test_on_a_narrow_terminal_no_figure_is_cut(whole) -> None:
         text = console.file.getvalue()
         assert "\u2026" not in text
         for row in rows:
-            assert all(f"{row[f'{name}_ms']:.3f}" in text for name in ("p50", "p90", "p95", "p99"))
+            assert all(view.milliseconds(row[f"{name}_ms"]) in text for name in ("p50", "p90", "p95", "p99"))
             assert not row["times_as_fast"] or "{factor:.2f} [{lo:.2f},".format(**row["times_as_fast"]) in text
 
 
@@ -159,13 +159,15 @@ def test_a_session_that_fails_at_one_batch_size_is_left_out_there(folder, capsys
 
 def test_which_runtimes_and_precisions_a_folder_has(tmp_path) -> None:
     tiny_checkpoint("vggnet", tmp_path / "checkpoint")
-    assert kinds_in(tmp_path) == [("torch", "fp32"), ("torch", "bf16")], "the checkpoint is all they need"
+    whole = [(name, own) for name in ("torch", "torch-graphs") for own in ("fp32", "bf16")]
+    assert kinds_in(tmp_path) == whole, "the checkpoint is all they need"
     assert kinds_in(tmp_path, ["torch-compile"], ["fp32"]) == [("torch", "fp32"), ("torch-compile", "fp32")]
     (tmp_path / "fp16.onnx").touch()
-    assert kinds_in(tmp_path)[2:] == [("tensorrt", "fp16"), ("tensorrt-rtx", "fp16")]
+    assert kinds_in(tmp_path)[4:] == [("tensorrt", "fp16"), ("tensorrt-rtx", "fp16")]
     (tmp_path / "fp32.onnx").touch()
     assert kinds_in(tmp_path, ["openvino"]) == [("torch", "fp32"), ("openvino", "fp32"), ("openvino", "bf16")]
-    assert kinds_in(tmp_path, (), ["bf16"]) == [("torch", "fp32"), ("torch", "bf16"), ("openvino", "bf16")]
+    bf16 = [(name, "bf16") for name in ("torch", "torch-graphs", "openvino")]
+    assert kinds_in(tmp_path, (), ["bf16"]) == [("torch", "fp32"), *bf16]
     every = {(name, own) for name, runtime in RUNTIMES.items() for own in runtime.precisions if own != "int8"}
     assert set(kinds_in(tmp_path)) == {kind for kind in every if kind[0] not in ON_REQUEST}
 

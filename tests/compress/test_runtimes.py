@@ -161,3 +161,46 @@ def test_a_session_that_dynamo_gives_up_on_fails_and_does_not_run_eagerly_in_sil
     running.run(dict(zip(graph.inputs, graph.example(1), strict=True)))
     with pytest.raises(Exception, match="fullgraph"):
         running.run(dict(zip(graph.inputs, graph.example(2), strict=True)))
+
+
+class ImaginedGpu:
+    """Replays a launch by making it again."""
+
+    def __init__(self) -> None:
+        self.recorded = 0
+
+    def resident(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor
+
+    def copy(self, into: torch.Tensor, given: torch.Tensor) -> None:
+        into.copy_(given)
+
+    def captured(self, launch):
+        self.recorded += 1
+        launch(0)
+        return lambda: launch(0)
+
+
+def test_launches_are_recorded_once_for_each_shape_and_read_the_inputs_of_every_run() -> None:
+    gpu, kept = ImaginedGpu(), {}
+
+    def doubled(face: torch.Tensor) -> tuple[torch.Tensor]:
+        out = kept.setdefault(face.shape, torch.empty_like(face))
+        return (torch.mul(face, 2, out=out),)
+
+    replayed = torch_runtimes.Replayed(doubled, gpu)
+    for value in (1.0, 2.0, 3.0):
+        for batch in (1, 3):
+            given = torch.full((batch, 2), value)
+            (found,) = replayed(given)
+            assert torch.equal(found, 2 * given) and torch.equal(given, torch.full((batch, 2), value))
+    assert gpu.recorded == 2
+
+
+def test_a_network_that_cannot_be_recorded_is_told_and_not_timed() -> None:
+    class Refusing(ImaginedGpu):
+        def captured(self, launch):
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    with pytest.raises(Unavailable, match=r"cannot be recorded as a CUDA graph: operation not permitted"):
+        torch_runtimes.Replayed(lambda face: (face,), Refusing())(torch.zeros(1, 2))
