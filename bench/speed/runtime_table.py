@@ -16,7 +16,7 @@ from bench.records import Record
 from bench.speed.runtime_rows import RuntimeRow, Timing, rows_of
 from bench.speed.runtimes import BATCHES, REFERENCE, TABLE
 
-TITLE = "Table 5 in the runtimes that ship"
+TITLE = "Slim networks in the runtimes that ship"
 NOTE = (
     "Accuracy: the whole test split through the very artefact that is timed. Times: batch 1 unless said; the network "
     "on resident pixels, preprocessing inside, all sessions in turns within one process; factors are medians of pairs."
