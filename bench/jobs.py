@@ -124,11 +124,17 @@ def steps(cells: Sequence[Cell]) -> list[Step]:
         first = [cell for cell in own if cell.variant in ("dense", "sparse")] or own[:1]
         cuts = _by_ratio([cell for cell in own if cell not in first])
         step = Step(first, [Step(cut, []) for cut in cuts])
-        network = NETWORKS.get(own[0].model)  # none: a handcrafted baseline
-        pretraining = network.pretraining if network else ""
-        leader = leaders.setdefault((own[0].seed, pretraining or own[0].model), step)
+        leader = leaders.setdefault((own[0].seed, _pretraining(own[0]) or own[0].model), step)
         (made if leader is step else leader.then).append(step)
     return made
+
+
+def _pretraining(cell: Cell) -> str:
+    """Names the pretraining that the network of `cell` starts from; empty where there is none."""
+    network = NETWORKS.get(cell.model)  # none: a handcrafted baseline
+    if network is None or not network.pretraining:
+        return ""
+    return f"{network.pretraining} {network.scale(scale_for(cell.scale, cell.data)).pretrain.epochs}"
 
 
 def _by_network(cells: Sequence[Cell]) -> list[list[Cell]]:

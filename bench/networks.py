@@ -12,6 +12,7 @@ from bench.scales import Scale
 from fermodels.densenet import BLOCKS, GROWTH
 from fermodels.losses import RESTRAIN_WEIGHT
 from fermodels.resnet import RESNET18, RESNET50, stem_halvings_for
+from fermodels.schedule import stretched
 
 Settings = dict[str, Any]
 
@@ -30,10 +31,14 @@ class Network:
     """The field of the scale that says how the unpruned network is trained."""
     pretraining: str = ""
     """Name in `bench.pretraining.VIEWS` of the contrastive pretraining it starts from; empty: from scratch."""
+    pretraining_length: float = 1.0
+    """By that of the scale."""
     imagenet: bool = False
     """Whether it starts from a user's ImageNet file, where one is given and the widths are torchvision's."""
     restrain: float = 0.0
     """lambda of the restrain loss (paper 2, eq 10), in training."""
+    erasing: float = 0.0
+    """Probability with which a rectangle hides a part of a training face (`fermodels.erasing`)."""
 
     def architecture(self, scale: Scale, classes: int) -> Settings:
         """Settings of this network at `scale` for `fermodels.build`."""
@@ -47,7 +52,8 @@ class Network:
         """`scale` as it applies to this network."""
         epochs = scale.start_epochs if self.schedule == "start" else {}
         shorter = {name: replace(getattr(scale, name), epochs=count) for name, count in epochs.items()}
-        return replace(scale, dense=getattr(scale, self.schedule), **shorter, **self.changes)
+        pretrain = stretched(scale.pretrain, self.pretraining_length)
+        return replace(scale, dense=getattr(scale, self.schedule), pretrain=pretrain, **shorter, **self.changes)
 
 
 def vgg_widths(scale: Scale) -> tuple[int, ...]:
@@ -120,8 +126,15 @@ def _ocl(scale: Scale) -> Settings:
     return _resnet18(scale) | hidden | {"region_size": scale.region_size}
 
 
+ERASING = 0.5
+"""Of random erasing, as its authors chose it (Zhong et al. 2020)."""
+LENGTHS = {"sixth": 1 / 6, "third": 1 / 3, "two-thirds": 2 / 3, "double": 2.0}
+"""Lengths of the pretraining beside the scale's own, by that."""
+
 _OCL = Network(model="ocl", settings=_ocl, schedule="start", pretraining="occluded")
+_WHOLE = replace(_OCL, restrain=RESTRAIN_WEIGHT)
 _RESNET18 = Network(model="resnet18", settings=_resnet18, schedule="start", imagenet=True)
+_PRETRAINED = replace(_RESNET18, pretraining="occluded", imagenet=False)
 
 NETWORKS: dict[str, Network] = {
     "mrf": Network(model="mrf", settings=_mrf),
@@ -143,9 +156,12 @@ NETWORKS: dict[str, Network] = {
     "densenet121": Network(model="densenet121", settings=_densenet, schedule="start"),
     "resnet18": _RESNET18,
     "simclr-resnet18": replace(_RESNET18, pretraining="plain", imagenet=False),
-    "ocl-resnet18": replace(_RESNET18, pretraining="occluded", imagenet=False),
+    "ocl-resnet18": _PRETRAINED,
+    **{f"ocl-resnet18-{name}": replace(_PRETRAINED, pretraining_length=share) for name, share in LENGTHS.items()},
     "ocl-fgw": _OCL,
-    "ocl-fgw-lgds": replace(_OCL, restrain=RESTRAIN_WEIGHT),
+    "ocl-fgw-lgds": _WHOLE,
+    "resnet18-erasing": replace(_RESNET18, erasing=ERASING),
+    "ocl-fgw-lgds-erasing": replace(_WHOLE, erasing=ERASING),
 }
 """Name of its rows -> network. "mrf-..." are ablations of MRF; "mrf-confidence-25": the mask takes landmarks from a
 confidence of 0.25 on (plain MRF: 0.5), for Fig 6."""

@@ -130,8 +130,7 @@ KINDS: dict[str, Kind] = {
         lacking=fig6.lacking,
         ablation=True,
     ),
-    "ocl1": _of_ocl("ocl1"),
-    "ocl2": _of_ocl("ocl2"),
+    **{name: _of_ocl(name) for name in ocl_tables.OCL_TABLES},
     occlusion.TABLE: Kind(
         models=tuple(occlusion.MODELS),
         cells=occlusion.cells,

@@ -124,14 +124,14 @@ class Stage:
 class EpochBatches:
     """Training batches of a split, as `fit` wants them."""
 
-    def __init__(self, views: Views, batch: int, seed: int) -> None:
-        self.views, self.batch, self.seed = views, batch, seed
+    def __init__(self, views: Views, batch: int, seed: int, erasing: float = 0.0) -> None:
+        self.views, self.batch, self.seed, self.erasing = views, batch, seed, erasing
 
     def __len__(self) -> int:
         return math.ceil(len(self.views) / self.batch)
 
     def epoch(self, epoch: int) -> Any:
-        return self.views.training(self.batch, seed=self.seed, epoch=epoch)
+        return self.views.training(self.batch, seed=self.seed, epoch=epoch, erasing=self.erasing)
 
 
 Term = Callable[[Output, Batch], Tensor]
@@ -159,6 +159,7 @@ def described(job: Job, recipe: Recipe) -> dict[str, Any]:
     what |= {"model": job.network.model, "architecture": job.architecture, "views": asdict(job.preprocessing)}
     what |= {"data": job.fingerprint, "mask_weight": job.scale.mask_weight}
     what |= {"mask_target": job.scale.mask_target} if "attention_width" in job.architecture else {}
+    what |= {"erasing": job.network.erasing} if job.network.erasing else {}
     return what | ({} if job.crops == "centre" else {"crops": job.crops})
 
 
@@ -181,7 +182,7 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
     state = stage.folder / "state.pt"
     chosen, last, history = fit(
         net,
-        EpochBatches(job.views("train"), train.batch, job.seed),
+        EpochBatches(job.views("train"), train.batch, job.seed, job.network.erasing),
         _objective(job, train, recipe.extra or {}),
         train,
         penalty=recipe.penalty(net) if recipe.penalty else None,

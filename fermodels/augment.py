@@ -7,7 +7,6 @@ uninterrupted one would.
 >>> first, second = (augmented(images, index, config, seed=0, epoch=3, view=view) for view in range(2))
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,18 +14,15 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from fermodels.erasing import AREA, Chance, between, erased, per_face, worth_computing
 from fermodels.views import resample
 
 GREY = (0.299, 0.587, 0.114)
 """Luminance of red, green and blue (ITU-R BT.601)."""
 BLUR = (0.25, 0.5, 0.25)
 """Binomial kernel, applied along both axes."""
-Chance = Iterator[Float[Tensor, " b"]]
-"""The numbers drawn for the views, one after another."""
 DRAWS = 17
 """Uniform numbers drawn for a view; each has one use."""
-FILLS = ("noise", "mean", "black")
-"""What hides a face, equally often: noise, its mean, black."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +44,7 @@ class AugmentConfig:
     blur: float = 0.3
     occlude: float = 0.8
     """Probability of one rectangle; 0 is SimCLR without occlusion, the baseline of Table 2."""
-    occluded_area: tuple[float, float] = (0.05, 0.3)
+    occluded_area: tuple[float, float] = AREA
     """Share of the view that it hides."""
     mean: float = 0.5
     """Subtracted from pixels in [0, 1] at the end, as in `ViewConfig`."""
@@ -88,11 +84,11 @@ def augmented(
     chance = iter(draws.unbind(1))
     faces = images[index].permute(0, 3, 1, 2).float().div_(255)
     views = resample(faces, _crop_boxes(chance, config), config.size)
-    views = torch.where(_each(next(chance) < config.flip), views.flip(3), views)
+    views = torch.where(per_face(next(chance) < config.flip), views.flip(3), views)
     views = _jittered(views, chance, config)
     views = _greyed(views, next(chance) < config.grey)
     views = _blurred(views, next(chance) < config.blur)
-    views = _occluded(views, chance, config)
+    views = erased(views, chance, probability=config.occlude, area=config.occluded_area)
     views = views.sub_(config.mean).div_(config.std).expand(-1, 3, -1, -1)
     return views.contiguous(memory_format=torch.channels_last)
 
@@ -123,19 +119,11 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _between(draw: Tensor, low: float, high: float) -> Tensor:
-    return low + (high - low) * draw
-
-
-def _each(mask: Tensor) -> Tensor:
-    return mask[:, None, None, None]
-
-
 def _crop_boxes(chance: Chance, config: AugmentConfig) -> Float[Tensor, "b 4"]:
     """Boxes (x0, y0, x1, y1), shares of the face's side; a side that would exceed the face is cut to it."""
-    area = _between(next(chance), *config.crop_area)
+    area = between(next(chance), *config.crop_area)
     low, high = (torch.tensor(each).log().item() for each in config.crop_aspect)
-    aspect = _between(next(chance), low, high).exp()
+    aspect = between(next(chance), low, high).exp()
     width, height = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
     x0, y0 = next(chance) * (1 - width), next(chance) * (1 - height)
     return torch.stack((x0, y0, x0 + width, y0 + height), 1)
@@ -145,8 +133,8 @@ def _jittered(views: Tensor, chance: Chance, config: AugmentConfig) -> Tensor:
     """Brightness, contrast and saturation, each times a factor; clamped to [0, 1]."""
     on = next(chance) < config.jitter
     low, high = 1 - config.strength, 1 + config.strength
-    factors = [torch.where(on, _between(next(chance), low, high), 1.0) for _ in range(3)]
-    brightness, contrast, saturation = map(_each, factors)
+    factors = [torch.where(on, between(next(chance), low, high), 1.0) for _ in range(3)]
+    brightness, contrast, saturation = map(per_face, factors)
     views = views * brightness
     views = torch.lerp(views.mean((1, 2, 3), keepdim=True), views, contrast)
     if views.shape[1] == 3:
@@ -155,7 +143,7 @@ def _jittered(views: Tensor, chance: Chance, config: AugmentConfig) -> Tensor:
 
 
 def _greyed(views: Tensor, on: Tensor) -> Tensor:
-    return views if views.shape[1] == 1 else torch.where(_each(on), _luminance(views), views)
+    return views if views.shape[1] == 1 else torch.where(per_face(on), _luminance(views), views)
 
 
 def _luminance(views: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 1 s s"]:
@@ -165,43 +153,8 @@ def _luminance(views: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b 1 s s"]:
 
 def _blurred(views: Tensor, on: Tensor) -> Tensor:
     """`BLUR` along both axes where `on`."""
-    where = _worth(on)
+    where = worth_computing(on)
     some = functional.pad(views[where], (1, 1, 1, 1), mode="replicate")
     some = BLUR[0] * some[..., :-2] + BLUR[1] * some[..., 1:-1] + BLUR[2] * some[..., 2:]
     some = BLUR[0] * some[:, :, :-2] + BLUR[1] * some[:, :, 1:-1] + BLUR[2] * some[:, :, 2:]
-    return views.index_copy(0, where, torch.where(_each(on[where]), some, views[where]))
-
-
-def _worth(on: Tensor) -> Int[Tensor, " k"]:
-    """Positions to compute: those that are `on`; on a GPU all, which costs less than waiting to learn which."""
-    return torch.arange(len(on), device=on.device) if on.is_cuda else on.nonzero()[:, 0]
-
-
-def _occluded(views: Tensor, chance: Chance, config: AugmentConfig) -> Tensor:
-    """One rectangle of a share of the view's area, aspect 0.5 to 2, filled as one of `FILLS`."""
-    side = views.shape[-1]
-    on = next(chance) < config.occlude
-    area = _between(next(chance), *config.occluded_area)
-    aspect = (2 * next(chance) - 1).exp2()
-    width, height = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
-    x0, y0 = next(chance) * (1 - width), next(chance) * (1 - height)
-    centres = (torch.arange(side, device=views.device) + 0.5) / side
-    columns = (centres >= x0[:, None]) & (centres < (x0 + width)[:, None])
-    rows = (centres >= y0[:, None]) & (centres < (y0 + height)[:, None])
-    hidden = (rows[:, :, None] & columns[:, None, :] & on[:, None, None])[:, None]
-    last = next(chance)
-    kind = (last * len(FILLS)).long()
-    views = torch.where(hidden, views.mean((1, 2, 3), keepdim=True) * _each(kind == FILLS.index("mean")), views)
-    noise = kind == FILLS.index("noise")
-    where = _worth(on & noise)
-    strips = _noise((last[where] * len(FILLS)).frac(), side)
-    filled = torch.where(hidden[where] & _each(noise[where]), strips, views[where])
-    return views.index_copy(0, where, filled)
-
-
-def _noise(where: Float[Tensor, " b"], side: int) -> Float[Tensor, "b 1 side side"]:
-    """Grey noise, each the pixels from `where` (in [0, 1)) on of one fixed strip: cheaper than drawing every pixel."""
-    cells = side * side
-    strip = torch.rand(2 * cells, generator=torch.Generator().manual_seed(0)).to(where.device)
-    start = (where * cells).long()
-    return strip[start[:, None] + torch.arange(cells, device=where.device)].view(-1, 1, side, side)
+    return views.index_copy(0, where, torch.where(per_face(on[where]), some, views[where]))

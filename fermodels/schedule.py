@@ -4,7 +4,7 @@ Separate from the loop, because the travel budget of the sparsity penalties is c
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -48,6 +48,14 @@ class TrainConfig:
             raise ValueError(f"epochs={self.epochs}, batch={self.batch}, accumulate={self.accumulate}: each at least 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema}: a decay in [0, 1), such as 0.999")
+
+
+def stretched(config: TrainConfig, length: float) -> TrainConfig:
+    """The same schedule over `length` times as many epochs, at least one; its warm-up is stretched with it."""
+    if length == 1:
+        return config
+    epochs = max(1, round(length * config.epochs))
+    return replace(config, epochs=epochs, warmup_epochs=config.warmup_epochs * epochs / config.epochs)
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:

@@ -6,21 +6,25 @@ Frames: a landmark is a share of the stored image's side; after `_crop` it is a 
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
 from fermodels.data.base import Split
+from fermodels.erasing import DRAWS, erased
 from fermodels.faces import regions
 
 FIVE_CROPS = ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 """Centre and corners, as a share of the free play (x, y); the first alone is the single centre crop."""
+Change = Callable[[Float[Tensor, "b c s s"]], Float[Tensor, "b c s s"]]
+"""What happens to cropped faces in [0, 1] before the views are cut from them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +91,18 @@ class Views:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, index: Int[Tensor, " b"], corner: Int[Tensor, "b 2"], flip: Tensor) -> Batch:
-        """The views of faces `index`, cropped at pixel `corner` (x, y) and flipped where `flip` is true."""
+    def batch(
+        self,
+        index: Int[Tensor, " b"],
+        corner: Int[Tensor, "b 2"],
+        flip: Bool[Tensor, " b"],
+        change: Change | None = None,
+    ) -> Batch:
+        """The views of faces `index`, cropped at pixel `corner` (x, y), flipped where `flip` is true, then changed."""
         size, share = self.config.size, self.config.size / self.stored
-        face = self._normalised(_cropped(self.images[index], corner, size), flip)
+        face = _floats(_cropped(self.images[index], corner, size), flip)
+        face = face if change is None else change(face)
+        face = face.sub_(self.config.mean).div_(self.config.std)
         origin = corner / self.stored
         boxes = regions.mirrored(regions.into_crop(self.boxes[index], origin, share), flip)
         points = regions.mirrored(regions.into_crop(self.points[index], origin, share), flip)
@@ -104,12 +116,12 @@ class Views:
         ready = tuple(_three_channels(views[name]) for name in self.inputs)
         return Batch(ready, self.labels[index], mask)
 
-    def _normalised(self, pixels: UInt8[Tensor, "b s s c"], flip: Tensor) -> Float[Tensor, "b c s s"]:
-        pixels = torch.where(flip[:, None, None, None], pixels.flip(2), pixels).permute(0, 3, 1, 2)
-        return pixels.float().div_(255).sub_(self.config.mean).div_(self.config.std)
+    def training(self, batch: int, *, seed: int, epoch: int, erasing: float = 0.0) -> Iterator[Batch]:
+        """Shuffled batches with random crop and horizontal flip (paper 1), a pure function of seed and epoch.
 
-    def training(self, batch: int, *, seed: int, epoch: int) -> Iterator[Batch]:
-        """Shuffled batches with random crop and horizontal flip (paper 1), a pure function of seed and epoch."""
+        Args:
+            erasing: probability with which a rectangle hides a part of a face (`fermodels.erasing`).
+        """
         random = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         order = torch.randperm(len(self), generator=random)
         play = self.stored - self.config.size + 1
@@ -118,7 +130,12 @@ class Views:
                 continue  # batch norm cannot train on one face
             corner = torch.randint(0, play, (len(index), 2), generator=random)
             flip = torch.rand(len(index), generator=random) < 0.5
-            yield self.batch(*(t.to(self.images.device) for t in (index, corner, flip)))
+            place = [t.to(self.images.device) for t in (index, corner, flip)]
+            if not erasing:
+                yield self.batch(*place)
+                continue
+            draws = torch.rand((DRAWS, len(index)), generator=random).to(self.images.device)
+            yield self.batch(*place, partial(erased, chance=iter(draws), probability=erasing))
 
     def evaluation(
         self, batch: int, *, crop: tuple[float, float] = FIVE_CROPS[0], flip: bool = False
@@ -144,6 +161,12 @@ def on_device(images: np.ndarray, device: str) -> UInt8[Tensor, "n h w c"]:
     with warnings.catch_warnings():  # a read-only memory map is fine: nothing writes into it
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(np.asarray(images)).to(device)
+
+
+def _floats(pixels: UInt8[Tensor, "b s s c"], flip: Bool[Tensor, " b"]) -> Float[Tensor, "b c s s"]:
+    """In [0, 1], flipped where `flip` is true."""
+    pixels = torch.where(flip[:, None, None, None], pixels.flip(2), pixels).permute(0, 3, 1, 2)
+    return pixels.float().div_(255)
 
 
 def _cropped(pixels: UInt8[Tensor, "b h w c"], corner: Int[Tensor, "b 2"], size: int) -> UInt8[Tensor, "b s s c"]:

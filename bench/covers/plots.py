@@ -21,7 +21,7 @@ FIELD, LABELS = 5.0, 0.75
 COLUMNS, LEGEND_LINE = 3, 0.21
 """Of the legend below the curves; a line's height in inches."""
 Dash = str | tuple[float, tuple[float, ...]]
-SOLID, DASHED = "-", (0, (4, 2))
+SOLID, DASHED, DOTTED = "-", (0, (4, 2)), (0, (1, 1.4))
 
 
 @dataclass(frozen=True, kw_only=True)

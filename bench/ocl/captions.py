@@ -1,6 +1,6 @@
 """Where the numbers of paper 2's tables come from, in sentences generated from the records themselves."""
 
-from bench.ocl.rows import OclSheet
+from bench.ocl.rows import OclSheet, epochs_of
 from bench.ocl.tables import SOURCE
 from bench.pages.captions import Pairs, code_line, machine_line
 
@@ -31,17 +31,23 @@ def footer(sheet: OclSheet) -> Pairs:
 def _training(sheet: OclSheet) -> str:
     """The lengths and recipes of both trainings, as the records' scale says."""
     scale = sheet.records[0].config["scale"]
+    lengths = {"pretrain": _lengths(sheet) or [scale["pretrain"]["epochs"]], "dense": [scale["dense"]["epochs"]]}
     said = []
     for name, title in (("pretrain", "pretraining"), ("dense", "supervised")):
-        train = scale[name]
-        plural = "" if train["epochs"] == 1 else "s"
+        train, epochs = scale[name], lengths[name]
+        plural = "" if epochs == [1] else "s"
         recipe = f"{train['optimizer']}, lr {train['lr']:g}, batch {train['batch']}, {train['schedule']}"
-        said.append(f"{title} {train['epochs']} epoch{plural} ({recipe})")
+        said.append(f"{title} {', '.join(map(str, epochs))} epoch{plural} ({recipe})")
     if any("imagenet" in record.config["stage"]["settings"] for record in sheet.records):
         said.append("ResNet-18 from ImageNet's weights, as the paper's")
     else:
         said.append("ResNet-18 from scratch, the paper's from ImageNet")
     return "; ".join(said)
+
+
+def _lengths(sheet: OclSheet) -> list[int]:
+    """Epochs of all pretrainings behind the records, from the shortest to the longest."""
+    return sorted({epochs_of(record) for record in sheet.records} - {0})
 
 
 def _pool(sheet: OclSheet) -> str:

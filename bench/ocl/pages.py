@@ -6,12 +6,12 @@ Pure: the same records give the same bytes.
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import RenderableType
 
 from bench.ocl.captions import footer
-from bench.ocl.plots import accuracy_plot, probe_plot
+from bench.ocl.plots import accuracy_plot, length_plot, probe_plot
 from bench.ocl.rows import OclRow, OclSheet, Probed, headlines, probes, sheet_of
 from bench.ocl.tables import PAPER_DATA, OclTable
 from bench.pages import page
@@ -30,6 +30,14 @@ def _filled(text: str) -> Writer:
 
 def _paper_points(data: str) -> Writer:
     return lambda one: f"{one.paper_points[data]:+.2f}" if data in one.paper_points else EMPTY
+
+
+def _epochs(sheet: OclSheet) -> Writer:
+    def write(one: OclRow) -> str:
+        epochs = sheet.epochs(one.line.model)
+        return EMPTY if epochs is None else f"{epochs}"
+
+    return write
 
 
 _DIFFERENCE = "{difference_points} [{difference_lo}, {difference_hi}]"
@@ -70,8 +78,11 @@ def panels(sheet: OclSheet) -> list[OclPanel]:
     beside["Ours: difference, points"] = _filled("{difference_points}")
     for data, name in PAPER_DATA.items():
         beside |= {f"Paper: {name}, %": _filled(f"{{{data}_percent}}"), f"{name}: difference": _paper_points(data)}
+    whole = OclPanel(letter="A", title="Accuracy on the test split", columns=accuracy, note=sheet.table.note)
+    if sheet.table.by_length:
+        return [replace(whole, columns={"Epochs of pretraining": _epochs(sheet)} | accuracy)]
     return [
-        OclPanel(letter="A", title="Accuracy on the test split", columns=accuracy, note=sheet.table.note),
+        whole,
         OclPanel(letter="B", title="Cost", columns=cost, note=COST_NOTE),
         OclPanel(letter="C", title="Beside the paper", columns=beside, note=PAPER_NOTE, everybody=True),
     ]
@@ -102,13 +113,14 @@ def _page(sheet: OclSheet) -> Page:
         Part(title=f"{one.letter}. {one.title}", titles=_titles(one, sheet), body=_body(one, sheet), note=one.note)
         for one in panels(sheet)
     ]
+    trained = {"accuracy": length_plot if sheet.table.by_length else accuracy_plot, "pretraining": probe_plot}
     return Page(
         name=sheet.table.name,
         title=sheet.table.title,
         about=page.about(sheet.data, sheet.scale, sheet.seeds),
         sentences=headlines(sheet),
-        parts=[*parts, *_probe_part(probes(sheet))],
-        plots={"accuracy": accuracy_plot(sheet), "pretraining": probe_plot(sheet)},
+        parts=[*parts, *_probe_part(probes(sheet), "BCDE"[len(parts) - 1])],
+        plots={name: plot(sheet) for name, plot in trained.items()},
         csv=csv_text(sheet),
         footer=footer(sheet),
         watermark=page.watermark(sheet.scale),
@@ -121,14 +133,14 @@ PROBE_NOTE = (
 )
 
 
-def _probe_part(curves: dict[str, list[Probed]]) -> list[Part]:
+def _probe_part(curves: dict[str, list[Probed]], letter: str) -> list[Part]:
     body = []
     for name, points in curves.items():
         for one in points:
             loss = EMPTY if one.nt_xent is None else f"{one.nt_xent:.3f}"
             body.append([name, f"{one.epochs}", loss, f"{100 * one.knn:.2f}", f"{100 * one.linear:.2f}"])
     titles = ["Pretraining", "Epochs", "NT-Xent", "k-NN, %", "Linear, %"]
-    title = "D. What the encoder knows while it is pretrained"
+    title = f"{letter}. What the encoder knows while it is pretrained"
     return [Part(title=title, titles=titles, body=body, note=PROBE_NOTE)] if body else []
 
 

@@ -11,7 +11,7 @@ from bench.ocl.tables import PAPER_DATA
 from bench.pages.page import watermark
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
 
-COLOURS = ("mrf", "vggnet")
+COLOURS = ("mrf", "vggnet", "other", "ramp0", "ramp4")
 """Of one pretraining and another, in the order of the legend."""
 
 
@@ -21,6 +21,12 @@ def accuracy_plot(sheet: OclSheet) -> str:
     inches = (7.0, 0.9 + 0.42 * len(sheet.ours))
     name = f"{sheet.table.name}-accuracy"
     return drawn(name, inches, watermark(sheet.scale), lambda figure: _draw_accuracy(figure, sheet))
+
+
+def length_plot(sheet: OclSheet) -> str:
+    """Accuracy on the test split with its 95 % interval against the epochs of the pretraining."""
+    name = f"{sheet.table.name}-accuracy"
+    return drawn(name, (6.2, 3.8), watermark(sheet.scale), lambda figure: _draw_lengths(figure, sheet))
 
 
 def probe_plot(sheet: OclSheet) -> str:
@@ -54,6 +60,24 @@ def _draw_row(axes: Axes, place: int, one: OclRow, data: str) -> None:
     if data in one.line.published:
         where = one.line.published[data]
         axes.scatter([where], [place], marker="D", facecolors="none", edgecolors=LIGHT["muted"])
+
+
+def _draw_lengths(figure: Figure, sheet: OclSheet) -> None:
+    axes = figure.add_axes((0.11, 0.13, 0.86, 0.77))
+    axes.set_title(f"ResNet-18 on {sheet.data}, scale {sheet.scale}", pad=8)
+    measured = [(sheet.epochs(one.line.model) or 0, one.row) for one in sheet.ours if one.row.measured]
+    points = sorted(measured, key=lambda point: point[0])
+    if not points:
+        nothing(axes, "accuracy")
+        return
+    x = [epochs for epochs, _ in points]
+    middle, low, high = ([row.mean(f"accuracy_{end}") or 0 for _, row in points] for end in ("percent", "lo", "hi"))
+    axes.grid(True, axis="y", linewidth=0.8)
+    axes.fill_between(x, low, high, color=LIGHT["mrf"], alpha=0.15, linewidth=0)
+    axes.plot(x, middle, color=LIGHT["mrf"], marker="o")
+    axes.set_xticks(x)
+    axes.set_xlabel("Epochs of pretraining (0: from scratch), before the same supervised training")
+    axes.set_ylabel("Accuracy on test, % (band: 95 %)")
 
 
 def _draw_probes(figure: Figure, curves: dict[str, list[Probed]], sheet: OclSheet) -> None:

@@ -46,6 +46,11 @@ class OclSheet:
         """The rows of networks that are trained here."""
         return [one for one in self.rows if one.line.model]
 
+    def epochs(self, model: str) -> int | None:
+        """How long the encoder of that network was pretrained; None where it was not measured."""
+        found = next((record for record in self.records if record.cell.model == model), None)
+        return None if found is None else epochs_of(found)
+
 
 def sheet_of(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> OclSheet:
     """`records` sorted into the rows of `table`; those of other tables, data sets and scales are passed over.
@@ -61,6 +66,12 @@ def sheet_of(table: OclTable, records: Records, *, data: str, scale: str, seeds:
     rows = tuple(_row(table, line, [cell for cell in known if cell.model == line.model], found) for line in table.lines)
     used = tuple(found[cell] for cell in known if cell in found)
     return OclSheet(table=table, data=data, scale=scale, seeds=seeds, rows=rows, records=used)
+
+
+def epochs_of(record: Record) -> int:
+    """Epochs of the pretraining behind `record`; 0 from scratch."""
+    history = record.result["training"]["stages"].get("pretraining")
+    return len(history["epochs"]) if history else 0
 
 
 def _row(table: OclTable, line: Line, own: list[Cell], found: Mapping[Cell, Record]) -> OclRow:
@@ -120,6 +131,7 @@ def probes(sheet: OclSheet) -> dict[str, list[Probed]]:
         if history is None or record.cell.seed:
             continue
         name = "with occlusion" if _occluded(record) else "without occlusion (SimCLR)"
+        name = f"{epochs_of(record)} epochs" if sheet.table.by_length else name
         before = {"epoch": -1, "losses": {}} | history["untrained"]
         points = [_probed(entry) for entry in [before, *history["epochs"]] if "knn" in entry]
         curves.setdefault(name, points)

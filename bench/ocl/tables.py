@@ -1,14 +1,15 @@
 """Tables 1 and 2 of paper 2 (Xi 2022) as data: their rows, which networks of ours stand in them, what was published.
 
 "ocl1" adds the method's parts one by one; "ocl2" puts it beside the literature, with SimCLR (the same pretraining
-without the occluding rectangle) as the baseline that we train ourselves. `bench.ocl.rows` fills them from records.
+without the occluding rectangle) as the baseline that we train ourselves; "ocl-length", which is not in the paper, asks
+what a longer pretraining is worth. `bench.ocl.rows` fills them from records.
 
 >>> len(cells(OCL_TABLES["ocl1"], "synthetic", "cpu", seeds=1))
 4
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.records import Cell
 
@@ -37,6 +38,8 @@ class OclTable:
     """What a difference is the difference of."""
     whole: tuple[str, str] | None = None
     """Two networks whose difference is said as well: the method and where it began."""
+    by_length: bool = False
+    """Its rows are one network after pretrainings of different length."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -61,6 +64,7 @@ def _both(rafdb: float, fer2013: float) -> dict[str, float]:
 
 
 _OCL = "OCL + ResNet-18"
+_BEGUN = Line(label="ResNet-18", model="resnet18", published=_both(84.67, 68.59))
 _WHOLE = Line(label=f"{_OCL} + FGW + LGDS", model="ocl-fgw-lgds", published=_both(87.14, 71.63))
 
 OCL_TABLES: dict[str, OclTable] = {
@@ -68,7 +72,7 @@ OCL_TABLES: dict[str, OclTable] = {
         name="ocl1",
         title="Occlusion-aware pretraining, region features and deep supervision, one by one (paper 2, Table 1)",
         lines=(
-            Line(label="ResNet-18", model="resnet18", published=_both(84.67, 68.59)),
+            _BEGUN,
             Line(label=_OCL, model="ocl-resnet18", against="resnet18", published=_both(85.90, 70.51)),
             Line(label=f"{_OCL} + FGW", model="ocl-fgw", against="ocl-resnet18", published=_both(86.35, 70.96)),
             Line(label=_WHOLE.label, model=_WHOLE.model, against="ocl-fgw", published=_WHOLE.published),
@@ -96,6 +100,22 @@ OCL_TABLES: dict[str, OclTable] = {
         note="Difference: this network minus the one of ours above it. SimCLR is pretrained as OCL is, without the "
         "occluding rectangle. The literature's numbers are those that the paper prints; nothing of it was run here.",
         whole=("ocl-fgw-lgds", "simclr-resnet18"),
+    ),
+    "ocl-length": OclTable(
+        name="ocl-length",
+        title="What a longer pretraining is worth (paper 2 pretrains for 800 epochs)",
+        lines=(
+            replace(_BEGUN, label="ResNet-18 from scratch", published={}),
+            Line(label=f"{_OCL}, a sixth of the epochs", model="ocl-resnet18-sixth", against="resnet18"),
+            Line(label=f"{_OCL}, a third", model="ocl-resnet18-third", against="resnet18"),
+            Line(label=f"{_OCL}, two thirds", model="ocl-resnet18-two-thirds", against="resnet18"),
+            Line(label=f"{_OCL}, the scale's own", model="ocl-resnet18", against="resnet18"),
+            Line(label=f"{_OCL}, twice", model="ocl-resnet18-double", against="resnet18"),
+        ),
+        note="Difference: this network minus the one from scratch. Every pretraining has a schedule of its own, "
+        "warm-up and cosine over its length; the supervised training after it is the same for all rows.",
+        whole=("ocl-resnet18-double", "ocl-resnet18"),
+        by_length=True,
     ),
 }
 

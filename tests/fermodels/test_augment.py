@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fermodels import augment
+from fermodels import augment, erasing
 from fermodels.augment import AugmentConfig, augmented, simclr, uniforms
 
 PLAIN = AugmentConfig(
@@ -48,7 +48,8 @@ def test_a_view_depends_on_its_face_and_coordinates_alone(images):
 
 def test_computing_every_view_as_a_gpu_does_changes_none(images, monkeypatch):
     few = views(images, AugmentConfig(size=32))
-    monkeypatch.setattr(augment, "_worth", lambda on: torch.arange(len(on)))
+    for module in (augment, erasing):
+        monkeypatch.setattr(module, "worth_computing", lambda on: torch.arange(len(on)))
     assert torch.equal(views(images, AugmentConfig(size=32)), few)
 
 
