@@ -211,3 +211,22 @@ def test_fig3_puts_a_baseline_and_a_network_side_by_side(measured, tmp_path) -> 
     page = fig3_table.render(as_ours, **PLACE)["fig3.md"].decode()
     (sentence,) = [line for line in page.splitlines() if "points lost against ResNet-18" in line]
     assert f"unseen rectangle {100 * more:+.2f} [" in sentence and "-3.86" in sentence
+
+
+def test_fig3_tells_what_random_erasing_does_and_how_long_each_was_trained(measured, tmp_path) -> None:
+    given, _ = measured
+    (cell,) = [cell for cell in fig3.cells("tiny", "quick", 1) if cell.model == "vggnet"]
+    fig3.measure(replace(given, model="vggnet"), [cell], tmp_path)
+    (found,) = records.load_all(tmp_path, table="fig3", **PLACE).values()
+    names = (fig3.REFERENCE, fig3.OURS, fig3.REFERENCE + fig3.ERASING, fig3.OURS + fig3.ERASING)
+    made = {one.cell: one for one in (replace(found, cell=replace(cell, model=name)) for name in names)}
+    files = fig3_table.render(made, **PLACE)
+    page, plot = (files[f"fig3{end}"].decode() for end in (".md", "-curves.svg"))
+    told = [line for line in page.splitlines() if "points lost against ResNet-18" in line]
+    assert [line.split(",")[0] for line in told] == ["- " + fig3.METHODS[name].split(",")[0] for name in names[1:]]
+    assert sum("the paper's own" in line for line in told) == 1
+    scale = found.config["scale"]
+    epochs = [line.split("|")[-3].strip() for line in page.splitlines() if line.startswith("| network |")][:4]
+    dense, whole = (f"{scale['dense']['epochs']}", f"{scale['pretrain']['epochs']} + {scale['dense']['epochs']}")
+    assert epochs == [dense, whole, dense, whole]
+    assert all(fig3.METHODS[name] in plot for name in names)

@@ -67,10 +67,44 @@ def test_every_network_of_the_tables_is_registered_and_trained_alike():
 
 
 def test_pretrainings_differ_in_the_rectangle_alone(tmp_path):
-    found = {NETWORKS[model].pretraining: pretrain_config(tiny(tmp_path, model)) for model in OURS[1:]}
+    pretrained = [model for model in OURS if NETWORKS[model].pretraining and NETWORKS[model].pretraining_length == 1]
+    found = {NETWORKS[model].pretraining: pretrain_config(tiny(tmp_path, model)) for model in pretrained}
     assert set(found) == set(VIEWS) and found["plain"].augment.occlude == 0 < found["occluded"].augment.occlude
     augment = replace(found["plain"].augment, occlude=found["occluded"].augment.occlude)
     assert replace(found["plain"], augment=augment) == found["occluded"]
+
+
+def test_pretrainings_of_other_lengths_have_whole_schedules_of_their_own(tmp_path):
+    scale = replace(TINY, pretrain=replace(ADAM, epochs=30, warmup_epochs=2))
+    lengths = {model: NETWORKS[model].scale(scale).pretrain for model in OCL_TABLES["ocl-length"].models[1:]}
+    assert [one.epochs for one in lengths.values()] == [5, 10, 20, 30, 60]
+    assert [round(one.warmup_epochs, 3) for one in lengths.values()] == [0.333, 0.667, 1.333, 2, 4]
+    assert {replace(one, epochs=30, warmup_epochs=2) for one in lengths.values()} == {scale.pretrain}
+    own = {model: tiny(tmp_path, model) for model in lengths}
+    assert {model: pretrain_config(one).train.epochs for model, one in own.items()} == {
+        model: one.scale.pretrain.epochs for model, one in own.items()
+    }
+
+
+def test_pretrainings_of_rounded_lengths_that_agree_are_made_by_one_step():
+    """At two epochs a sixth and a third are one epoch each: the same stage, which no two processes may write."""
+    begun = steps(cells(OCL_TABLES["ocl-length"], "tiny", "quick", 1))
+    leaders = [step.cells[0].model for step in begun]
+    assert leaders == ["resnet18", "ocl-resnet18-sixth", "ocl-resnet18", "ocl-resnet18-double"]
+    assert [cell.model for step in begun[1].then for cell in step.cells] == [
+        "ocl-resnet18-third",
+        "ocl-resnet18-two-thirds",
+    ]
+
+
+def test_the_page_of_lengths_says_how_long(made):
+    files = ocl_table.render(OCL_TABLES["ocl-length"], loaded(made, "ocl-length"), data="tiny", scale="quick")
+    page = files["ocl-length.md"].decode()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith(("| ResNet-18", "| OCL + ResNet-18,"))]
+    assert [row[2].strip() for row in rows] == ["0", "1", "1", "1", "2", "4"]
+    assert "pretraining 1, 2, 4 epochs" in page and "Beside the paper" not in page
+    assert "Epochs of pretraining" in files["ocl-length-accuracy.svg"].decode()
+    assert "linear layer, 4 epochs" in files["ocl-length-pretraining.svg"].decode()
 
 
 def test_more_unlabelled_faces_are_another_pretraining_without_their_test_pictures(made):
@@ -245,5 +279,6 @@ def test_latex_has_a_row_for_every_line_of_every_panel(made, name):
     text = ocl_table.render(table, loaded(made, name), data="tiny", scale="quick")[f"{name}.tex"].decode()
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     probed = probes(sheet_of(table, loaded(made, name), data="tiny", scale="quick"))
-    assert len(rows) == 3 + 2 * len(table.models) + len(table.lines) + 1 + sum(map(len, probed.values()))
-    assert len({line.count("&") for line in rows}) == 3
+    panels = 0 if table.by_length else 2 + len(table.models) + len(table.lines)
+    assert len(rows) == 1 + len(table.models) + panels + 1 + sum(map(len, probed.values()))
+    assert len({line.count("&") for line in rows}) == (2 if table.by_length else 3)

@@ -121,3 +121,29 @@ def test_resampling_a_box_at_its_own_size_gives_its_pixels():
 def test_too_small_images_are_refused_with_the_size_to_open_them_at():
     with pytest.raises(ValueError, match="size>=48"):
         Views(faces(size=32), CONFIG, ("face",))
+
+
+def test_random_erasing_hides_a_part_of_some_faces_and_moves_nothing_else():
+    views = Views(faces(400), CONFIG, INPUTS)
+    (plain,) = views.training(400, seed=3, epoch=1)
+    (erased,) = views.training(400, seed=3, epoch=1, erasing=0.5)
+    assert torch.equal(plain.labels, erased.labels) and torch.equal(plain.mask, erased.mask)
+    changed = (plain.views[0] != erased.views[0]).any(1)
+    share = changed.flatten(1).float().mean(1)
+    assert 0.4 < (share > 0).float().mean() < 0.6
+    assert share.max() <= 0.3 + 2 / 48 and share[share > 0].min() > 0.02
+    for mask in changed[share > 0]:
+        rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
+        box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+        assert mask.sum() > 0.9 * box, "one rectangle; its fill may meet a pixel's own value"
+    assert erased.views[0].min() >= -2 and erased.views[0].max() <= 2
+    untouched = share == 0
+    assert all(torch.equal(a[untouched], b[untouched]) for a, b in zip(plain.views, erased.views, strict=True))
+    assert not torch.equal(plain.views[1], erased.views[1]), "eyes are cut from the erased face"
+
+
+def test_random_erasing_repeats_with_seed_and_epoch():
+    views = Views(faces(40), CONFIG, ("face",))
+    first, again = (torch.cat([b.views[0] for b in views.training(16, seed=3, epoch=1, erasing=1.0)]) for _ in range(2))
+    other = torch.cat([b.views[0] for b in views.training(16, seed=3, epoch=2, erasing=1.0)])
+    assert torch.equal(first, again) and not torch.equal(first, other)
