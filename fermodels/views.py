@@ -130,12 +130,11 @@ class Views:
                 continue  # batch norm cannot train on one face
             corner = torch.randint(0, play, (len(index), 2), generator=random)
             flip = torch.rand(len(index), generator=random) < 0.5
-            place = [t.to(self.images.device) for t in (index, corner, flip)]
-            if not erasing:
-                yield self.batch(*place)
-                continue
-            draws = torch.rand((DRAWS, len(index)), generator=random).to(self.images.device)
-            yield self.batch(*place, partial(erased, chance=iter(draws), probability=erasing))
+            change = None
+            if erasing:
+                draws = torch.rand((DRAWS, len(index)), generator=random).to(self.images.device)
+                change = partial(erased, chance=iter(draws), probability=erasing)
+            yield self.batch(*(t.to(self.images.device) for t in (index, corner, flip)), change=change)
 
     def evaluation(
         self, batch: int, *, crop: tuple[float, float] = FIVE_CROPS[0], flip: bool = False
