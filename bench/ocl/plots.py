@@ -13,6 +13,8 @@ from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
 
 COLOURS = ("mrf", "vggnet", "other", "ramp0", "ramp4")
 """Of one pretraining and another, in the order of the legend."""
+LEGEND_LINE = 0.2
+"""Its height in inches."""
 
 
 def accuracy_plot(sheet: OclSheet) -> str:
@@ -31,8 +33,14 @@ def length_plot(sheet: OclSheet) -> str:
 
 def probe_plot(sheet: OclSheet) -> str:
     """Accuracy on the validation split of both readers of the encoder, against the epochs of its pretraining."""
-    name = f"{sheet.table.name}-pretraining"
-    return drawn(name, (6.2, 3.8), watermark(sheet.scale), lambda figure: _draw_probes(figure, probes(sheet), sheet))
+    name, curves = f"{sheet.table.name}-pretraining", probes(sheet)
+    inches = (6.2, 3.8 + _beyond(curves))
+    return drawn(name, inches, watermark(sheet.scale), lambda figure: _draw_probes(figure, curves, sheet))
+
+
+def _beyond(curves: dict[str, list[Probed]]) -> float:
+    """Inches that the legend needs above the room of two lines, one for each curve."""
+    return LEGEND_LINE * max(0, len(curves) - 2)
 
 
 def _draw_accuracy(figure: Figure, sheet: OclSheet) -> None:
@@ -81,8 +89,10 @@ def _draw_lengths(figure: Figure, sheet: OclSheet) -> None:
 
 
 def _draw_probes(figure: Figure, curves: dict[str, list[Probed]], sheet: OclSheet) -> None:
-    axes = figure.add_axes((0.11, 0.13, 0.86, 0.67))
-    axes.set_title(f"The encoder during pretraining, {sheet.data}, scale {sheet.scale}", pad=36)
+    share = 3.8 / figure.get_figheight()
+    axes = figure.add_axes((0.11, 0.13 * share, 0.86, 0.67 * share))
+    pad = 36 + 72 * _beyond(curves)
+    axes.set_title(f"The encoder during pretraining, {sheet.data}, scale {sheet.scale}", pad=pad)
     if not any(curves.values()):
         nothing(axes, "pretraining")
         return
