@@ -87,7 +87,7 @@ def _curves(axes: Axes, families: Sequence[str], lines: Sequence[Line]) -> None:
         band = {"color": line.colour, "alpha": 0.13, "linewidth": 0}
         axes.fill_between(shares, [one.lo for one in curve], [one.hi for one in curve], **band)
         for place, one in zip(_places(shares[-1], len(points)), points.values(), strict=True):
-            x = place + (i - (len(lines) - 1) / 2) * 0.8
+            x = place + (i - (len(lines) - 1) / 2) * min(0.8, 0.8 * GAP / max(1, len(lines) - 1))
             bar = [[one.percent - one.lo], [one.hi - one.percent]]
             axes.errorbar(x, one.percent, yerr=bar, fmt=line.marker, color=line.colour, markersize=4.5, elinewidth=1.1)
     covers = list(lines[0].looks.placed)
