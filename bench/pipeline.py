@@ -40,14 +40,23 @@ def stage_behind(job: Job, cell: Cell) -> Stage:
     return sparse_stage(job) if cell.variant == "sparse" else slim_stage(job, cell.variant, cell.ratio)
 
 
-def measure(job: Job, cells: Sequence[Cell], root: Path) -> None:
-    """Makes every record of `cells` (one network, one seed) that `root` lacks or that another configuration made."""
+def score(job: Job, cells: Sequence[Cell], root: Path) -> dict[Cell, Stage]:
+    """Makes every record of `cells` (one network, one seed) that `root` lacks or that another configuration made.
+
+    The records have no latency yet. Returns the stages behind the cells.
+    """
     stages: dict[Cell, Stage] = {}
     for cell in cells:
         stages[cell] = stage_behind(job, cell)
         if not records.made_by(root / cell.path, stages[cell].key):
             result = result_of(job, cell, stages[cell])
             records.save(record_of(job, cell, stages[cell], result), root)
+    return stages
+
+
+def measure(job: Job, cells: Sequence[Cell], root: Path) -> None:
+    """`score`, and then the latency of the unpruned network and its slim ones, in turns."""
+    stages = score(job, cells, root)
     timed = [cell for cell in cells if cell.variant in TIMED]
     if all(len(_loaded(root, cell).result["latency"]) == len(BATCHES) for cell in timed):
         return

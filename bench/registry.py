@@ -17,6 +17,7 @@ from bench.pages.rows import Records
 from bench.records import Cell, Record
 from bench.speed import full_width, latency_aware, latency_aware_table, runtime_table, runtimes
 from bench.stages import Job
+from bench.together import time_together
 from bench.unpruned import dense, fig6
 from bench.unpruned import tables as network_tables
 from fermodels.data.base import Dataset
@@ -44,7 +45,7 @@ class Kind:
     """Networks of its rows."""
     cells: Callable[[str, str, int], list[Cell]]
     """(data set, scale, seeds) -> every cell."""
-    measure: Callable[[Job, Sequence[Cell], Path], None]
+    measure: Callable[[Job, Sequence[Cell], Path], object]
     """Makes the records of the cells of one network and seed below a folder, unless they are there."""
     render: Callable[..., dict[str, bytes]]
     """(records, data=, scale=, seeds=) -> files by name."""
@@ -88,12 +89,14 @@ def _of_networks(name: str) -> Kind:
 
 
 def _of_ocl(name: str) -> Kind:
-    """A table of paper 2, which `bench.ocl.tables` holds as data."""
+    """A table of paper 2, which `bench.ocl.tables` holds as data; one that shows times has them of one measurement."""
     table = ocl_tables.OCL_TABLES[name]
+    timing = partial(time_together, batches=tables.BATCHES, reference=table.first.model)
     return Kind(
         models=table.models,
         cells=partial(ocl_tables.cells, table),
-        measure=pipeline.measure,
+        measure=pipeline.score,
+        together=_nothing if table.by_length else timing,
         render=partial(ocl_table.render, table),
         terminal=partial(ocl_table.terminal, table),
     )

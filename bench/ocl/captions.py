@@ -2,7 +2,7 @@
 
 from bench.ocl.rows import OclSheet, epochs_of
 from bench.ocl.tables import SOURCE
-from bench.pages.captions import Pairs, code_line, machine_line
+from bench.pages.captions import Pairs, code_line, intervals_line, machine_line
 
 
 def footer(sheet: OclSheet) -> Pairs:
@@ -17,7 +17,7 @@ def footer(sheet: OclSheet) -> Pairs:
         "Selection": "the epoch with the best validation accuracy; no headline number is chosen on the test split",
         "Training": _training(sheet),
         "Pretraining faces": _pool(sheet),
-        "Intervals": "95 %; Wilson for an accuracy, paired on the same images for a difference, McNemar's exact test",
+        "Intervals": intervals_line(sheet.seeds),
         "Machine": machine_line(sheet.records),
         "Code": code_line(sheet.records),
         "Cells": f"{len(sheet.records)} of {total} measured",

@@ -46,6 +46,11 @@ class OclTable:
         """The networks of ours, in the order of the rows."""
         return tuple(line.model for line in self.lines if line.model)
 
+    @property
+    def first(self) -> Line:
+        """The first row of ours; the speed of the others is told beside its own."""
+        return next(line for line in self.lines if line.model)
+
     def label(self, model: str) -> str:
         """What the row of a network is called."""
         return next(line.label for line in self.lines if line.model == model)

@@ -99,7 +99,7 @@ def footer(sheet: Sheet) -> Pairs:
         ("Three numbers", _three_numbers(sheet)),
         ("Training", _training_line(sheet.records)),
         ("Test images", _crop_line(sheet.records)),
-        ("Intervals", _interval_line(sheet)),
+        ("Intervals", intervals_line(sheet.seeds)),
         ("MACs", _macs_line(sheet.records)),
         ("Timing", _timing_line(sheet.records)),
         ("Machine", machine_line(sheet.records)),
@@ -178,12 +178,6 @@ def _crop_line(records: Iterable[Record]) -> str:
     return ", ".join(part for part in (_said(evaluation), f"{size} px" if size else "") if part)
 
 
-def _interval_line(sheet: Sheet) -> str:
-    text = "95 %; Wilson for an accuracy, paired on the same images for a difference, McNemar's exact test for p"
-    many = f"; over {sheet.seeds} seeds: mean ± standard deviation, intervals averaged, p from lowest to highest"
-    return text + many if sheet.seeds > 1 else text
-
-
 def _macs_line(records: Iterable[Record]) -> str:
     uncounted = sorted({name for record in records for name in record.result["cost"]["uncounted"]})
     said = f"; not counted: {', '.join(uncounted)}" if uncounted else ""
@@ -197,6 +191,13 @@ def _timing_line(records: Iterable[Record]) -> str:
     said = {key: " / ".join(sorted({str(latency[key]) for latency in timed})) for key in ("runtime", "precision")}
     threads, runs = _span({latency["threads"] for latency in timed}), _span({latency["n"] for latency in timed})
     return f"{said['runtime']}, {said['precision']}, threads {threads}, {runs} runs each, in turns with the unpruned"
+
+
+def intervals_line(seeds: int) -> str:
+    """Which intervals and p-values stand in a table of one seed or of several."""
+    text = "95 %; Wilson for an accuracy, paired on the same images for a difference, McNemar's exact test for p"
+    many = f"; over {seeds} seeds: mean ± standard deviation, intervals averaged, p from lowest to highest"
+    return text + many if seeds > 1 else text
 
 
 def machine_line(records: Iterable[Record]) -> str:

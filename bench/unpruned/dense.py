@@ -5,18 +5,16 @@ Table 5. Beside accuracy and cost a record holds calibration, one occluder, and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from bench import accuracy, records
-from bench.latency import latency_of
+from bench import accuracy, records, together
 from bench.pipeline import network_result, record_of
-from bench.recipes import dense_stage, say
-from bench.records import Cell, Record
+from bench.recipes import dense_stage
+from bench.records import Cell
 from bench.stages import Job, Stage, class_probabilities
 from bench.unpruned.attention import mean_maps, on_mask
 from bench.unpruned.calibration import calibration_of
@@ -59,28 +57,8 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
 
 
 def time_together(jobs: Mapping[Cell, Job], root: Path) -> None:
-    """Latency at batch 1 of the networks of seed 0, in turns, unless all their records have one beside the reference's.
-
-    Weights do not matter to it, so one seed is timed. Ratios (`ratio_to_dense`) are to MRF, where it is among them.
-    """
-    timed = {cell: job for cell, job in jobs.items() if cell.seed == 0}
-    if all(_timed(records.load(root / cell.path)) for cell in timed):
-        return
-    nets = {cell.id: dense_stage(job).net().to(job.device) for cell, job in timed.items()}
-    reference = next((cell for cell in timed if cell.model == REFERENCE), next(iter(timed)))
-    scale = timed[reference].scale
-    say(f"latency of {len(nets)} networks at batch {BATCH}, in turns")
-    enough: dict[str, Any] = {"min_runs": scale.latency_runs, "min_seconds": scale.latency_seconds}
-    found = latency_of(nets, BATCH, reference.id, attempts=scale.latency_attempts, **enough)
-    for cell in timed:
-        old = records.load(root / cell.path)
-        told = plain(found[cell.id]) | {"reference": reference.model}
-        records.save(replace(old, result=old.result | {"latency": {str(BATCH): told}}), root)
-
-
-def _timed(record: Record) -> bool:
-    told = record.result["latency"].get(str(BATCH))
-    return told is not None and told["reference"] == REFERENCE
+    """Latency at batch 1 of the networks of seed 0, in turns with MRF; see `bench.together`."""
+    together.time_together(jobs, root, batches=(BATCH,), reference=REFERENCE)
 
 
 def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_job import job
 
-from bench import records
+from bench import records, together
 from bench.accuracy import from_digits
 from bench.registry import KINDS
 from bench.unpruned import dense
@@ -94,13 +94,13 @@ def test_all_networks_are_timed_in_one_measurement_against_mrf(made, tmp_path, m
         told = record.result["latency"]["1"]
         assert told["reference"] == "mrf" and told["n"] == len(told["samples_ms"]) >= 3
         assert (told["ratio_to_dense"] is None) == (cell.model == "mrf")
-    asked, timed = [], dense.latency_of
+    asked, timed = [], together.latency_of
 
     def noted(nets, *given, **named):
         asked.append((nets, given))
         return timed(nets, *given, **named)
 
-    monkeypatch.setattr(dense, "latency_of", noted)
+    monkeypatch.setattr(together, "latency_of", noted)
     for record in found.values():
         records.save(replace(record, result=record.result | {"latency": {}}), tmp_path)
     dense.time_together(jobs, tmp_path)
@@ -123,7 +123,7 @@ def test_networks_timed_without_mrf_are_timed_again_beside_it(made, tmp_path):
 def test_a_second_call_measures_nothing(made, monkeypatch):
     root, jobs, _ = made
     before = {path: path.read_bytes() for path in (root / "records").rglob("*.json")}
-    monkeypatch.setattr(dense, "latency_of", lambda *given, **named: pytest.fail("timed again"))
+    monkeypatch.setattr(together, "latency_of", lambda *given, **named: pytest.fail("timed again"))
     for cell, own in jobs.items():
         dense.measure(own, [cell], root / "records")
     dense.time_together(jobs, root / "records")

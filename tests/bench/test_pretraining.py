@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_job import SCALE, TRAIN, job
 
-from bench import pipeline, pretraining, records
+from bench import pretraining, records
 from bench.accuracy import from_digits
 from bench.jobs import steps
 from bench.networks import NETWORKS
@@ -43,11 +43,13 @@ def tiny(runs: Path, model: str) -> Job:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """The records of both tables."""
+    """The records of all three tables, made as `bench.report` makes them."""
     root = tmp_path_factory.mktemp("ocl")
     for table in OCL_TABLES.values():
-        for cell in cells(table, "tiny", "quick", 1):
-            pipeline.measure(tiny(root / "runs", cell.model), [cell], root / "records")
+        jobs = {cell: tiny(root / "runs", cell.model) for cell in cells(table, "tiny", "quick", 1)}
+        for cell, own in jobs.items():
+            KINDS[table.name].measure(own, [cell], root / "records")
+        KINDS[table.name].together(jobs, root / "records")
     return root
 
 
@@ -230,6 +232,36 @@ def test_the_page_says_what_the_records_say(made, name):
     whole, first = (right[model] for model in table.whole)
     assert f"{100 * (whole.mean() - first.mean()):+.2f} points" in page.split("##")[0]
     assert page.count("QUICK RUN - NOT A RESULT") == 2 and "4 of them test pictures (left out)" in page
+
+
+@pytest.mark.parametrize("name", ["ocl1", "ocl2"])
+def test_the_networks_of_a_table_are_timed_in_one_measurement_against_its_first_row(made, name):
+    table, found = OCL_TABLES[name], loaded(made, name)
+    for cell, one in found.items():
+        assert set(one.result["latency"]) == {"1", "32"}
+        for told in one.result["latency"].values():
+            assert told["reference"] == table.models[0]
+            assert (told["ratio_to_dense"] is None) == (cell.model == table.models[0])
+    page = ocl_table.render(table, found, data="tiny", scale="quick")[f"{name}.md"].decode()
+    header, row = (next(one for one in page.splitlines() if opening in one) for opening in ("FLOPs (MAC)", "LGDS | 0."))
+    assert f"Batch 1: as fast as {table.first.label} [95 %]" in header
+    whole = next(one for cell, one in found.items() if cell.model == "ocl-fgw-lgds")
+    factors = [1 / told["ratio_to_dense"]["ratio"] for told in whole.result["latency"].values()]
+    assert [text.split("x [")[0] for text in row.split("| ")[-3::2]] == [f"{factor:.2f}" for factor in factors]
+    assert "All networks take turns" in page and "timed alone" not in page
+
+
+def test_a_table_whose_networks_are_alike_has_no_times(made):
+    assert all(one.result["latency"] == {} for one in loaded(made, "ocl-length").values())
+
+
+def test_times_of_networks_that_were_timed_alone_are_called_that(made):
+    found = {}
+    for cell, one in loaded(made, "ocl1").items():
+        alone = {batch: told | {"ratio_to_dense": None} for batch, told in one.result["latency"].items()}
+        found[cell] = replace(one, result=one.result | {"latency": alone})
+    page = ocl_table.render(OCL_TABLES["ocl1"], found, data="tiny", scale="quick")["ocl1.md"].decode()
+    assert "Every network is timed alone" in page and "as fast as" not in page
 
 
 def test_the_paper_gains_what_it_prints():
