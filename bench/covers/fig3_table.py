@@ -47,7 +47,7 @@ def page_of(rows: Sequence[OcclusionRow], data: str, scale: str) -> Page:
     return Page(
         name=TABLE,
         title=TITLE,
-        about=about(data, scale, max((len(row.records) for row in rows), default=1)),
+        about=about(data, scale, _seeds(rows)),
         sentences=_sentences(rows),
         parts=[_summary(rows), *(_levels(rows, group) for group in _groups(rows))],
         csv=cover_csv(rows),
@@ -86,6 +86,8 @@ def _summary(rows: Sequence[OcclusionRow]) -> Part:
         for cover in covers_of(rows):
             title = f"Drop against {METHODS[REFERENCE]}, {SHOWN_AS.get(cover, cover)}, points [95 %]"
             columns[title] = lambda row, cover=cover: told(row.excess(cover), "{:+.2f}")
+    if _seeds(rows) > 1:
+        columns["Seeds"] = lambda row: EMPTY if row.model in FEATURES else f"{len(row.records)}"
     columns |= {
         "Parameters": lambda row: magnitude(row.records[0].result["cost"]["params"]),
         "Epochs": _epochs,
@@ -95,11 +97,21 @@ def _summary(rows: Sequence[OcclusionRow]) -> Part:
     gap = [EMPTY] * (len(columns) - 1)
     body += [["published", name, *gap, f"{drop:.2f}"] for name, drop in PUBLISHED_DROPS.items()]
     titles = [KEYS[0], "Method", *columns]
-    return Part(
-        title="A. Bare faces, areas and drops", keys=2, titles=titles, body=body, note=f"{DROP_NOTE} {TRAINED_NOTE}"
-    )
+    return Part(title="A. Bare faces, areas and drops", keys=2, titles=titles, body=body, note=" ".join(_notes(rows)))
 
 
+def _seeds(rows: Sequence[OcclusionRow]) -> int:
+    return max((len(row.records) for row in rows), default=1)
+
+
+def _notes(rows: Sequence[OcclusionRow]) -> list[str]:
+    return [DROP_NOTE, TRAINED_NOTE, *([SEEDS_NOTE] if _seeds(rows) > 1 else [])]
+
+
+SEEDS_NOTE = (
+    "Several seeds: means of their answers; an interval is over images, for these seeds. A network is compared with "
+    f"{METHODS[REFERENCE]} of the same seeds, a handcrafted method with the mean of all."
+)
 TRAINED_NOTE = (
     "Epochs: of pretraining (+) and of supervised training; networks of other schedules are no rivals on equal terms. "
     f"Random erasing: half of the training faces behind a rectangle of {AREA[0]:.0%} to {AREA[1]:.0%}, filled as the "

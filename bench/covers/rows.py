@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from bench.baselines import VARIANT
 from bench.covers.covered import PLACED, levels
 from bench.covers.robustness import GROUPS, WORST, Looks, looks_of, same_test
 from bench.records import Record
@@ -27,7 +28,7 @@ class OcclusionRow:
     """One a seed."""
     looks: Looks
     reference: Looks | None
-    """What it is compared with; None for the reference itself, and where that was not measured."""
+    """What it is compared with, of the same seeds; None for the reference itself, and where that was not measured."""
 
     @property
     def label(self) -> str:
@@ -85,7 +86,6 @@ def rows_of(records: Iterable[Record], models: Iterable[str], reference: str | N
     groups: dict[tuple[str, float], list[Record]] = {}
     for record in sorted(records, key=lambda record: record.cell.seed):
         groups.setdefault((record.cell.model, record.cell.ratio), []).append(record)
-    all_looks = {key: looks_of(own) for key, own in groups.items()}
     first = next(iter(groups.values()))[0] if groups else None
     for own in groups.values():
         same_test(own[0], first or own[0])
@@ -94,12 +94,22 @@ def rows_of(records: Iterable[Record], models: Iterable[str], reference: str | N
             model=model,
             ratio=ratio,
             records=tuple(groups[model, ratio]),
-            looks=all_looks[model, ratio],
-            reference=all_looks.get((reference or model, 0.0)) if (model, ratio) != (reference or model, 0.0) else None,
+            looks=looks_of(groups[model, ratio]),
+            reference=_beside(groups[model, ratio], groups.get((reference or model, 0.0), [])),
         )
         for model in models
         for ratio in sorted(ratio for name, ratio in groups if name == model)
     ]
+
+
+def _beside(own: Sequence[Record], theirs: Sequence[Record]) -> Looks | None:
+    """What `own` is compared with: the reference's records of the same seeds, or all of them for a baseline, which has
+    none. None for the reference itself, and where nothing is left."""
+    if own is theirs:
+        return None
+    seeds = {record.cell.seed for record in own}
+    alike = [one for one in theirs if one.cell.seed in seeds or own[0].cell.variant == VARIANT]
+    return looks_of(alike) if alike else None
 
 
 def covers_of(rows: Iterable[OcclusionRow]) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from tiny_job import job
 
 from bench import records
+from bench.baselines import VARIANT
 from bench.covers import fig3, fig3_table, occlusion, occlusion_table
 from bench.covers.covered import covered_sets, levels
 from bench.covers.robustness import Looks
@@ -157,6 +158,38 @@ def test_seeds_are_averaged_image_by_image(measured) -> None:
     twins = [replace(one, cell=replace(cell, seed=seed)) for cell, one in found.items() for seed in (0, 1)]
     for one, two in zip(rows_of(found.values(), ["vggnet"]), rows_of(twins, ["vggnet"]), strict=True):
         assert len(two.records) == 2 and one.drop("seen") == two.drop("seen")
+
+
+def test_a_network_is_compared_with_the_reference_of_its_own_seeds_a_baseline_with_all(measured) -> None:
+    first, other = (loaded(measured)[cell] for cell in wanted())
+
+    def shown(model: str, seed: int, answers: Record, variant: str = "dense") -> Record:
+        cell = replace(first.cell, model=model, seed=seed, variant=variant, ratio=0.0)
+        return replace(answers, cell=cell)
+
+    reference = [shown("resnet18", 0, first), shown("resnet18", 1, other)]
+    given = [*reference, shown("densenet121", 1, first), shown("hog", 0, first, VARIANT), shown("mrf", 2, first)]
+    rows = {row.model: row for row in rows_of(given, ["resnet18", "densenet121", "hog", "mrf"], "resnet18")}
+    lost = {name: np.array(drops(one, "noise", "30")) for name, one in (("first", first), ("other", other))}
+    both = (lost["first"] + lost["other"]) / 2
+    assert rows["densenet121"].excess("seen").percent == pytest.approx(100 * (lost["first"] - lost["other"]).mean())
+    assert rows["hog"].excess("seen").percent == pytest.approx(100 * (lost["first"] - both).mean())
+    assert rows["mrf"].excess("seen") is None and rows["resnet18"].excess("seen") is None
+
+
+def test_fig3_counts_seeds_where_there_are_several(measured) -> None:
+    first = loaded(measured)[wanted()[0]]
+    place = first.cell.__dict__ | {"table": fig3_table.TABLE}
+    cells = [
+        Cell(**place | {"model": model, "seed": seed}) for model, seed in (("resnet18", 0), ("resnet18", 1), ("mrf", 0))
+    ]
+    found = {cell: replace(first, cell=cell) for cell in cells}
+    page = fig3_table.render(found, **PLACE)["fig3.md"].decode()
+    header, *rows = [line.split(" | ") for line in page.splitlines() if line.startswith(("| Network |", "| network |"))]
+    assert {row[1]: row[header.index("Seeds")] for row in rows[:2]} == {"MRF": "1", "ResNet-18": "2"}
+    assert "2 seeds" in page and "ResNet-18 of the same seeds" in page
+    once = fig3_table.render({cells[0]: found[cells[0]]}, **PLACE)["fig3.md"].decode()
+    assert "Seeds" not in once and "of the same seeds" not in once
 
 
 def test_records_of_other_covers_are_refused(measured) -> None:
