@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from bench.ocl.captions import footer
 from bench.ocl.plots import accuracy_plot, length_plot, probe_plot
-from bench.ocl.rows import OclRow, OclSheet, Probed, headlines, probes, sheet_of
+from bench.ocl.rows import OclRow, OclSheet, headlines, probes, sheet_of
 from bench.ocl.tables import PAPER_DATA, OclTable
 from bench.pages import page
 from bench.pages.columns import ACCURACY, BATCHES, CLASS_MEAN, LEAK_FREE, MACRO_F1, VALUES, Column
@@ -128,7 +128,7 @@ def _page(sheet: OclSheet) -> Page:
         title=sheet.table.title,
         about=page.about(sheet.data, sheet.scale, sheet.seeds),
         sentences=headlines(sheet),
-        parts=[*parts, *_probe_part(probes(sheet), "BCDE"[len(parts) - 1])],
+        parts=[*parts, *_probe_part(sheet, "BCDE"[len(parts) - 1])],
         plots={name: plot(sheet) for name, plot in trained.items()},
         csv=csv_text(sheet),
         footer=footer(sheet),
@@ -142,15 +142,16 @@ PROBE_NOTE = (
 )
 
 
-def _probe_part(curves: dict[str, list[Probed]], letter: str) -> list[Part]:
+def _probe_part(sheet: OclSheet, letter: str) -> list[Part]:
     body = []
-    for name, points in curves.items():
+    for name, points in probes(sheet).items():
         for one in points:
             loss = EMPTY if one.nt_xent is None else f"{one.nt_xent:.3f}"
             body.append([name, f"{one.epochs}", loss, f"{100 * one.knn:.2f}", f"{100 * one.linear:.2f}"])
     titles = ["Pretraining", "Epochs", "NT-Xent", "k-NN, %", "Linear, %"]
     title = f"{letter}. What the encoder knows while it is pretrained"
-    return [Part(title=title, titles=titles, body=body, note=PROBE_NOTE)] if body else []
+    note = f"{PROBE_NOTE} Of seed 0." if sheet.seeds > 1 else PROBE_NOTE
+    return [Part(title=title, titles=titles, body=body, note=note)] if body else []
 
 
 def csv_text(sheet: OclSheet) -> str:

@@ -293,7 +293,8 @@ def test_gaps_say_so_and_several_seeds_are_counted(made):
     page = files["ocl1.md"].decode()
     assert "| OCL + ResNet-18 + FGW | not measured |" in page and "| ResNet-18 (1 of 2 seeds) |" in page
     assert "OCL + ResNet-18 + FGW + LGDS against OCL + ResNet-18 + FGW: not measured yet." in page
-    assert "3 of 8 measured" in page
+    assert "3 of 8 measured" in page and "a linear layer fitted on them. Of seed 0." in page
+    assert "over 2 seeds: mean ± standard deviation" in page
     empty = ocl_table.render(OCL_TABLES["ocl1"], {}, data="tiny", scale="cpu")
     assert "none measured" in empty["ocl1.md"].decode() and "QUICK" not in empty["ocl1.md"].decode()
 
