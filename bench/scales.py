@@ -6,6 +6,7 @@ A scale is a value; a variant is `replace(base, ...)`. Sizes keep the attention 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from fermodels.augmentation import Augmentation
 from fermodels.schedule import TrainConfig
 from fermodels.views import ViewConfig
 
@@ -55,6 +56,8 @@ class Scale:
     """The same in fine-tuning; a teacher makes an epoch of a slim network about 1.4 times as long."""
     control_distil_weight: float = 1.0
     """The same in the control's fine-tuning."""
+    augmentation: Augmentation | None = None
+    """Stronger changes of training faces than crop and flip, in every supervised stage."""
     dropout: float = 0.1
     limit: int | None = None
     """At most so many faces of each split, evenly spaced; None: all."""
@@ -180,7 +183,21 @@ QUICK = replace(
     publishable=False,
 )
 
-SCALES = {scale.name: scale for scale in (QUICK, CPU, GPU, PAPER)}
+_STRONG_DENSE = TrainConfig(epochs=36, batch=128, lr=0.1, nesterov=True, warmup_epochs=1, label_smoothing=0.1)
+STRONG = replace(
+    CPU,
+    name="strong",
+    augmentation=Augmentation(),
+    dense=_STRONG_DENSE,
+    sparse=replace(_STRONG_DENSE, epochs=10, lr=0.05),
+    tune=replace(_STRONG_DENSE, epochs=20, lr=0.05, warmup_epochs=0.5, ema=0.995),
+    control=replace(_STRONG_DENSE, epochs=4, lr=0.05, warmup_epochs=0.2),
+)
+"""The widths of `cpu` by the recipe of small networks that train from scratch: strong views, a large rate, longer."""
+WIDE = replace(STRONG, name="wide", width=0.5, dense=replace(_STRONG_DENSE, epochs=60))
+"""Half of the papers' widths."""
+
+SCALES = {scale.name: scale for scale in (QUICK, CPU, STRONG, WIDE, GPU, PAPER)}
 
 _SYNTHETIC_DENSE = replace(_CPU_DENSE, epochs=8, batch=32, lr=0.04)
 _SYNTHETIC_TUNE = replace(_SYNTHETIC_DENSE, epochs=1, lr=0.03, warmup_epochs=0.1)

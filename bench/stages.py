@@ -124,14 +124,15 @@ class Stage:
 class EpochBatches:
     """Training batches of a split, as `fit` wants them."""
 
-    def __init__(self, views: Views, batch: int, seed: int, erasing: float = 0.0) -> None:
-        self.views, self.batch, self.seed, self.erasing = views, batch, seed, erasing
+    def __init__(self, views: Views, batch: int, seed: int, **changes: Any) -> None:
+        """`changes`: what `Views.training` may do to a face, by name."""
+        self.views, self.batch, self.seed, self.changes = views, batch, seed, changes
 
     def __len__(self) -> int:
         return math.ceil(len(self.views) / self.batch)
 
     def epoch(self, epoch: int) -> Any:
-        return self.views.training(self.batch, seed=self.seed, epoch=epoch, erasing=self.erasing)
+        return self.views.training(self.batch, seed=self.seed, epoch=epoch, **self.changes)
 
 
 Term = Callable[[Output, Batch], Tensor]
@@ -155,11 +156,16 @@ class Recipe:
 
 def described(job: Job, recipe: Recipe) -> dict[str, Any]:
     """Everything that decides the outcome of a stage: its digest names the stage."""
-    what = {"stage": recipe.name, "train": asdict(replace(recipe.train, seed=job.seed)), "settings": recipe.settings}
+    what = {
+        "stage": recipe.name,
+        "train": replace(recipe.train, seed=job.seed).described(),
+        "settings": recipe.settings,
+    }
     what |= {"model": job.network.model, "architecture": job.architecture, "views": asdict(job.preprocessing)}
     what |= {"data": job.fingerprint, "mask_weight": job.scale.mask_weight}
     what |= {"mask_target": job.scale.mask_target} if "attention_width" in job.architecture else {}
     what |= {"erasing": job.network.erasing} if job.network.erasing else {}
+    what |= {"augmentation": asdict(job.scale.augmentation)} if job.scale.augmentation else {}
     return what | ({} if job.crops == "centre" else {"crops": job.crops})
 
 
@@ -182,7 +188,13 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
     state = stage.folder / "state.pt"
     chosen, last, history = fit(
         net,
-        EpochBatches(job.views("train"), train.batch, job.seed, job.network.erasing),
+        EpochBatches(
+            job.views("train"),
+            train.batch,
+            job.seed,
+            erasing=job.network.erasing,
+            augmentation=job.scale.augmentation,
+        ),
         _objective(job, train, recipe.extra or {}),
         train,
         penalty=recipe.penalty(net) if recipe.penalty else None,

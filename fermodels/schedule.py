@@ -4,7 +4,8 @@ Separate from the loop, because the travel budget of the sparsity penalties is c
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,6 +27,8 @@ class TrainConfig:
     lr: float = 0.05
     momentum: float = 0.9
     """SGD's momentum, Adam's beta1."""
+    nesterov: bool = False
+    """SGD with Nesterov's momentum."""
     weight_decay: float = 5e-4
     """Applied to convolution and linear weights; never to batch norm and biases."""
     schedule: str = "cosine"
@@ -48,6 +51,10 @@ class TrainConfig:
             raise ValueError(f"epochs={self.epochs}, batch={self.batch}, accumulate={self.accumulate}: each at least 1")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema}: a decay in [0, 1), such as 0.999")
+
+    def described(self) -> dict[str, Any]:
+        """Every setting by name; one that older trainings did not have is left out where it is off."""
+        return {name: value for name, value in asdict(self).items() if value or name != "nesterov"}
 
 
 def stretched(config: TrainConfig, length: float) -> TrainConfig:
@@ -80,4 +87,4 @@ def optimizer_for(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     fused = True if all(p.is_cuda for p in net.parameters()) else None  # one kernel launch instead of a hundred
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, lr=config.lr, betas=(config.momentum, 0.999), fused=fused)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=fused)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)

@@ -17,6 +17,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from fermodels import augmentation as augmenting
+from fermodels.augmentation import Augmentation, Warp
 from fermodels.data.base import Split
 from fermodels.erasing import DRAWS, erased
 from fermodels.faces import regions
@@ -97,15 +99,26 @@ class Views:
         corner: Int[Tensor, "b 2"],
         flip: Bool[Tensor, " b"],
         change: Change | None = None,
+        warp: Warp | None = None,
     ) -> Batch:
-        """The views of faces `index`, cropped at pixel `corner` (x, y), flipped where `flip` is true, then changed."""
+        """The views of faces `index`, cropped at pixel `corner` (x, y), flipped where `flip` is true, then changed.
+
+        Args:
+            warp: takes the place of the crop at `corner`.
+        """
         size, share = self.config.size, self.config.size / self.stored
-        face = _floats(_cropped(self.images[index], corner, size), flip)
+        if warp is None:
+            origin = corner / self.stored
+            face = _floats(_cropped(self.images[index], corner, size), flip)
+            boxes = regions.into_crop(self.boxes[index], origin, share)
+            points = regions.into_crop(self.points[index], origin, share)
+        else:
+            face = warp.picture(self.images[index], size)
+            face = torch.where(flip[:, None, None, None], face.flip(3), face)
+            boxes, points = warp.boxes(self.boxes[index]), warp.points(self.points[index])
+        boxes, points = regions.mirrored(boxes, flip), regions.mirrored(points, flip)
         face = face if change is None else change(face)
         face = face.sub_(self.config.mean).div_(self.config.std)
-        origin = corner / self.stored
-        boxes = regions.mirrored(regions.into_crop(self.boxes[index], origin, share), flip)
-        points = regions.mirrored(regions.into_crop(self.points[index], origin, share), flip)
         mask = regions.mask_grid(
             points, self.confidence[index], side=self.config.map_side, threshold=self.config.confidence
         )
@@ -116,11 +129,14 @@ class Views:
         ready = tuple(_three_channels(views[name]) for name in self.inputs)
         return Batch(ready, self.labels[index], mask)
 
-    def training(self, batch: int, *, seed: int, epoch: int, erasing: float = 0.0) -> Iterator[Batch]:
+    def training(
+        self, batch: int, *, seed: int, epoch: int, erasing: float = 0.0, augmentation: Augmentation | None = None
+    ) -> Iterator[Batch]:
         """Shuffled batches with random crop and horizontal flip (paper 1), a pure function of seed and epoch.
 
         Args:
             erasing: probability with which a rectangle hides a part of a face (`fermodels.erasing`).
+            augmentation: stronger changes, with an erasing of their own.
         """
         random = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         order = torch.randperm(len(self), generator=random)
@@ -130,11 +146,17 @@ class Views:
                 continue  # batch norm cannot train on one face
             corner = torch.randint(0, play, (len(index), 2), generator=random)
             flip = torch.rand(len(index), generator=random) < 0.5
-            change = None
-            if erasing:
+            change = warp = None
+            placed = [t.to(self.images.device) for t in (index, corner, flip)]
+            if augmentation is not None:
+                chance = iter(torch.rand((augmenting.DRAWS, len(index)), generator=random).to(self.images.device))
+                share = self.config.size / self.stored
+                warp = augmenting.warp_of(augmentation, placed[1] / self.stored, share, chance)
+                change = partial(augmenting.relit_and_erased, augmentation=augmentation, chance=chance)
+            elif erasing:
                 draws = torch.rand((DRAWS, len(index)), generator=random).to(self.images.device)
                 change = partial(erased, chance=iter(draws), probability=erasing)
-            yield self.batch(*(t.to(self.images.device) for t in (index, corner, flip)), change=change)
+            yield self.batch(*placed, change=change, warp=warp)
 
     def evaluation(
         self, batch: int, *, crop: tuple[float, float] = FIVE_CROPS[0], flip: bool = False
