@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import records
 from bench.pages import render
 from bench.registry import RENDERERS
-from fermodels.files import write_atomic
+from compress.files import write_atomic
 
 REPORTS, README = Path("reports"), Path("README.md")
 FRONT = ("table5", "fer2013", "cpu")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fermodels.files import plain, write_atomic
+from compress.files import plain, write_atomic
 
 SCHEMA = 1
 _FLAT_LIST = re.compile(r'\[\n\s*([^\[\]{}"]*?)\n\s*\]')
@@ -49,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One measured cell. `result` is documented in `bench.pipeline.result_of` and read by `bench.tables`."""
+    """One measured cell. `result` is documented in `bench.make.pipeline.result_of` and read by `bench.tables`."""
 
     cell: Cell
     config: dict[str, Any]
@@ -58,7 +58,7 @@ class Record:
     environment: dict[str, Any]
     commit: str
     dirty: bool
-    """True when the code that measures differed from `commit` (`bench.environment.commit`)."""
+    """True when the code that measures differed from `commit` (`bench.measure.environment.commit`)."""
     created: str
     """UTC, ISO 8601, to the second."""
     schema: int = field(default=SCHEMA)

@@ -8,16 +8,17 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from bench import pipeline, tables
+from bench import tables
 from bench.covers import fig3, fig3_table, fig4, fig4_table, occlusion, occlusion_table
+from bench.make import pipeline
+from bench.make.stages import Job
+from bench.measure.together import time_together
 from bench.ocl import pages as ocl_table
 from bench.ocl import tables as ocl_tables
 from bench.pages import render
 from bench.pages.rows import Records
 from bench.records import Cell, Record
 from bench.speed import full_width, latency_aware, latency_aware_table, runtime_table, runtimes
-from bench.stages import Job
-from bench.together import time_together
 from bench.unpruned import dense, fig6
 from bench.unpruned import tables as network_tables
 from fermodels.data.base import Dataset

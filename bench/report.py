@@ -19,14 +19,14 @@ from typing import Any
 from rich.console import Console
 
 from bench import records
-from bench.jobs import Source, train_side_by_side
-from bench.recipes import say
+from bench.make.jobs import Source, train_side_by_side
+from bench.make.recipes import say
+from bench.make.scales import SCALES
+from bench.make.stages import CROPS
 from bench.records import Cell, Record
 from bench.registry import KINDS, Kind
-from bench.scales import SCALES
-from bench.stages import CROPS
+from compress.files import write_atomic
 from fermodels.data import DATASETS
-from fermodels.files import write_atomic
 
 PUBLISHED = "reports"
 """The folder whose records and tables are committed."""

@@ -5,8 +5,8 @@
         --benchmark-compare --benchmark-compare-fail=median:10%
 
 The second command ends with an error when the median of any case has risen by more than 10 %. Networks are those of the
-committed records where their stages are cached, otherwise random (`bench.suite_networks`): the name of a case says
-which, so the two are never compared. `--benchmark-group-by=group` puts the ratios of a case below each other;
+committed records where their stages are cached, otherwise random (`bench.measure.suite_networks`): the name of a case
+says which, so the two are never compared. `--benchmark-group-by=group` puts the ratios of a case below each other;
 `-m "not slow"` leaves out what takes minutes (torch.compile, two of the ratios), as does every run without
 --benchmark-enable.
 """
@@ -21,9 +21,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.latency import subject_of_session
-from bench.suite_networks import SuiteNetworks, network, recorded
+from bench.measure.suite_networks import SuiteNetworks, network, recorded
 from compress.runtimes import IO, RUNTIMES, Unavailable
+from compress.timing.latency import subject_of_session
 
 RATIOS = (0.0, 0.4, 0.5, 0.6)
 SMOKE = (0.0, 0.6)

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from fermodels.pictures import Frame, photograph_of
-from fermodels.predict import default_model, predictions
-from fermodels.predictor import Predictor
+from fermodels.predict.__main__ import default_model, predictions
+from fermodels.predict.pictures import Frame, photograph_of
+from fermodels.predict.predictor import Predictor
 
 LIMIT_MS = 150.0
 LOAD_LIMIT_S = 2.0
@@ -29,8 +29,8 @@ GROWTH = 0.02
 LOAD = """
 import time
 start = time.perf_counter()
-from fermodels.predict import default_model
-from fermodels.predictor import Predictor
+from fermodels.predict.__main__ import default_model
+from fermodels.predict.predictor import Predictor
 imported = time.perf_counter()
 Predictor(default_model())
 print(imported - start, time.perf_counter() - imported)

@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 import fermodels
-from bench.networks import contrastive
-from bench.scales import CPU
-from fermodels.augment import AugmentConfig
-from fermodels.contrast import Pairs, PretrainConfig, pretrain
+from bench.make.networks import contrastive
+from bench.make.scales import CPU
 from fermodels.data.unlabelled import Pool, pool_of
+from fermodels.training.contrast import Pairs, PretrainConfig, pretrain
+from fermodels.training.contrast_views import AugmentConfig
 
 LEAST_RATIO = 3.0
 """Pairs a second of the loader by pairs a second of the training that contains it."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 import fermodels
-from fermodels.ocl import REGIONS, cut_regions
+from fermodels.nets.ocl import REGIONS, cut_regions
 
 BATCH, ROUNDS = 8, 15
 MOST_RATIO = 1.15

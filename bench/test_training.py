@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 import fermodels
-from compress.sparsity import Proximal, SubGradient, penalised
-from fermodels.losses import cross_entropy
-from fermodels.schedule import TrainConfig, optimizer_for
-from fermodels.training import autocast, fit
-from fermodels.vgg import Output
-from fermodels.views import Batch
+from compress.slimming.sparsity import Proximal, SubGradient, penalised
+from compress.training.loop import autocast, fit
+from compress.training.schedule import TrainConfig, optimizer_for
+from fermodels.nets.vgg import Output
+from fermodels.training.losses import cross_entropy
+from fermodels.training.views import Batch
 
 CONFIG = TrainConfig(epochs=1, batch=64, lr=0.01)
 BATCHES, ROUNDS = 6, 5

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.measure.stats import Difference, Ratio, independent_difference, independent_ratio, mcnemar, paired_difference
 from bench.pages.columns import FORMATS
 from bench.pages.values import correct
 from bench.records import Cell, Record
-from bench.stats import Difference, Ratio, independent_difference, independent_ratio, mcnemar, paired_difference
 
 PASS, UNCLEAR, FAIL = "pass", "not comparable", "fail"
 OUTCOMES = (PASS, UNCLEAR, FAIL)

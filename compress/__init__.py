@@ -3,11 +3,11 @@
 >>> slim_net, plan = compress.slim(net, ratio=0.6, rule="exact", criterion="gamma", align=8, calibrate=batches)
 """
 
-from compress.criteria import CRITERIA, Context
-from compress.groups import ChannelGroup, channel_groups
-from compress.plan import Plan
-from compress.select import RULES, Floor
-from compress.surgery import apply, slim
+from compress.slimming.criteria import CRITERIA, Context
+from compress.slimming.groups import ChannelGroup, channel_groups
+from compress.slimming.plan import Plan
+from compress.slimming.select import RULES, Floor
+from compress.slimming.surgery import apply, slim
 
 __all__ = [
     "CRITERIA",

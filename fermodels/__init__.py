@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import nn
 
-from fermodels.branches import GlobalBranch, GlobalBranchConfig, LocalBranch, LocalBranchConfig
-from fermodels.densenet import DenseNet, DenseNetConfig
-from fermodels.mrf import MRF, MRFConfig
-from fermodels.ocl import OCL, Contrastive, ContrastiveConfig, OCLConfig
-from fermodels.resnet import ResNet18, ResNet18Config, ResNet50, ResNet50Config
-from fermodels.vgg import Output, VGGNet, VGGNetConfig, probabilities, scaled
+from fermodels.nets.branches import GlobalBranch, GlobalBranchConfig, LocalBranch, LocalBranchConfig
+from fermodels.nets.densenet import DenseNet, DenseNetConfig
+from fermodels.nets.mrf import MRF, MRFConfig
+from fermodels.nets.ocl import OCL, Contrastive, ContrastiveConfig, OCLConfig
+from fermodels.nets.resnet import ResNet18, ResNet18Config, ResNet50, ResNet50Config
+from fermodels.nets.vgg import Output, VGGNet, VGGNetConfig, probabilities, scaled
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """The class order of paper 1 and of FER2013; data sets with another order are mapped to it by name."""

@@ -16,7 +16,7 @@ from safetensors.torch import save as bytes_from_tensors
 from torch import nn
 
 import fermodels
-from fermodels.files import plain, write_atomic
+from compress.files import plain, write_atomic
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float32, Int, UInt8
 from torch.nn import functional
 
-from fermodels.files import atomic_path
+from compress.files import atomic_path
 
 HELP = "pip install 'fermodels[handcrafted]'"
 CELL, BLOCK, ORIENTATIONS = 8, 2, 9

@@ -7,7 +7,7 @@
 
 Of a data set only the train split is used, its labels never; no test picture of any data set named is trained on.
 Killed at any moment, the same command goes on from the last finished epoch. The checkpoint's encoder is loaded by
-`fermodels.pretrained.load_encoder`. The last line of standard output is JSON.
+`fermodels.nets.pretrained.load_encoder`. The last line of standard output is JSON.
 """
 
 import argparse
@@ -23,17 +23,17 @@ import torch
 from torch import nn
 
 import fermodels
+from compress.files import digest, plain, write_atomic
+from compress.training.loop import History
+from compress.training.progress import EpochBar
+from compress.training.schedule import TrainConfig
 from fermodels import checkpoint
-from fermodels.augment import AugmentConfig, simclr
-from fermodels.contrast import PretrainConfig, claims, pretrain, probed
 from fermodels.data import DATASETS
 from fermodels.data.unlabelled import Pool, open_pool
-from fermodels.files import digest, plain, write_atomic
-from fermodels.progress import EpochBar
-from fermodels.resnet import RESNET18, stem_halvings_for
-from fermodels.schedule import TrainConfig
-from fermodels.training import History
-from fermodels.vgg import VGG16, scaled
+from fermodels.nets.resnet import RESNET18, stem_halvings_for
+from fermodels.nets.vgg import VGG16, scaled
+from fermodels.training.contrast import PretrainConfig, claims, pretrain, probed
+from fermodels.training.contrast_views import AugmentConfig, simclr
 
 BACKBONES = {"resnet18": RESNET18, "vgg16": VGG16}
 """Name -> the widths of the full network."""
@@ -122,7 +122,7 @@ def _train(net: nn.Module, pool: Pool, config: PretrainConfig, given: argparse.N
     for left in (state, given.out / RUN):
         left.unlink(missing_ok=True)
     seconds = time.monotonic() - began
-    say(f'{seconds:.0f} s; load the encoder by fermodels.pretrained.load_encoder(net, "{given.out}")')
+    say(f'{seconds:.0f} s; load the encoder by fermodels.nets.pretrained.load_encoder(net, "{given.out}")')
 
 
 def say(text: str) -> None:

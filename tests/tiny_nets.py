@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import fermodels
-from compress import onnx_file
-from fermodels.deployed import Deployed
-from fermodels.views import ViewConfig
+from compress.exporting import onnx_file
+from fermodels.predict.deployed import Deployed
+from fermodels.training.views import ViewConfig
 
 CONFIG = ViewConfig(size=56, local_size=28)
 STORED = 64

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench.recipes import say
-from bench.stages import Job
+from bench.make.recipes import say
+from bench.make.stages import Job
 from fermodels.data.base import Split
 from fermodels.faces.covered_split import PICTURES, CoveredSplit, covered_split, pictures_beside
 from fermodels.faces.occlude import LEVELS, RECTANGLES, SEEN, Occluder

@@ -1,6 +1,7 @@
 """Fig 3 of paper 2: handcrafted baselines and networks behind growing covers and masks, seen and unseen ones apart.
 
-A method is a key of `fermodels.handcrafted.FEATURES` or of `bench.networks.NETWORKS`; to add one, name it in `METHODS`.
+A method is a key of `fermodels.handcrafted.FEATURES` or of `bench.make.networks.NETWORKS`; to add one, name it in
+`METHODS`.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import baselines, records
+from bench import records
 from bench.covers import occlusion
-from bench.pipeline import record_of, stage_behind
-from bench.recipes import say
+from bench.make import baselines
+from bench.make.pipeline import record_of, stage_behind
+from bench.make.recipes import say
+from bench.make.stages import Job, Stage
 from bench.records import Cell
-from bench.stages import Job, Stage
 from fermodels.data.base import Split
 from fermodels.handcrafted import FEATURES
 

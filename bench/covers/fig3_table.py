@@ -13,15 +13,15 @@ from bench.covers.occlusion_table import DROP_NOTE, KEYS, SHOWN_AS, cover_csv, c
 from bench.covers.plots import DASHED, DOTTED, SOLID, Line, curve_fields
 from bench.covers.robustness import GROUPS, WORST
 from bench.covers.rows import OcclusionRow, covers_of, rows_of
-from bench.networks import NETWORKS
+from bench.make.networks import NETWORKS
 from bench.pages import page
 from bench.pages.columns import magnitude
 from bench.pages.page import Page, Part, about, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, RAMP
-from fermodels.erasing import AREA
 from fermodels.faces.occlude import RECTANGLES
 from fermodels.handcrafted import FEATURES
+from fermodels.training.erasing import AREA
 
 TITLE = "Accuracy behind growing covers and masks"
 INKS = ("muted", *RAMP[::2], "other", "mark")

@@ -20,16 +20,16 @@ from torch import Tensor, nn
 from bench import records
 from bench.covers import occlusion
 from bench.covers.covered import CoveredSplit, covered_sets, lacking
-from bench.pipeline import record_of, stage_behind
-from bench.recipes import say
+from bench.make.pipeline import record_of, stage_behind
+from bench.make.recipes import say
+from bench.make.stages import EVALUATION_BATCH, Job
+from bench.measure.stats import mean_over_images
 from bench.records import Cell
-from bench.stages import EVALUATION_BATCH, Job
-from bench.stats import mean_over_images
-from fermodels.annotate import heated
+from compress.files import plain
 from fermodels.data.base import Split
-from fermodels.files import plain
-from fermodels.saliency import Looked, covered_share, looked
-from fermodels.views import Views
+from fermodels.nets.saliency import Looked, covered_share, looked
+from fermodels.predict.annotate import heated
+from fermodels.training.views import Views
 
 TABLE = "fig4"
 MODELS = {"vggnet": "VGGNet", "mrf": "MRF", "resnet18": "ResNet-18", "ocl-fgw-lgds": "OCL + Res18 + FGW + LGDS"}

@@ -21,12 +21,12 @@ from bench.covers.fig4 import FAMILIES, MAPS, MODELS, SHOWN, TABLE
 from bench.covers.occlusion_table import cover_footer, told
 from bench.covers.plots import DASHED, SOLID
 from bench.covers.robustness import WORST
+from bench.measure.stats import Mean
 from bench.pages import page
 from bench.pages.page import Page, Part, about, watermark
 from bench.pages.rows import MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
 from bench.records import Record
-from bench.stats import Mean
 from fermodels.faces.occlude import RECTANGLES
 
 TITLE = "Where the networks look while a face is covered"

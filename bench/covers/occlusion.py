@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from bench import accuracy, records
+from bench import records
 from bench.covers.covered import SEED, covered_sets, lacking, levels
-from bench.pipeline import record_of, stage_behind
-from bench.recipes import say
+from bench.make.pipeline import record_of, stage_behind
+from bench.make.recipes import say
+from bench.make.stages import Job, Stage, predicted
+from bench.measure import accuracy
 from bench.records import Cell
-from bench.stages import Job, Stage, predicted
 from bench.tables import TABLES
-from fermodels.cost import macs, params
+from compress.cost import macs, params
 from fermodels.data.base import Split
-from fermodels.views import Views
+from fermodels.training.views import Views
 
 TABLE = "occlusion"
 MODELS = {model: printed for table in TABLES.values() for model, printed in table.models.items()}

@@ -14,6 +14,7 @@ from bench.covers.occlusion import MODELS, ROWS, TABLE
 from bench.covers.plots import DASHED, SOLID, Line, curve_fields, surface_plot
 from bench.covers.robustness import GROUPS, WORST
 from bench.covers.rows import OcclusionRow, covers_of, rows_of, sets_of
+from bench.measure.stats import Mean
 from bench.pages import page
 from bench.pages.captions import Pairs, code_line, machine_line
 from bench.pages.columns import magnitude
@@ -21,7 +22,6 @@ from bench.pages.page import Page, Part, about, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT
 from bench.records import Record
-from bench.stats import Mean
 from fermodels.faces.occlude import RECTANGLES
 
 TITLE = "Occlusion x pruning: does slimming cost robustness?"

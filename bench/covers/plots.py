@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from bench.covers.covered import kind, levels
 from bench.covers.robustness import Looks
 from bench.covers.rows import OcclusionRow, sets_of
+from bench.measure.stats import Mean, mean_over_images
 from bench.pages.svg import LIGHT, RAMP, drawn, nothing
-from bench.stats import Mean, mean_over_images
 from fermodels.faces.occlude import RECTANGLES
 
 GAP = 6.0

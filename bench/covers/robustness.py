@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from bench.accuracy import from_digits
 from bench.covers.covered import PLACED, kind, levels
+from bench.measure.accuracy import from_digits
 from bench.records import Record
 from fermodels.faces.occlude import LEVELS, OCCLUDERS, RECTANGLES
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bench.baselines import VARIANT
 from bench.covers.covered import PLACED, levels
 from bench.covers.robustness import GROUPS, WORST, Looks, looks_of, same_test
+from bench.make.baselines import VARIANT
+from bench.measure.stats import Mean, mean_over_images
 from bench.records import Record
-from bench.stats import Mean, mean_over_images
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,7 +20,7 @@ class Line:
 
     label: str
     model: str = ""
-    """Name in `bench.networks.NETWORKS`; empty where only published numbers stand."""
+    """Name in `bench.make.networks.NETWORKS`; empty where only published numbers stand."""
     against: str = ""
     """The network of the row that this one is compared with."""
     published: Mapping[str, float] = field(default_factory=dict)

@@ -179,7 +179,7 @@ class Table:
     name: str
     title: str
     models: dict[str, str]
-    """Name in `bench.networks.NETWORKS` -> name printed."""
+    """Name in `bench.make.networks.NETWORKS` -> name printed."""
     ratios: tuple[float, ...]
     """Shares of channels removed by the criterion, and by the random control."""
     paper_ratios: tuple[float, ...]

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from bench.measure.stats import spread
 from bench.pages.columns import BATCHES, FORMAT_OF, FORMATS, UNMARKED_SCALES, WATERMARK, Column, Panel, Table
 from bench.pages.values import Values, published_values, values_of
 from bench.records import Cell, Record
-from bench.stats import spread
 from bench.tables import cells, find
 
 EMPTY = "-"

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from bench.measure.stats import mcnemar, paired_difference
 from bench.pages.columns import BATCHES, Published, Table
 from bench.records import Record
-from bench.stats import mcnemar, paired_difference
 
 Values = dict[str, float]
 

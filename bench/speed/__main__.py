@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from bench.energy import why_no_energy
-from bench.environment import commit, environment
+from bench.measure.environment import commit, environment
 from bench.speed.deployed import ON_REQUEST, PRECISIONS, Kind, Ready, kinds_in, open_all, runnable, timed
 from bench.speed.runtimes import REFERENCE
 from bench.speed.view import show
-from compress.command import status_of
+from compress.commands.parser import status_of
+from compress.files import write_atomic
 from compress.runtimes import RUNTIMES
-from fermodels.files import write_atomic
+from compress.timing.energy import why_no_energy
 
 COMMAND = "bench.speed"
 SCHEMA = 1

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.energy import energy_of
-from bench.footprint import opened_file, peak_memory
-from bench.latency import subject_of_session, summarise
-from bench.recipes import say
+from bench.make.recipes import say
 from bench.speed.runtimes import REFERENCE
-from bench.turns import Progress, Samples, Subject, measure_turns
-from compress.artefacts import onnx_name
+from compress.exporting.artefacts import onnx_name
+from compress.files import plain
 from compress.runtimes import RUNTIMES, Session, Unavailable
 from compress.runtimes.torch_runtimes import CHECKPOINT, Eager
+from compress.timing.energy import energy_of
+from compress.timing.footprint import opened_file, peak_memory
+from compress.timing.latency import subject_of_session, summarise
+from compress.timing.turns import Progress, Samples, Subject, measure_turns
 from fermodels.checkpoint import CONFIG
-from fermodels.files import plain
 
 Kind = tuple[str, str]
 """Runtime and precision."""

@@ -17,21 +17,21 @@ import torch
 
 import fermodels
 from bench import records
-from bench.environment import commit, environment
-from bench.footprint import opened
-from bench.networks import NETWORKS
+from bench.make.networks import NETWORKS
+from bench.make.recipes import say
+from bench.make.scales import PAPER, Scale
+from bench.measure.environment import commit, environment
 from bench.pages.rows import Records
-from bench.recipes import say
 from bench.records import Cell, Record
-from bench.scales import PAPER, Scale
 from bench.speed import runtime_table
 from bench.speed.runtimes import REFERENCE, latencies_of
-from compress.artefacts import Artefacts, artefacts_of
+from compress.cost import macs, params
+from compress.exporting.artefacts import Artefacts, artefacts_of
+from compress.files import plain, write_atomic
 from compress.runtimes import Session, Unavailable
-from compress.surgery import slim
+from compress.slimming.surgery import slim
+from compress.timing.footprint import opened
 from fermodels import checkpoint
-from fermodels.cost import macs, params
-from fermodels.files import plain, write_atomic
 
 TABLE, DATA = "fullwidth", "random"
 TITLE = "Full width, 224 px, random weights: export, build and latency"

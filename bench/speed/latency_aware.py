@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from bench import accuracy, records
-from bench.latency import subject_of_session, summarise
-from bench.pipeline import record_of, stage_behind
-from bench.recipes import CRITERION_OF, say
+from bench import records
+from bench.make.pipeline import record_of, stage_behind
+from bench.make.recipes import CRITERION_OF, say
+from bench.make.stages import Job, Stage
+from bench.make.timed import BATCH, RUNTIME, VARIANT
+from bench.measure import accuracy
 from bench.records import Cell
-from bench.stages import Job, Stage
-from bench.timed import BATCH, RUNTIME, VARIANT
-from bench.turns import Samples, calmest, measure_turns
-from compress.artefacts import BATCH as WHOLE_BATCH
-from compress.artefacts import artefacts_of
-from compress.plan import Plan
+from compress.cost import macs, params
+from compress.exporting.artefacts import BATCH as WHOLE_BATCH
+from compress.exporting.artefacts import artefacts_of
+from compress.files import plain
 from compress.runtimes import RUNTIMES, Session
-from fermodels.cost import macs, params
-from fermodels.files import plain
+from compress.slimming.plan import Plan
+from compress.timing.latency import subject_of_session, summarise
+from compress.timing.turns import Samples, calmest, measure_turns
 
 TABLE = "latency-aware"
 PLAIN_RATIOS = (0.4, 0.5, 0.6, 0.7, 0.8)

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import RenderableType
 
+from bench.make.timed import BATCH, RUNTIME, VARIANT
 from bench.pages import page
 from bench.pages.captions import Pairs, code_line, machine_line
 from bench.pages.columns import magnitude, probability
@@ -22,7 +23,6 @@ from bench.pages.values import difference_values
 from bench.records import Record
 from bench.speed.latency_aware import TABLE, cells
 from bench.tables import TABLES
-from bench.timed import BATCH, RUNTIME, VARIANT
 
 TITLE = "Latency-aware against plain selection"
 MODELS = TABLES["table5"].models

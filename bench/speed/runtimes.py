@@ -13,22 +13,23 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from bench import accuracy, records
-from bench.energy import energy_of
-from bench.footprint import opened
-from bench.latency import Latency, subject_of_session, summarise
-from bench.pipeline import record_of, stage_behind
-from bench.recipes import say
+from bench import records
+from bench.make.pipeline import record_of, stage_behind
+from bench.make.recipes import say
+from bench.make.scales import Scale, scale_for
+from bench.make.stages import Job, Stage
+from bench.measure import accuracy
 from bench.records import Cell
-from bench.scales import Scale, scale_for
-from bench.stages import Job, Stage
 from bench.tables import TABLES
-from bench.turns import Samples, measure_turns
-from compress.artefacts import BATCH, Artefacts, artefacts_of
-from compress.onnx_file import TOLERANCES
+from compress.cost import macs, params
+from compress.exporting.artefacts import BATCH, Artefacts, artefacts_of
+from compress.exporting.onnx_file import TOLERANCES
+from compress.files import plain
 from compress.runtimes import RUNTIMES, Session, Unavailable
-from fermodels.cost import macs, params
-from fermodels.files import plain
+from compress.timing.energy import energy_of
+from compress.timing.footprint import opened
+from compress.timing.latency import Latency, subject_of_session, summarise
+from compress.timing.turns import Samples, measure_turns
 
 TABLE = "runtimes"
 RATIOS = {model: (0.0, *table.ratios) for table in TABLES.values() for model in table.models}

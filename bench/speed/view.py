@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.pages.render import terminal_table
-from bench.turns import NOISY_CV
+from compress.timing.turns import NOISY_CV
 
 Row = Mapping[str, Any]
 """As `bench.speed.deployed.timed` gives it."""

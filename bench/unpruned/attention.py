@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.stages import EVALUATION_BATCH, Job
+from bench.make.stages import EVALUATION_BATCH, Job
 from fermodels.faces.regions import into_crop
-from fermodels.saliency import covered_share
-from fermodels.vgg import probabilities
+from fermodels.nets.saliency import covered_share
+from fermodels.nets.vgg import probabilities
 
 Grid = list[list[float]]
 DIGITS = 4

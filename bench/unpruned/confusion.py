@@ -11,10 +11,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.measure.stats import wilson
 from bench.pages.page import Part
 from bench.pages.rows import EMPTY, Row, Sheet, first_record, written
 from bench.pages.svg import LIGHT, drawn, nothing
-from bench.stats import wilson
 from bench.unpruned import published
 from bench.unpruned.dense import REFERENCE
 

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import accuracy, records, together
-from bench.pipeline import network_result, record_of
-from bench.recipes import dense_stage
+from bench import records
+from bench.make.pipeline import network_result, record_of
+from bench.make.recipes import dense_stage
+from bench.make.stages import Job, Stage, class_probabilities
+from bench.measure import accuracy, together
 from bench.records import Cell
-from bench.stages import Job, Stage, class_probabilities
 from bench.unpruned.attention import mean_maps, on_mask
 from bench.unpruned.calibration import calibration_of
+from compress.files import plain
 from fermodels.data.base import Dataset
 from fermodels.faces.covered_split import covered_split
 from fermodels.faces.occlude import Occluder
 from fermodels.faces.regions import MAIN_POINTS
-from fermodels.files import plain
 
 RECORDS = "networks"
 """Folder of the records below the records folder."""
@@ -57,7 +58,7 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
 
 
 def time_together(jobs: Mapping[Cell, Job], root: Path) -> None:
-    """Latency at batch 1 of the networks of seed 0, in turns with MRF; see `bench.together`."""
+    """Latency at batch 1 of the networks of seed 0, in turns with MRF; see `bench.measure.together`."""
     together.time_together(jobs, root, batches=(BATCH,), reference=REFERENCE)
 
 

@@ -1,7 +1,7 @@
 """The GPU as a session sees it: where tensors lie, the stream, and launches recorded as a CUDA graph.
 
 Replaying a graph launches everything at once: it is the fair way to time a network whose launches take longer than its
-computing (see `bench.launch`).
+computing (see `compress.timing.launch`).
 """
 
 from collections.abc import Callable

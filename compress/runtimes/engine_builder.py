@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from compress.files import write_atomic
 from compress.runtimes.engines import EngineConfig
-from fermodels.files import write_atomic
 
 COMPUTING = ("CONVOLUTION", "MATRIX_MULTIPLY")
 NAMES = {"FLOAT": "fp32", "HALF": "fp16", "INT8": "int8", "BF16": "bf16"}

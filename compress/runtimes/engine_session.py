@@ -101,7 +101,7 @@ class TensorRtSession:
         return found
 
     def launch(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """As `run`, but returns when the work is on the stream: what `bench.launch` times."""
+        """As `run`, but returns when the work is on the stream: what `compress.timing.launch` times."""
         self.io.check(batch)
         if self.graphs:
             record = self._filled(batch)

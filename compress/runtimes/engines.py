@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fermodels.files import plain
+from compress.files import plain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
+from compress.files import plain, write_atomic
 from compress.runtimes.buffers import BUFFERS
 from compress.runtimes.engine_builder import build_engine
 from compress.runtimes.engine_session import TensorRtSession
 from compress.runtimes.engines import EngineConfig, mismatches, sidecar, told
 from compress.runtimes.session import Session, Unavailable, asked, honoured, onnx_file
-from fermodels.files import plain, write_atomic
 
 PACKAGES = {"tensorrt": ("tensorrt", "trt"), "tensorrt-rtx": ("tensorrt_rtx", "trt-rtx")}
 """Runtime: (module, extra that installs it)."""

@@ -17,8 +17,8 @@ from compress.runtimes.cuda_graphs import Cuda, Gpu
 from compress.runtimes.engine_session import Recent
 from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked
 from fermodels import checkpoint
-from fermodels.deployed import Deployed
-from fermodels.views import recorded_views
+from fermodels.predict.deployed import Deployed
+from fermodels.training.views import recorded_views
 
 CHECKPOINT = "checkpoint"
 """Name of the checkpoint's folder beside the ONNX file."""
@@ -164,7 +164,7 @@ def graph_from_checkpoint(folder: Path, *, stored: int | None = None, regions: s
         regions: "fixed" or "given" (see `Deployed`); by default what the checkpoint says, else "fixed".
 
     Raises:
-        ValueError: as `fermodels.views.recorded_views`.
+        ValueError: as `fermodels.training.views.recorded_views`.
     """
     net, about = checkpoint.load(folder)
     config, side = recorded_views(about, stored=stored)

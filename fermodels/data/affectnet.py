@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
+from compress.files import atomic_path
 from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.decode import live_bar
 from fermodels.data.rows import UNREADABLE, Skips, file_rows, fingerprint
 from fermodels.data.splits import Source, against_published, assemble
-from fermodels.files import atomic_path
 
 LABELS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 """AffectNet's own numbers; 8 None, 9 Uncertain and 10 No-Face follow and are never used."""

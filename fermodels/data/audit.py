@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from compress.files import write_atomic
 from fermodels.data import DATASETS, open_dataset
 from fermodels.data.duplicates import NEAR, Audit, audit
 from fermodels.data.likeness import MOST_BITS
 from fermodels.data.pair_sheet import write_sheet
-from fermodels.files import write_atomic
 
 SIZE = 64
 """Side in pixels to which pictures are resized before they are compared; exact duplicates are found before."""

@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import UInt64
 from PIL import Image
 
+from compress.files import atomic_path, digest
 from fermodels.data.base import LoadOptions, Split
 from fermodels.data.rows import UNREADABLE, Rows, Skips
-from fermodels.files import atomic_path, digest
 
 FORMAT = 1
 """Part of every cache key: raise it when decoding changes what pixels come out."""

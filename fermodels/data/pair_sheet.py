@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from compress.files import write_atomic
 from fermodels.data.duplicates import Audit
-from fermodels.files import write_atomic
 
 CELL, GAP, CAPTION, MARGIN = 96, 14, 30, 58
 """Side of a picture, space between pairs, height of the two lines below, width of the left margin: pixels."""

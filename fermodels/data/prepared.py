@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from compress.files import atomic_path, write_atomic
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.rows import Rows, Skips, fingerprint
 from fermodels.data.splits import Source, assemble
-from fermodels.files import atomic_path, write_atomic
 
 FORMAT = 1
 META = "prepared.json"

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 from PIL import Image, ImageOps
 
-from fermodels.files import digest
+from compress.files import digest
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 UNREADABLE = (

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
+from compress.files import digest
 from fermodels.data import DATASETS, open_dataset
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.decode import decode, pixel_hash
 from fermodels.data.folder import SPLITS
 from fermodels.data.rows import IMAGE_SUFFIXES, Skips, file_rows
-from fermodels.files import digest
 
 HELP = f"give NAME:PATH, NAME one of {', '.join(DATASETS)}, or a folder of pictures"
 

@@ -18,11 +18,11 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
+from compress.files import write_atomic
 from fermodels.faces.landmark_base import Crops, FacePoints, Landmarker
 from fermodels.faces.landmark_errors import point_errors
 from fermodels.faces.landmarks import landmarker
 from fermodels.faces.train_landmarks import measured, unseen_faces
-from fermodels.files import write_atomic
 
 PHOTO_SIDE = 128
 """Pixels to which the central square of a photograph is resized."""

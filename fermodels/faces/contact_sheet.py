@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from fermodels.files import write_atomic
+from compress.files import write_atomic
 
 CELL, GAP, COLUMNS = 96, 2, 15
 """Side of a face and space between faces in pixels; faces in a row."""

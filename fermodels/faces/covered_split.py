@@ -41,7 +41,7 @@ def covered_split(split: Split, occluder: Occluder, *, size: int) -> CoveredSpli
     The index that seeds a cover is the face's position in `split`; what lies outside the crop is left as it is.
 
     Args:
-        size: side in pixels of the centre crop, as in `fermodels.views.ViewConfig`.
+        size: side in pixels of the centre crop, as in `fermodels.training.views.ViewConfig`.
 
     Raises:
         ValueError: the crop is larger than the stored faces, or the occluder lacks its pictures.

@@ -39,7 +39,7 @@ _FLIP = list(FLIP)
 
 
 class PointBatch(NamedTuple):
-    """What `fermodels.training.fit` feeds: `labels` are points where a classifier's are classes."""
+    """What `compress.training.loop.fit` feeds: `labels` are points where a classifier's are classes."""
 
     views: tuple[Float[Tensor, "b 1 side side"]]
     """Standardised brightness."""

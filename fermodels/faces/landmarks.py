@@ -83,7 +83,7 @@ def landmarker(spec: str) -> Landmarker:
 
 def with_landmarks(split: Split, find: Landmarker) -> Split:
     """`split` with the points and confidence that `find` gives, as shares of the stored side: regions and masks of
-    `fermodels.views.Views` are then made of them."""
+    `fermodels.training.views.Views` are then made of them."""
     points, confidence = [], []
     for start in range(0, len(split), BATCH):
         rows = slice(start, start + BATCH)

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from compress.files import plain, write_atomic
 from fermodels.faces import covers
 from fermodels.faces.align import template
 from fermodels.faces.covers import Cover, Scene
 from fermodels.faces.detect import as_photograph
 from fermodels.faces.mask_pictures import mask_picture
-from fermodels.files import plain, write_atomic
 
 OCCLUDERS: dict[str, Callable[[Scene], Cover]] = {
     "noise": covers.noise,

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from compress.files import atomic_path, digest
 from fermodels.data.decode import as_mode, live_bar
 from fermodels.data.prepared import COLUMNS, FORMAT, LANDMARK_COLUMNS
 from fermodels.data.rows import UNREADABLE, Rows, Skips
 from fermodels.faces.align import RAISED, align
 from fermodels.faces.detect import Detector, Face
 from fermodels.faces.landmark_base import Landmarker, as_shares
-from fermodels.files import atomic_path, digest
 
 CHUNK = 128
 """Photographs between two savings."""

@@ -21,16 +21,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compress.files import digest, plain, write_atomic
+from compress.training.loop import fit
+from compress.training.progress import EpochBar
+from compress.training.schedule import TrainConfig
 from fermodels.data.synthetic import VERSION, Faces, render
 from fermodels.faces.landmark_base import Landmarker, as_pixels, as_shares
 from fermodels.faces.landmark_batches import STORED, PointBatch, PointBatches
 from fermodels.faces.landmark_errors import account, nme
 from fermodels.faces.landmark_net import CELLS, WEIGHTS, LandmarkNet, Sight, net_from, places, seen, weights_of
 from fermodels.faces.landmarks import BATCH, OwnLandmarks
-from fermodels.files import digest, plain, write_atomic
-from fermodels.progress import EpochBar
-from fermodels.schedule import TrainConfig
-from fermodels.training import fit
 
 FACES_SEED = 68
 """Of the drawn faces: the data set `synthetic` begins at seed 0, so none of its faces is seen here."""

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 from fake_records import CLASSES, fake_record, latency_of, truth
 
-from bench.accuracy import score
-from bench.networks import NETWORKS
+from bench.make.networks import NETWORKS
+from bench.measure.accuracy import score
 from bench.records import Cell, Record
 from bench.unpruned.calibration import thousandths
 from bench.unpruned.dense import THRESHOLDS, cells
 from bench.unpruned.tables import MODELS
-from fermodels.files import plain
+from compress.files import plain
 
 SHARES = {"local": 0.42, "global": 0.6, "global-attention": 0.63, "mrf-no-bn": 0.18, "mrf": 0.69, "vggnet": 0.66}
 SYNTHETIC = {"0.0": 1.0} | {str(level): 0.9 for level in THRESHOLDS.values() if level}

@@ -9,8 +9,8 @@ import zlib
 
 import numpy as np
 
+from bench.measure.stats import wilson
 from bench.records import Cell, Record
-from bench.stats import wilson
 from bench.tables import TABLES, cells
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")

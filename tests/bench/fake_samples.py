@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.environment import Load
-from bench.turns import Samples
+from bench.measure.environment import Load
+from compress.timing.turns import Samples
 
 QUIET = Load(at=0.0, load1=0.1, pressure_avg10=0.0, stalled_us=0)
 AFTER = replace(QUIET, at=10.0)

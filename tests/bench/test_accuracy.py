@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench.accuracy import Accuracy, compare, digits, evaluate, evaluating, from_digits, predict, score, subset
+from bench.measure.accuracy import Accuracy, compare, digits, evaluate, evaluating, from_digits, predict, score, subset
+from compress.files import plain
 from fermodels import Output
-from fermodels.files import plain
 
 CLASSES = ("anger", "fear", "joy")
 #                truth: anger x4, fear x3, joy x1

@@ -7,14 +7,15 @@ import pytest
 import torch
 from tiny_job import job
 
-from bench import records, together
-from bench.accuracy import from_digits
+from bench import records
+from bench.measure import together
+from bench.measure.accuracy import from_digits
 from bench.registry import KINDS
 from bench.unpruned import dense
 from bench.unpruned.calibration import from_thousandths
 from fermodels.faces.covered_split import covered_split
 from fermodels.faces.regions import MAIN_POINTS, MEAN_MAIN_POINTS
-from fermodels.vgg import probabilities
+from fermodels.nets.vgg import probabilities
 
 MODELS = ("local", "mrf", "mrf-no-bn")
 FOLDER = {"table": dense.RECORDS, "data": "tiny", "scale": "quick"}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench.energy import Energy, energy_of, why_no_energy
+from compress.timing.energy import Energy, energy_of, why_no_energy
 
 RANGE_UJ = 1_000_000
 

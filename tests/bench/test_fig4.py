@@ -13,8 +13,8 @@ from tiny_job import job
 from bench import records
 from bench.covers import fig4, fig4_table
 from bench.covers.covered import covered_sets, levels
-from bench.networks import NETWORKS
-from bench.pipeline import stage_behind
+from bench.make.networks import NETWORKS
+from bench.make.pipeline import stage_behind
 from bench.records import Cell, Record
 
 PLACE = {"data": "tiny", "scale": "quick"}

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.footprint import CLEAR_REFS, built, peak_memory
+from compress.files import size_bytes
 from compress.runtimes import Session
-from fermodels.files import size_bytes
+from compress.timing.footprint import CLEAR_REFS, built, peak_memory
 
 MIB = 2**20
 

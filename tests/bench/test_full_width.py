@@ -3,7 +3,7 @@
 import pytest
 
 from bench import records
-from bench.scales import QUICK
+from bench.make.scales import QUICK
 from bench.speed import full_width
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")

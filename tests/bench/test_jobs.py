@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import jobs, pipeline, scales, stages
+from bench.make import jobs, pipeline, scales, stages
 from bench.records import Cell
 from bench.registry import KINDS
 
@@ -75,7 +75,7 @@ def made_by(step: jobs.Step) -> list[Cell]:
 def test_a_killed_parent_leaves_no_process_behind(tmp_path):
     words = ["--scale", "quick", "--jobs", "2", "--data", SMALL, "--out", tmp_path / "out", "--runs", tmp_path / "runs"]
     command = [sys.executable, "-m", "bench.report", *map(str, words)]
-    parent = subprocess.Popen(command, cwd=Path(jobs.__file__).parents[1], stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(command, cwd=Path(jobs.__file__).parents[2], stderr=subprocess.DEVNULL)
     watched = psutil.Process(parent.pid)
     while len(trainers := [p for p in watched.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]) < 2:
         assert parent.poll() is None, "it ended before it had started its processes"

@@ -6,10 +6,10 @@ import torch
 from fake_samples import QUIET, samples
 from torch import Tensor, nn
 
-from bench.environment import busy
-from bench.latency import latency_of, latency_sweep, subject_of, subject_of_session, summarise, synchronised
+from bench.measure.environment import busy
+from compress.files import plain
 from compress.runtimes import IO, TensorSpec
-from fermodels.files import plain
+from compress.timing.latency import latency_of, latency_sweep, subject_of, subject_of_session, summarise, synchronised
 
 
 def test_percentiles_of_known_samples() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from tiny_job import job
 
-from bench import records, timed
-from bench.recipes import slim_stage
+from bench import records
+from bench.make import timed
+from bench.make.recipes import slim_stage
 from bench.records import Cell, Record
 from bench.registry import KINDS
 from bench.report import main
@@ -14,11 +15,11 @@ from bench.speed import latency_aware
 from bench.speed.latency_aware import TABLE, cells
 from bench.speed.latency_aware_table import _measured as measured_of
 from bench.speed.latency_aware_table import pairs_of, render
-from compress import choose
-from compress.groups import channel_groups
-from compress.layers import layers_of
-from compress.plan import Plan
-from compress.targets import RATIO
+from compress.slimming import choose
+from compress.slimming.groups import channel_groups
+from compress.slimming.layers import layers_of
+from compress.slimming.plan import Plan
+from compress.slimming.targets import RATIO
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 WANTED = (("dense", 0.0), ("slim", 0.4), ("slim", 0.6), ("timed", 0.6))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.launch import Launch, enqueue_bound, launch_times
+from compress.timing.launch import Launch, enqueue_bound, launch_times
 
 
 class Device:

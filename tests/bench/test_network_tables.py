@@ -15,10 +15,10 @@ import pytest
 from fake_networks import ESTIMATED, SYNTHETIC, network_records
 from rich.console import Console
 
-from bench.accuracy import from_digits
+from bench.measure.accuracy import from_digits
+from bench.measure.stats import mcnemar, paired_difference
 from bench.pages.columns import FORMAT_OF
 from bench.registry import KINDS, RENDERERS
-from bench.stats import mcnemar, paired_difference
 from bench.unpruned import dense, fig6, published
 from bench.unpruned.calibration import from_thousandths
 from bench.unpruned.tables import ABOVE, MATRICES, MODELS, TABLES, render

@@ -10,15 +10,15 @@ import pytest
 from tiny_job import job
 
 from bench import records
-from bench.baselines import VARIANT
 from bench.covers import fig3, fig3_table, occlusion, occlusion_table
 from bench.covers.covered import covered_sets, levels
 from bench.covers.robustness import Looks
 from bench.covers.rows import rows_of
-from bench.networks import NETWORKS
-from bench.pipeline import stage_behind
+from bench.make.baselines import VARIANT
+from bench.make.networks import NETWORKS
+from bench.make.pipeline import stage_behind
+from bench.measure.stats import mean_over_images
 from bench.records import Cell, Record
-from bench.stats import mean_over_images
 from fermodels.faces.occlude import OCCLUDERS, RECTANGLES
 from fermodels.handcrafted import FEATURES
 

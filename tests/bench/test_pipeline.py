@@ -14,11 +14,12 @@ import torch
 from tiny_job import cells, job
 
 import fermodels
-from bench import pipeline, recipes, records
-from bench.accuracy import from_digits
+from bench import records
+from bench.make import pipeline, recipes
+from bench.make.stages import Recipe, stage_of
+from bench.measure.accuracy import from_digits
 from bench.pages import render
-from bench.stages import Recipe, stage_of
-from compress.plan import Plan
+from compress.slimming.plan import Plan
 from fermodels import checkpoint
 
 SCRIPT = Path(__file__).parent / "tiny_job.py"
@@ -95,8 +96,8 @@ def test_a_second_call_computes_nothing(made, monkeypatch):
     def forbidden(*args, **kwargs):
         raise AssertionError("something was computed again")
 
-    monkeypatch.setattr("bench.stages.fit", forbidden)
-    monkeypatch.setattr("bench.pipeline.latency_of", forbidden)
+    monkeypatch.setattr("bench.make.stages.fit", forbidden)
+    monkeypatch.setattr("bench.make.pipeline.latency_of", forbidden)
     before = results(made)
     pipeline.measure(job(made / "runs"), cells(), made / "records")
     assert results(made) == before
@@ -154,7 +155,8 @@ def test_calibration_takes_training_faces_only(made):
 
 
 def test_five_crops_average_centre_and_corners(made):
-    from bench import accuracy, stages
+    from bench.make import stages
+    from bench.measure import accuracy
 
     one = job(made / "runs")
     net, views = recipes.dense_stage(one).net(), one.views("test")

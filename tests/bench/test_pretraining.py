@@ -10,22 +10,23 @@ import pytest
 import torch
 from tiny_job import SCALE, TRAIN, job
 
-from bench import pretraining, records
-from bench.accuracy import from_digits
-from bench.jobs import steps
-from bench.networks import NETWORKS
+from bench import records
+from bench.make import pretraining
+from bench.make.jobs import steps
+from bench.make.networks import NETWORKS
+from bench.make.pretraining import VIEWS, pretrain_config, pretrain_stage
+from bench.make.recipes import dense_stage
+from bench.make.scales import SCALES
+from bench.make.stages import Job
+from bench.measure.accuracy import from_digits
+from bench.measure.stats import mcnemar, paired_difference
 from bench.ocl import pages as ocl_table
 from bench.ocl.rows import probes, sheet_of
 from bench.ocl.tables import OCL_TABLES, PAPER_DATA, cells
-from bench.pretraining import VIEWS, pretrain_config, pretrain_stage
-from bench.recipes import dense_stage
 from bench.records import Cell
 from bench.registry import KINDS
-from bench.scales import SCALES
-from bench.stages import Job
-from bench.stats import mcnemar, paired_difference
 from fermodels import checkpoint
-from fermodels.pretrained import COUNTER
+from fermodels.nets.pretrained import COUNTER
 
 ADAM = replace(TRAIN, epochs=2, optimizer="adam", lr=1e-3)
 TINY = replace(SCALE, pretrain=ADAM, start=ADAM, region_size=12, latency_runs=2)
@@ -181,7 +182,7 @@ def test_the_restrain_loss_is_logged_where_it_is_asked_for(made):
 
 def test_older_networks_keep_the_keys_of_their_stages():
     """What was cached and recorded before is still found: nothing new is said of a network from scratch."""
-    from bench.stages import Recipe, described
+    from bench.make.stages import Recipe, described
 
     for model in ("mrf", "vggnet"):
         base = job(Path("nowhere"), model)

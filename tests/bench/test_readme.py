@@ -1,7 +1,6 @@
 """The README is typed by people: its Python runs, its commands parse, its links and its table of scales are true."""
 
 import re
-import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -11,13 +10,15 @@ import torch
 
 import fermodels
 from bench import gate, report
-from bench.scales import SCALES, scale_for
+from bench.make.scales import SCALES, scale_for
 from bench.speed import __main__ as latency_command
-from compress import export
-from fermodels import info, predict
+from compress.commands import export
+from compress.commands import slim as slim_command
+from fermodels import info
 from fermodels.data import audit
 from fermodels.faces import prepare
-from fermodels.views import ViewConfig
+from fermodels.predict import __main__ as predict
+from fermodels.training.views import ViewConfig
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,7 +32,7 @@ PARSERS = {
     "fermodels.faces.prepare": prepare.arguments,
     "fermodels.info": info.arguments,
     "fermodels.predict": predict.arguments,
-    "compress.slim": runpy.run_module("compress.slim")["arguments"],
+    "compress.slim": slim_command.arguments,
 }
 COMMANDS = [line for language, block in BLOCKS if not language for line in block.strip().splitlines()]
 

@@ -5,8 +5,9 @@ import json
 import pytest
 from tiny_job import cells, job
 
-from bench import jobs, pipeline, publish, report
-from bench.scales import SCALES, scale_for
+from bench import publish, report
+from bench.make import jobs, pipeline
+from bench.make.scales import SCALES, scale_for
 
 
 def last_line(capsys) -> dict:
@@ -98,7 +99,7 @@ def test_every_scale_keeps_the_map_at_seven_cells():
     for scale in SCALES.values():
         assert scale.size / 2**scale.pools == 7
         assert scale.stored > scale.size
-    with pytest.raises(ValueError, match="quick, cpu, gpu, paper"):
+    with pytest.raises(ValueError, match="quick, cpu, strong, wide, gpu, paper"):
         scale_for("tiny", "synthetic")
 
 

@@ -10,12 +10,12 @@ import pytest
 from tiny_job import job
 
 from bench import records
-from bench.accuracy import from_digits
+from bench.make.scales import scale_for
+from bench.make.stages import Stage
+from bench.measure.accuracy import from_digits
 from bench.records import Cell, Record
-from bench.scales import scale_for
 from bench.speed import runtime_table, runtimes
 from bench.speed.runtime_rows import rows_of
-from bench.stages import Stage
 from bench.tables import TABLES
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")

@@ -14,12 +14,12 @@ import torch
 from rich.console import Console
 from tiny_nets import tiny_checkpoint, tiny_onnx
 
-from bench.energy import Energy
 from bench.speed import __main__ as command
 from bench.speed import deployed, view
 from bench.speed.deployed import ON_REQUEST, kinds_in
-from compress import export
+from compress.commands import export
 from compress.runtimes import RUNTIMES
+from compress.timing.energy import Energy
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 BRIEFLY = ("--runs", "3", "--seconds", "0")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.stats import (
+from bench.measure.stats import (
     independent_difference,
     independent_ratio,
     mcnemar,

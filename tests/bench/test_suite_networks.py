@@ -8,15 +8,15 @@ import pytest
 import torch
 from fake_records import fake_record
 
-import bench.suite_networks
+import bench.measure.suite_networks
 from bench import records
+from bench.make.scales import QUICK
+from bench.make.stages import stage_by_key
+from bench.measure.suite_networks import RECORDED, SuiteNetworks, network, random_dense, recorded
 from bench.records import Cell, Record
-from bench.scales import QUICK
-from bench.stages import stage_by_key
-from bench.suite_networks import RECORDED, SuiteNetworks, network, random_dense, recorded
+from compress.cost import macs, params
 from compress.runtimes import RUNTIMES, Unavailable
 from fermodels import EXPRESSIONS, checkpoint
-from fermodels.cost import macs, params
 
 CELL = Cell(**RECORDED, variant="dense", ratio=0.0)
 
@@ -73,7 +73,7 @@ def test_a_missing_runtime_is_asked_once_and_nothing_is_exported_for_it(
         exports.append(precision)
         return tmp_path
 
-    monkeypatch.setattr(bench.suite_networks.Artefacts, "onnx", export)
+    monkeypatch.setattr(bench.measure.suite_networks.Artefacts, "onnx", export)
     networks = SuiteNetworks(tmp_path / "made", tmp_path)
     for precision in absent.precisions:
         with pytest.raises(Unavailable, match="pip install absent"):

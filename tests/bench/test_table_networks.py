@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 import pytest
 
 import fermodels
-from bench.networks import NETWORKS
-from bench.scales import CPU, QUICK, SCALES, Scale
+from bench.make.networks import NETWORKS
+from bench.make.scales import CPU, QUICK, SCALES, Scale
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_samples import AFTER, samples
 
-from bench.turns import Samples, WarmUp, calmest, measure_turns
+from compress.timing.turns import Samples, WarmUp, calmest, measure_turns
 
 
 class Shop:

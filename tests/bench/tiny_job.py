@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.pipeline import measure
+from bench.make.pipeline import measure
+from bench.make.scales import QUICK
+from bench.make.stages import Job
 from bench.records import Cell
-from bench.scales import QUICK
-from bench.stages import Job
+from compress.training.schedule import TrainConfig
 from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, Split
-from fermodels.schedule import TrainConfig
 
 TRAIN = TrainConfig(epochs=3, batch=16, lr=0.05, bf16=False)
 SCALE = replace(

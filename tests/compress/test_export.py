@@ -6,7 +6,7 @@ import pytest
 from tiny_nets import tiny_checkpoint
 
 import fermodels
-from compress import export
+from compress.commands import export
 from compress.runtimes import RUNTIMES, Unavailable, tensor_rt
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compress.finetune import distillation
+from compress.slimming.finetune import distillation
 
 
 class Answer(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compress.knapsack import Item, best_within, costliest_ms, time_ms
+from compress.slimming.knapsack import Item, best_within, costliest_ms, time_ms
 
 SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
 

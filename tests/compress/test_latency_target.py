@@ -11,14 +11,14 @@ from torch import nn
 
 import fermodels
 from compress import Floor, slim
-from compress.criteria import CRITERIA, Context
-from compress.groups import channel_groups
-from compress.latency_table import LatencyTable, nodes
-from compress.latency_target import TOLERANCE, kept_of, select_for_ms
-from compress.layers import Geometry, layers_of
 from compress.runtimes import Unavailable
-from compress.stopwatch import RuntimeStopwatch, low_decile_ms, ratio_in_turns
-from compress.targets import Subject
+from compress.slimming.criteria import CRITERIA, Context
+from compress.slimming.groups import channel_groups
+from compress.slimming.latency_table import LatencyTable, nodes
+from compress.slimming.latency_target import TOLERANCE, kept_of, select_for_ms
+from compress.slimming.layers import Geometry, layers_of
+from compress.slimming.targets import Subject
+from compress.timing.stopwatch import RuntimeStopwatch, low_decile_ms, ratio_in_turns
 
 WIDTHS = (16, 16, 32, 32, 40, 40, 40, 48, 48, 48, 64, 64, 64)
 FLOOR = Floor(channels=8, share=0.1)

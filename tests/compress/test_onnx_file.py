@@ -5,7 +5,7 @@ import pytest
 from tiny_nets import ABOUT, tiny_graph, tiny_onnx
 
 import fermodels
-from compress import onnx_file
+from compress.exporting import onnx_file
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from tiny_nets import STORED, tiny_checkpoint, tiny_onnx
 
-from compress import predict
+from compress.commands import predict
 from compress.runtimes import RUNTIMES, Unavailable
 from fermodels import EXPRESSIONS
-from fermodels.classifier import CheckpointClassifier
-from fermodels.predict import main as plain_main
+from fermodels.predict.__main__ import main as plain_main
+from fermodels.predict.classifier import CheckpointClassifier
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 

@@ -9,7 +9,7 @@ import torch
 from tiny_nets import tiny_graph, tiny_onnx
 
 import fermodels
-from compress import onnx_file, quantize
+from compress.exporting import onnx_file, quantize
 from compress.runtimes import RUNTIMES
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from compress.select import Floor, select
+from compress.slimming.select import Floor, select
 
 SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
 

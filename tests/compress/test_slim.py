@@ -10,10 +10,10 @@ from torch import nn
 
 import fermodels
 from compress import Floor, Plan, apply, slim
-from compress.absorb import absorb, silence
-from compress.criteria import CRITERIA, Context
-from compress.groups import channel_groups
-from compress.recalibrate import recalibrate
+from compress.slimming.absorb import absorb, silence
+from compress.slimming.criteria import CRITERIA, Context
+from compress.slimming.groups import channel_groups
+from compress.slimming.recalibrate import recalibrate
 
 FLOOR = Floor(channels=1, share=0.0)
 WIDTHS = (8,) * 13

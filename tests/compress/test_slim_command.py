@@ -9,7 +9,7 @@ import torch
 
 import fermodels
 from compress import Plan
-from fermodels.views import ViewConfig
+from fermodels.training.views import ViewConfig
 
 
 @pytest.fixture

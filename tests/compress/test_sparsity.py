@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import fermodels
-from compress.sparsity import (
+from compress.slimming.sparsity import (
     PENALTIES,
     Proximal,
     SubGradient,

@@ -10,10 +10,10 @@ from tiny_nets import small
 
 import fermodels
 from compress import Floor, Plan, apply, slim
-from compress.groups import channel_groups
-from compress.select import select_within
-from compress.widths import counter, trunk_widths
-from fermodels.cost import macs_by_positions, params
+from compress.cost import macs_by_positions, params
+from compress.slimming.groups import channel_groups
+from compress.slimming.select import select_within
+from compress.slimming.widths import counter, trunk_widths
 
 SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
 FLOOR = Floor(channels=2, share=0.1)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_nets import tiny_graph, tiny_onnx
 
-from compress import quantize
+from compress.exporting import quantize
 from compress.runtimes import RUNTIMES, Unavailable, engine_builder, engine_session, engines, tensor_rt
 from compress.runtimes.buffers import BUFFERS
 from compress.runtimes.engines import EngineConfig

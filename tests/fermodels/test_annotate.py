@@ -11,10 +11,10 @@ from test_pictures import video
 from tiny_sets import noise, save
 
 import fermodels
-from fermodels.annotate import BLEND, HEAT, INSET, annotated, colour_of, heated, inset
-from fermodels.annotated_files import AnnotatedFiles
-from fermodels.pictures import Photograph, frames, photograph_of
-from fermodels.predictor import FaceExpression
+from fermodels.predict.annotate import BLEND, HEAT, INSET, annotated, colour_of, heated, inset
+from fermodels.predict.annotated_files import AnnotatedFiles
+from fermodels.predict.pictures import Photograph, frames, photograph_of
+from fermodels.predict.predictor import FaceExpression
 
 
 def face(box: tuple[float, float, float, float] = (30, 20, 90, 100), sadness: float = 0.2) -> FaceExpression:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from fermodels import augment, erasing
-from fermodels.augment import AugmentConfig, augmented, simclr, uniforms
+from fermodels.training import contrast_views as augment
+from fermodels.training import erasing
+from fermodels.training.contrast_views import AugmentConfig, augmented, simclr, uniforms
 
 PLAIN = AugmentConfig(
     size=40, crop_area=(1.0, 1.0), crop_aspect=(1.0, 1.0), flip=0, jitter=0, grey=0, blur=0, occlude=0, mean=0, std=1

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import fermodels
-from fermodels.cost import params
+from compress.cost import params
 
 WIDTHS = tuple(range(8, 21))
 LAST = WIDTHS[-1]

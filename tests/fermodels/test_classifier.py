@@ -11,8 +11,8 @@ from tiny_nets import ABOUT, STORED, tiny_checkpoint, tiny_graph, tiny_net, tiny
 from tiny_sets import noise
 
 import fermodels
-from fermodels.classifier import BATCH, open_model
 from fermodels.faces.landmarks import landmarker
+from fermodels.predict.classifier import BATCH, open_model
 
 
 def faces(count: int) -> np.ndarray:

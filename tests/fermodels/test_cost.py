@@ -5,8 +5,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import fermodels
-from fermodels.cost import macs, macs_by_positions, params
-from fermodels.vgg import VGG16
+from compress.cost import macs, macs_by_positions, params
+from fermodels.nets.vgg import VGG16
 
 
 def trunk_macs(widths, side, pools):

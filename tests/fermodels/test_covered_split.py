@@ -9,7 +9,7 @@ import pytest
 from fermodels.data.base import Split
 from fermodels.faces.covered_split import covered_split, grey, pictures_beside
 from fermodels.faces.occlude import RECTANGLES, Occluder
-from fermodels.views import ViewConfig, Views
+from fermodels.training.views import ViewConfig, Views
 
 SIZE, STORED = 16, 21
 

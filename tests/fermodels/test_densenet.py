@@ -6,9 +6,9 @@ from tiny_nets import small
 
 import fermodels
 from compress import slim
-from fermodels.cost import macs, params
-from fermodels.densenet import BLOCKS, DenseNetTrunk
-from fermodels.pretrained import load_torchvision
+from compress.cost import macs, params
+from fermodels.nets.densenet import BLOCKS, DenseNetTrunk
+from fermodels.nets.pretrained import load_torchvision
 
 TORCHVISION_PARAMS, TORCHVISION_GMACS = 7_978_856, 2.83
 """As its documentation gives them for 1000 classes at 224 px."""

@@ -9,8 +9,8 @@ from tiny_nets import CONFIG, tiny_net
 
 import fermodels
 from fermodels.data.base import Split
-from fermodels.deployed import Deployed, interpolation
-from fermodels.views import Views, resample
+from fermodels.predict.deployed import Deployed, interpolation
+from fermodels.training.views import Views, resample
 
 
 def faces(n: int, side: int = 64, *, landmarks: bool = False) -> Split:

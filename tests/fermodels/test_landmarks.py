@@ -17,7 +17,7 @@ from fermodels.faces.landmark_base import FLIP, FacePoints, Landmarker, as_pixel
 from fermodels.faces.landmark_errors import nme
 from fermodels.faces.landmark_net import WEIGHTS, LandmarkNet, centre_of, places, seen, weights_of
 from fermodels.faces.landmarks import LANDMARKS, OwnLandmarks, landmarker, with_landmarks
-from fermodels.views import ViewConfig, Views
+from fermodels.training.views import ViewConfig, Views
 
 
 @pytest.fixture(scope="module")

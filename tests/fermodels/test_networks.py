@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import fermodels
-from fermodels.cost import macs, params
-from fermodels.losses import cross_entropy, mask_loss
-from fermodels.vgg import GROUPS, VGG16, Output, VGGTrunk, probabilities
+from compress.cost import macs, params
+from fermodels.nets.vgg import GROUPS, VGG16, Output, VGGTrunk, probabilities
+from fermodels.training.losses import cross_entropy, mask_loss
 
 SMALL = dict(size=56, local_size=28, pools=3, attention_width=8, head_width=16)
 WIDTHS = tuple(range(8, 21))
@@ -70,7 +70,7 @@ def test_the_attention_map_is_seven_cells_wide_at_every_scale(size: int, pools: 
 
 
 def test_eq_3_and_7_the_gate_weights_features_by_its_map():
-    gate = fermodels.mrf.AttentionGate(4, 3)
+    gate = fermodels.nets.mrf.AttentionGate(4, 3)
     features = torch.randn(2, 4, 7, 7)
     attended, attention = gate(features)
     by_hand = torch.sigmoid(gate.conv2(torch.tanh(gate.conv1(features))))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import distributed, multiprocessing
 
-from fermodels.losses import nt_xent
+from fermodels.training.losses import nt_xent
 
 
 def by_loops(first, second, temperature):

@@ -6,15 +6,15 @@ from tiny_nets import RESNET18, small
 from torch.nn import functional
 
 import fermodels
-from fermodels.attention import CBAM
-from fermodels.cost import macs_by_positions, params
-from fermodels.losses import RESTRAIN_WEIGHT, cross_entropy, nt_xent, restrain_loss
-from fermodels.ocl import cut_regions, region_boxes
-from fermodels.resnet import ResNetTrunk
-from fermodels.schedule import TrainConfig
-from fermodels.training import fit
-from fermodels.vgg import Output
-from fermodels.views import Batch
+from compress.cost import macs_by_positions, params
+from compress.training.loop import fit
+from compress.training.schedule import TrainConfig
+from fermodels.nets.attention import CBAM
+from fermodels.nets.ocl import cut_regions, region_boxes
+from fermodels.nets.resnet import ResNetTrunk
+from fermodels.nets.vgg import Output
+from fermodels.training.losses import RESTRAIN_WEIGHT, cross_entropy, nt_xent, restrain_loss
+from fermodels.training.views import Batch
 
 
 def cbam_by_hand(cbam, features, official):

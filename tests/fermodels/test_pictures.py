@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from tiny_sets import noise, save
 
-from fermodels import pictures
-from fermodels.pictures import LONGEST, NO_OPENCV, Frame, frames, photograph_of, read_photograph
+from fermodels.predict import pictures
+from fermodels.predict.pictures import LONGEST, NO_OPENCV, Frame, frames, photograph_of, read_photograph
 
 RED, BLUE = (220, 30, 20), (10, 40, 230)
 

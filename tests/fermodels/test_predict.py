@@ -16,16 +16,16 @@ from tiny_nets import CONFIG, STORED, tiny_checkpoint
 from tiny_sets import noise, save
 
 import fermodels
-from fermodels import predict as command
-from fermodels import predictor as predicting
-from fermodels.classifier import open_model
 from fermodels.data.lfw import source
 from fermodels.data.rows import Skips
 from fermodels.faces.align import moved, template
 from fermodels.faces.detect import Detector
-from fermodels.pictures import LONGEST, Frame, photograph_of
-from fermodels.predict import BATCH, columns, main, predictions, rows
-from fermodels.predictor import FaceExpression, Predictor
+from fermodels.predict import __main__ as command
+from fermodels.predict import predictor as predicting
+from fermodels.predict.__main__ import BATCH, columns, main, predictions, rows
+from fermodels.predict.classifier import open_model
+from fermodels.predict.pictures import LONGEST, Frame, photograph_of
+from fermodels.predict.predictor import FaceExpression, Predictor
 
 LFW = Path(os.environ.get("FER_DATA", Path(__file__).resolve().parents[2] / "../shared/data")) / "lfw_emotion.tar"
 

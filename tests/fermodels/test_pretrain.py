@@ -11,15 +11,15 @@ from tiny_nets import RESNET18, VGG
 from tiny_sets import noise, save
 
 import fermodels
+from compress.training.schedule import TrainConfig
 from fermodels import checkpoint
-from fermodels.augment import AugmentConfig, augmented, simclr
-from fermodels.contrast import Pairs, PretrainConfig, pretrain
 from fermodels.data.unlabelled import pool_of
 from fermodels.info import told
-from fermodels.losses import nt_xent
+from fermodels.nets.pretrained import COUNTER, load_encoder
 from fermodels.pretrain import arguments, config_of, main, network
-from fermodels.pretrained import COUNTER, load_encoder
-from fermodels.schedule import TrainConfig
+from fermodels.training.contrast import Pairs, PretrainConfig, pretrain
+from fermodels.training.contrast_views import AugmentConfig, augmented, simclr
+from fermodels.training.losses import nt_xent
 
 TRAIN = TrainConfig(epochs=2, batch=8, optimizer="adam", lr=1e-3, bf16=False)
 CONFIG = PretrainConfig(train=TRAIN, augment=AugmentConfig(size=16))

@@ -8,8 +8,8 @@ from tiny_nets import small
 from tiny_sets import noise
 
 from fermodels.data.base import Split
-from fermodels.probe import encoded, linear, nearest
-from fermodels.views import ViewConfig, Views
+from fermodels.training.probe import encoded, linear, nearest
+from fermodels.training.views import ViewConfig, Views
 
 
 def clusters(count: int = 60, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,9 +8,9 @@ from tiny_nets import small
 from torch import nn
 
 import fermodels
-from fermodels.cost import macs_by_positions, params
-from fermodels.pretrained import load_torchvision
-from fermodels.resnet import RESNET18, RESNET50, ResNetTrunk
+from compress.cost import macs_by_positions, params
+from fermodels.nets.pretrained import load_torchvision
+from fermodels.nets.resnet import RESNET18, RESNET50, ResNetTrunk
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import torch
 from tiny_nets import small
 from torch.nn import functional
 
-from fermodels.ocl import REGIONS, laid_back, region_boxes
-from fermodels.saliency import covered_share, looked
-from fermodels.vgg import probabilities
+from fermodels.nets.ocl import REGIONS, laid_back, region_boxes
+from fermodels.nets.saliency import covered_share, looked
+from fermodels.nets.vgg import probabilities
 
 FACED = ("global", "mrf", "ocl", "resnet18", "vggnet")
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from fermodels.schedule import TrainConfig, learning_rate, optimizer_for
-from fermodels.training import fit
-from fermodels.vgg import Output
-from fermodels.views import Batch
+from compress.training.loop import fit
+from compress.training.schedule import TrainConfig, learning_rate, optimizer_for
+from fermodels.nets.vgg import Output
+from fermodels.training.views import Batch
 
 CONFIG = TrainConfig(epochs=3, batch=8, lr=0.1, bf16=False, seed=1)
 

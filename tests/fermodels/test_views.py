@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fermodels.data.base import Split
 from fermodels.faces import regions
-from fermodels.views import FIVE_CROPS, ViewConfig, Views, resample
+from fermodels.training.views import FIVE_CROPS, ViewConfig, Views, resample
 
 CONFIG = ViewConfig(size=48, local_size=16)
 INPUTS = ("face", "eyes", "mouth")

@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import fermodels
 from compress import Floor, slim
-from fermodels.cost import macs, macs_by_positions
+from compress.cost import macs, macs_by_positions
 
 ABOUT = {
     "classes": fermodels.EXPRESSIONS,

@@ -11,7 +11,7 @@ from torch import nn
 
 import fermodels
 from compress import CRITERIA, Floor, Plan, apply, channel_groups, slim
-from fermodels.cost import macs_by_positions, params
+from compress.cost import macs_by_positions, params
 
 FLOOR = Floor(channels=2, share=0.1)
 VARIANTS = [

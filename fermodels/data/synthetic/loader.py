@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from compress.files import atomic_path, digest
 from fermodels.data.base import Dataset, LoadOptions, Split
 from fermodels.data.synthetic.actions import CANONICAL
 from fermodels.data.synthetic.drawing import VERSION, Faces, render
-from fermodels.files import atomic_path, digest
 
 _FIRST = {"train": 0, "validation": 2**30, "test": 2**31}
 """The number of the first face of each split."""

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from compress.files import write_atomic
 from fermodels.data.synthetic.actions import CANONICAL, RECIPES, Actions, actions_of
 from fermodels.data.synthetic.chance import Chance
 from fermodels.data.synthetic.drawing import VERSION, Faces, paint_scene, render
 from fermodels.data.synthetic.looks import scene_of
-from fermodels.files import write_atomic
 
 _CELL, _GAP, _MARGIN, _HEADER = 116, 4, 96, 34
 _INK, _PAPER, _FAINT = (28, 30, 34), (250, 249, 246), (118, 120, 126)

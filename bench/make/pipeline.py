@@ -1,0 +1,179 @@
+"""From a job to its records: make the stage behind every cell, score it, record it; measure latency last.
+
+A record is written as soon as its accuracy is known and again with its latency, for which all networks take turns.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import records
+from bench.make import baselines, timed
+from bench.make.pretraining import pretrain_stage
+from bench.make.recipes import CRITERION_OF, dense_stage, say, slim_stage, sparse_stage
+from bench.make.stages import Job, Stage
+from bench.measure import accuracy
+from bench.measure.environment import commit, environment
+from bench.records import Cell, Record
+from bench.tables import BATCHES
+from compress.cost import macs, params
+from compress.files import plain
+from compress.slimming.plan import Plan
+from compress.slimming.sparsity import gamma_histogram, zero_share
+from compress.timing.latency import Latency, latency_of
+
+TIMED = ("dense", "slim")
+"""The sparse network has the dense one's shape and the random control is a control of accuracy: neither is timed."""
+
+
+def stage_behind(job: Job, cell: Cell) -> Stage:
+    """The finished stage behind `cell`, made if it is not cached."""
+    if cell.variant == baselines.VARIANT:
+        return baselines.baseline_stage(job)
+    if cell.variant == "dense":
+        return dense_stage(job)
+    if cell.variant == timed.VARIANT:
+        return timed.timed_stage(job, cell.ratio)
+    return sparse_stage(job) if cell.variant == "sparse" else slim_stage(job, cell.variant, cell.ratio)
+
+
+def score(job: Job, cells: Sequence[Cell], root: Path) -> dict[Cell, Stage]:
+    """Makes every record of `cells` (one network, one seed) that `root` lacks or that another configuration made.
+
+    The records have no latency yet. Returns the stages behind the cells.
+    """
+    stages: dict[Cell, Stage] = {}
+    for cell in cells:
+        stages[cell] = stage_behind(job, cell)
+        if not records.made_by(root / cell.path, stages[cell].key):
+            result = result_of(job, cell, stages[cell])
+            records.save(record_of(job, cell, stages[cell], result), root)
+    return stages
+
+
+def measure(job: Job, cells: Sequence[Cell], root: Path) -> None:
+    """`score`, and then the latency of the unpruned network and its slim ones, in turns."""
+    stages = score(job, cells, root)
+    timed = [cell for cell in cells if cell.variant in TIMED]
+    if all(len(_loaded(root, cell).result["latency"]) == len(BATCHES) for cell in timed):
+        return
+    for batch in BATCHES:
+        found = _latencies(job, timed, stages, batch)
+        for cell, latency in found.items():
+            old = _loaded(root, cell)
+            result = old.result | {"latency": old.result["latency"] | {str(batch): plain(latency)}}
+            records.save(replace(old, result=result), root)
+
+
+def _latencies(job: Job, cells: Sequence[Cell], stages: dict[Cell, Stage], batch: int) -> dict[Cell, Latency]:
+    names = {cell.id: cell for cell in cells}
+    nets = {cell.id: stages[cell].net().to(job.device) for cell in cells}
+    reference = next(cell.id for cell in cells if cell.variant == "dense")
+    say(f"{job.model}: latency of {len(nets)} networks at batch {batch}, in turn")
+    scale = job.scale
+    enough: dict[str, Any] = {"min_runs": scale.latency_runs, "min_seconds": scale.latency_seconds}
+    found = latency_of(nets, batch, reference, attempts=scale.latency_attempts, **enough)
+    return {names[name]: latency for name, latency in found.items()}
+
+
+def _loaded(root: Path, cell: Cell) -> Record:
+    return records.load(root / cell.path)
+
+
+def record_of(job: Job, cell: Cell, stage: Stage, result: dict[str, Any]) -> Record:
+    """`result` of the network of `stage`, measured now, on this machine, with this code."""
+    sha, dirty = commit()
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    config = {"key": stage.key, "stage": stage.outcome["described"], "scale": plain(asdict(job.scale))}
+    crop = {"centre": "single centre crop", "five": "centre and four corners, averaged"}[job.crops]
+    config |= {"evaluation": {"crop": crop, "flip": False, "precision": "fp32"}}
+    return Record(
+        cell=cell,
+        config=config,
+        result=plain(result),
+        environment=environment(),
+        commit=sha,
+        dirty=dirty,
+        created=created,
+    )
+
+
+def result_of(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
+    """Everything measured of one cell but its latency (the keys that `bench.pages.values` reads).
+
+    accuracy: `val_selected` (headline), `last`, `best_on_test`, `flip`, `leak_free` on the test split, `validation`.
+    after_cut: validation right after the cut. training: the history of every stage that led here.
+    """
+    net, cut = stage.net(), cell.variant in CRITERION_OF
+    return network_result(job, cell, stage) | {
+        "plan": Plan.load(stage.folder / "plan.json").summary() if cut else None,
+        "after_cut": _after_cut(job, stage) if cell.variant == "slim" else None,
+        "gammas": None if cut else gamma_histogram(net) | {"zero_share": zero_share(net)},
+    }
+
+
+def network_result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
+    """The part of a result that every trained network has, with or without batch norms; see `result_of`."""
+    net = stage.net()
+    counted = macs(net)
+    return {
+        "cost": {
+            "params": params(net),
+            "macs": counted.total,
+            "uncounted": dict(counted.uncounted),
+            "weights_bytes": (stage.folder / "chosen" / "model.safetensors").stat().st_size,
+        },
+        "accuracy": _accuracies(job, stage),
+        "latency": {},
+        "training": {"stages": _histories(job, cell, stage)},
+        "data": _data(job),
+    }
+
+
+def _accuracies(job: Job, stage: Stage) -> dict[str, Any]:
+    found = stage.outcome["predictions"]
+    truth, classes = np.asarray(job.data.test.labels), job.data.classes
+    scores: dict[str, Any] = {
+        name: accuracy.score(accuracy.from_digits(found[name]), truth, classes)
+        for name in ("val_selected", "last", "best_on_test", "flip")
+        if name in found
+    }
+    validation = np.asarray(job.data.validation.labels)
+    scores["validation"] = accuracy.score(accuracy.from_digits(found["validation"]), validation, classes)
+    leaked = job.data.test.leaked
+    clean = None if leaked is None else ~np.asarray(leaked)
+    scores["leak_free"] = None if clean is None else accuracy.subset(scores["val_selected"], truth, clean, classes)
+    return scores
+
+
+def _after_cut(job: Job, stage: Stage) -> dict[str, Any]:
+    truth = np.asarray(job.data.validation.labels)
+    found = json.loads((stage.folder / "cut.json").read_text())
+    return {name: accuracy.score(accuracy.from_digits(text), truth, job.data.classes) for name, text in found.items()}
+
+
+def _histories(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
+    made: dict[str, Callable[[], Stage]] = {"dense": lambda: dense_stage(job), "sparse": lambda: sparse_stage(job)}
+    names = {"dense": ("dense",), "sparse": ("dense", "sparse")}.get(cell.variant, ("dense", "sparse"))
+    stages = {name: made[name]().outcome["history"] for name in names}
+    first = pretrain_stage(job)
+    stages |= {} if first is None else {"pretraining": first.outcome["history"]}
+    tuned = "tune" if cell.variant == "slim" else "control"
+    return stages | ({tuned: stage.outcome["history"]} if cell.variant in CRITERION_OF else {})
+
+
+def _data(job: Job) -> dict[str, Any]:
+    data = job.data
+    return {
+        "spec_name": data.name,
+        "classes": list(data.classes),
+        "counts": {name: len(split) for name, split in data.splits.items()},
+        "notes": list(data.notes),
+        "truth": accuracy.digits(np.asarray(data.test.labels)),
+        "licence": data.licence,
+    }

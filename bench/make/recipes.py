@@ -1,0 +1,162 @@
+"""The trainings of a job: dense, sparse from it, and every cut fine-tuned from the sparse one, each a cached stage.
+
+Ratios share the sparse stage, and both share the dense one, which also teaches the sparse stage.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench import records
+from bench.make.pretraining import pretrain_stage, start_settings, started
+from bench.make.stages import Job, Recipe, Stage, Term, predicted, train_stage
+from bench.measure import accuracy
+from compress.files import write_atomic
+from compress.slimming.finetune import distillation
+from compress.slimming.plan import Plan
+from compress.slimming.sparsity import Proximal, by_width, mean_gamma, penalised
+from compress.slimming.surgery import slim
+from compress.training.loop import autocast
+from compress.training.schedule import TrainConfig, learning_rate
+from fermodels.nets.vgg import Output
+from fermodels.training.losses import restrain_loss
+from fermodels.training.views import Batch
+
+ALIGN = 8
+"""Kept widths are multiples of this: what CPU and GPU kernels step at."""
+CRITERION_OF = {"slim": "gamma", "short": "gamma", "random": "random"}
+"""Variants that are cuts. "short" is the slim network fine-tuned as its random control: the two are comparable."""
+RAMP, COOL = 0.2, 0.2
+
+
+def say(text: str) -> None:
+    """A line for the person who waits; standard output is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def dense_stage(job: Job) -> Stage:
+    """The unpruned network, trained without any sparsity; from its pretrained encoder where it has one."""
+    network, first = job.network, pretrain_stage(job)
+    settings = start_settings(job, first)
+    settings |= {"restrain": network.restrain} if network.restrain else {}
+    extra = {"restrain": _restrain(network.restrain)} if network.restrain else {}
+    recipe = Recipe(name="dense", train=job.scale.dense, settings=settings, extra=extra)
+    return train_stage(job, recipe, lambda: started(job, first), f"{job.model} dense")
+
+
+def _restrain(weight: float) -> Term:
+    """lambda times the restrain loss (paper 2, eq 8, 10)."""
+    return lambda output, batch: weight * restrain_loss(output, batch.labels)
+
+
+def sparse_stage(job: Job) -> Stage:
+    """The dense network under a proximal L1 penalty on its gammas, distilled from itself (Liu et al. 2017)."""
+    dense, scale = dense_stage(job), job.scale
+    settings = {
+        "from": dense.key,
+        "penalty": "proximal",
+        "travel": scale.travel,
+        "ramp": RAMP,
+        "cool": COOL,
+        "keep_scale": True,
+        "weights": "by width",
+    }
+    settings |= {"distil_weight": scale.distil_weight}
+
+    def penalty(net: nn.Module) -> Proximal:
+        made = _proximal(net, job, scale.sparse)
+        say(f"{job.model}: {made.travel(_rates(job, scale.sparse), scale.sparse.momentum).sentence(mean_gamma(net))}")
+        return made
+
+    recipe = Recipe(
+        name="sparse",
+        train=scale.sparse,
+        settings=settings,
+        penalty=penalty,
+        extra=distilled(job, scale.distil_weight, bf16=scale.sparse.bf16),
+        choose_last=True,
+    )
+    return train_stage(job, recipe, dense.net, f"{job.model} sparse")
+
+
+def _rates(job: Job, train: TrainConfig) -> list[float]:
+    steps = train.epochs * -(-len(job.data.train) // (train.batch * train.accumulate))
+    return [learning_rate(train, step, steps) for step in range(steps)]
+
+
+def _proximal(net: nn.Module, job: Job, train: TrainConfig) -> Proximal:
+    """The penalty whose budget is `scale.travel` times the mean |gamma| of `net`."""
+    gammas = penalised(net)
+    unit = Proximal(gammas, 1.0, ramp=RAMP, cool=COOL).travel(_rates(job, train), train.momentum).distance
+    strength = job.scale.travel * mean_gamma(net) / unit
+    return Proximal(gammas, strength, ramp=RAMP, cool=COOL, keep_scale=True, weights=by_width(gammas))
+
+
+def distilled(job: Job, weight: float, *, bf16: bool) -> dict[str, Any]:
+    """The term that pulls a network towards the dense one's answers, or nothing at weight 0."""
+    if not weight:
+        return {}
+    teacher = dense_stage(job).net().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    term = distillation(teacher.requires_grad_(False), weight=weight)
+
+    def pull(output: Output, batch: Batch) -> torch.Tensor:
+        with autocast(job.device, bf16):  # else the teacher alone takes as long as the whole step of a slim student
+            return term(output, batch.views)
+
+    return {"distillation": pull}
+
+
+def tune_settings(job: Job, variant: str, ratio: float) -> dict[str, Any]:
+    """What decides a cut, beside the sparse network it is made in."""
+    return {"rule": "exact", "criterion": CRITERION_OF[variant], "align": ALIGN, "ratio": ratio, "seed": job.seed}
+
+
+def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
+    """The sparse network cut to `ratio` and fine-tuned; the plan and what each step of the cut did lie beside it.
+
+    Where a scale fine-tunes what ships no longer than the controls, "slim" and "short" are one stage.
+    """
+    sparse, cut, scale = sparse_stage(job), tune_settings(job, variant, ratio), job.scale
+    train, weight = (
+        (scale.tune, scale.tune_distil_weight) if variant == "slim" else (scale.control, scale.control_distil_weight)
+    )
+    settings = cut | {"from": sparse.key, "distil_weight": weight, "calibration": scale.calibration}
+    title = f"{job.model} {variant} {ratio:.0%}"
+    name = "random" if variant == "random" else "slim"
+    extra = distilled(job, weight, bf16=train.bf16)
+    recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=extra)
+    stage = train_stage(job, recipe, lambda: _cut(job, sparse.net(), cut)[0], title)
+    if not (stage.folder / "plan.json").exists():
+        plan = _cut_measured(job, sparse.net(), cut, stage.folder / "cut.json")
+        write_atomic(stage.folder / "plan.json", plan.to_json())
+    return stage
+
+
+def _cut(job: Job, net: nn.Module, cut: dict[str, Any], **care: Any) -> tuple[nn.Module, Plan]:
+    if "calibrate" not in care:
+        care["calibrate"] = calibration(job)
+    slim_net, plan = slim(net.to(job.device), **cut, **care)
+    return slim_net.to(memory_format=torch.channels_last), plan  # type: ignore[call-overload]
+
+
+def calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
+    """Views of training faces at the centre crop, spread over the whole split."""
+    return [batch.views for batch in job.views("train").spread(job.scale.calibration)]
+
+
+def _cut_measured(job: Job, net: nn.Module, cut: dict[str, Any], path: Path) -> Plan:
+    """The plan; and in `path` the validation predictions right after the cut (not for the random control).
+
+    Three times: the bare cut, then with beta absorbed, then with batch norms recalibrated too.
+    """
+    steps = {"cut": {"absorb": False, "calibrate": None}, "absorbed": {"calibrate": None}, "recalibrated": {}}
+    if cut["criterion"] == "random":
+        return _cut(job, net, cut, calibrate=None)[1]
+    validation = job.views("validation")
+    made = {name: _cut(job, net, cut, **care) for name, care in steps.items()}
+    after = {name: accuracy.digits(predicted(slim_net, validation)) for name, (slim_net, _) in made.items()}
+    write_atomic(path, records.dumps(after))
+    return made["recalibrated"][1]

@@ -1,0 +1,56 @@
+"""Networks whose widths were chosen by measured milliseconds: as fast as a plain cut, from the same sparse network.
+
+The plan is chosen once, before the training, and lies in the stage's folder: a resumed training, or another machine
+that is given the folder, has the same widths. What decides a stage is the plain cut whose time it must meet, not the
+time itself, which differs from call to call.
+"""
+
+from pathlib import Path
+
+from bench.make.recipes import ALIGN, calibration, distilled, say, slim_stage, sparse_stage
+from bench.make.stages import Job, Recipe, Stage, stage_of, train_stage
+from compress.slimming.latency_table import LatencyTable
+from compress.slimming.plan import Plan
+from compress.slimming.surgery import apply, slim
+from compress.slimming.targets import TABLES
+from compress.timing.stopwatch import RuntimeStopwatch
+
+VARIANT = "timed"
+"""Of cells, beside those of `bench.make.recipes.CRITERION_OF`."""
+RUNTIME, BATCH = "onnxruntime", 1
+"""Where the milliseconds are those of, in float32."""
+
+
+def timed_stage(job: Job, ratio: float) -> Stage:
+    """The network as fast as the plain cut of `ratio`, fine-tuned as that one is.
+
+    Raises:
+        Unavailable: the runtime is missing.
+        ValueError: no network between the narrowest and the whole one takes that time.
+    """
+    plain, sparse, scale = slim_stage(job, "slim", ratio), sparse_stage(job), job.scale
+    settings = {"rule": "exact", "criterion": "gamma", "align": ALIGN, "seed": job.seed, "from": sparse.key}
+    settings |= {"as_fast_as": plain.key, "runtime": RUNTIME, "batch": BATCH}
+    settings |= {"distil_weight": scale.tune_distil_weight, "calibration": scale.calibration}
+    extra = distilled(job, scale.tune_distil_weight, bf16=scale.tune.bf16)
+    recipe = Recipe(name=f"{VARIANT}{round(100 * ratio)}", train=scale.tune, settings=settings, extra=extra)
+    plan = _plan(job, (plain, sparse), stage_of(job, recipe).folder / "plan.json")
+    title = f"{job.model} as fast as {ratio:.0%}"
+    return train_stage(job, recipe, lambda: apply(plan, sparse.net().to(job.device), calibration(job)), title)
+
+
+def _plan(job: Job, stages: tuple[Stage, Stage], path: Path) -> Plan:
+    """The plan at `path`, chosen now if there is none."""
+    if path.exists():
+        return Plan.load(path)
+    plain, sparse = stages
+    tables = job.runs / TABLES.name
+    table = LatencyTable(RuntimeStopwatch(runtime=RUNTIME, batch=BATCH), tables)
+    target = table.network_ms(plain.net(), beside=sparse.net())
+    place = {"runtime": RUNTIME, "batch": BATCH, "tables": tables}
+    plan = slim(sparse.net(), target_ms=target, align=ALIGN, seed=job.seed, **place)[1]
+    say(
+        f"{job.model}: {target:.3f} ms wanted, {plan.achieved:.3f} ms found, {plan.removed:.0%} of the channels removed"
+    )
+    plan.save(path)
+    return plan

@@ -1,0 +1,1 @@
+"""How channels go: groups, criteria, selection, surgery, recovery."""

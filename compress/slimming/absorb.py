@@ -1,0 +1,87 @@
+"""What a removed channel leaves behind: a constant, moved into the biases of the layers that read it.
+
+A channel with gamma = 0 still sends relu(beta) to every reader. Dropping it shifts all of them; adding weight times
+constant to their bias does not. A reader without a bias has a batch norm behind it, which expects the constant instead.
+The constant is measured at the reader's input, so whatever lies between (pooling, an attention gate) is in it. Exact
+away from zero padding: beyond the border the reader saw zeros, which a bias cannot say. What a removed channel sent to
+the maps of a spatial attention is dropped.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from compress.slimming.groups import ChannelGroup, Reader, evaluating
+
+Views = tuple[Float[Tensor, "b c h w"], ...]
+Removed = Mapping[str, Int[Tensor, " gone"]]
+"""Group name -> channels to remove."""
+
+
+@torch.no_grad()
+def silence(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, *, beta: bool) -> None:
+    """Sets gamma of the removed channels to 0 in place, and with `beta` also beta: they then send nothing at all."""
+    for group in groups:
+        for norm in group.norms:
+            net.get_parameter(f"{norm}.weight")[removed[group.name]] = 0
+            if beta:
+                net.get_parameter(f"{norm}.bias")[removed[group.name]] = 0
+
+
+@torch.no_grad()
+def absorb(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, batches: Iterable[Views]) -> None:
+    """Adds to each reader's bias, in place, what it gets from the removed channels.
+
+    Args:
+        net: gamma of the removed channels is 0, their beta is not yet (see `silence`).
+        batches: views to measure on; relu(beta) does not depend on them, the mean of an attention map does.
+
+    Raises:
+        ValueError: no batch, or a reader with neither a bias nor a batch norm to take the constant.
+    """
+    means = _mean_inputs(net, {reader.name for group in groups for reader in group.readers}, batches)
+    for group in groups:
+        for reader in group.readers:
+            if len(removed[group.name]):
+                _add(net, reader, removed[group.name], means[reader.name])
+
+
+def _mean_inputs(net: nn.Module, names: set[str], batches: Iterable[Views]) -> dict[str, Float[Tensor, " columns"]]:
+    """Mean over images and positions (and calls, of a shared layer) of each input column of the layers `names`."""
+    inputs: dict[str, list[Tensor]] = {name: [] for name in names}
+    hooks = [net.get_submodule(name).register_forward_pre_hook(partial(_keep_mean, inputs[name])) for name in names]
+    count = 0
+    try:
+        with evaluating(net):
+            for views in batches:
+                net(*views)
+                count += 1
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not count:
+        raise ValueError("calibrate holds no batch: give at least one tuple of views, or None")
+    return {name: torch.stack(means).mean(0) for name, means in inputs.items()}
+
+
+def _keep_mean(means: list[Tensor], module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    means.append(inputs[0].float().mean([axis for axis in range(inputs[0].ndim) if axis != 1]))
+
+
+def _add(net: nn.Module, reader: Reader, gone: Tensor, means: Tensor) -> None:
+    module = net.get_submodule(reader.name)
+    assert isinstance(module, (nn.Conv2d, nn.Linear)), f"{reader.name} is a {type(module).__name__}"
+    if module.bias is None and not reader.norm:
+        raise ValueError(f"{reader.name} has no bias that could absorb its input's constants; use absorb=False")
+    columns = reader.columns[gone.cpu()].flatten().to(means.device)
+    weight = module.weight[:, columns].float()
+    weight = weight.sum((2, 3)) if weight.ndim > 2 else weight
+    constant = weight @ means[columns]
+    if module.bias is not None:
+        module.bias.add_(constant.to(module.bias.dtype))
+    else:
+        expected = net.get_buffer(f"{reader.norm}.running_mean")
+        expected.sub_(constant.to(expected.dtype))

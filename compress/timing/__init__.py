@@ -1,0 +1,1 @@
+"""What a batch takes: turns, latency, memory, energy."""

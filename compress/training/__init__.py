@@ -1,0 +1,1 @@
+"""The one training loop, its schedule and its progress."""

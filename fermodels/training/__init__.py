@@ -1,0 +1,1 @@
+"""What faces add to the training loop: views, augmentation, losses, contrastive pretraining."""
