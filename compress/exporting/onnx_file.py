@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from compress.files import atomic_path, plain
+from compress.libraries import library
 from fermodels.predict.deployed import Deployed
 
 OPSET = 20
@@ -85,8 +86,7 @@ def onnx_from_net(graph: Deployed, path: Path, about: dict[str, Any], *, precisi
     Raises:
         ValueError: an unknown precision.
     """
-    import onnx
-
+    onnx = library("onnx")
     if precision not in PRECISIONS:
         raise ValueError(
             f'precision="{precision}": allowed are {", ".join(PRECISIONS)}; int8 is made by compress.exporting.quantize'
@@ -126,8 +126,7 @@ def described(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: no ONNX file, or one that this project did not write.
     """
-    import onnx
-
+    onnx = library("onnx")
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf, missing file: the mend is the same
@@ -149,8 +148,7 @@ def parity(found: Float[np.ndarray, "n classes"], wanted: Float[np.ndarray, "n c
 
 def verify(path: Path, graph: Deployed, batches: Iterable[Sequence[Tensor]]) -> Parity:
     """Runs the ONNX file in ONNX Runtime and `graph` in PyTorch on the same batches of pixels."""
-    import onnxruntime
-
+    onnxruntime = library("onnxruntime")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found, wanted = [], []
     with torch.inference_mode():

@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from compress.exporting.onnx_file import METADATA
 from compress.files import atomic_path
+from compress.libraries import library
 
 Feed = Mapping[str, Float[np.ndarray, "b 3 side side"]]
 QUANTISED = ("Conv", "Gemm", "MaxPool")
@@ -73,8 +74,7 @@ def int8_from_onnx(
 
 def quantise(source: Path, path: Path, calibration: Sequence[Feed], *, method: str) -> None:
     """Writes `source` with quantise / dequantise pairs, ranges by `method` of `METHODS`."""
-    import onnx
-    from onnxruntime import quantization
+    onnx, quantization = library("onnx"), library("onnxruntime.quantization")
 
     settings = dict(METHODS[method])
     calibrate = quantization.CalibrationMethod[settings.pop("calibrate_method")]
@@ -101,9 +101,7 @@ def quantise(source: Path, path: Path, calibration: Sequence[Feed], *, method: s
 
 def _seeing_pixels(source: Path) -> list[str]:
     """Names of the convolutions with three input channels."""
-    import onnx
-
-    graph = onnx.load(source).graph
+    graph = library("onnx").load(source).graph
     colour = {one.name for one in graph.initializer if len(one.dims) == 4 and one.dims[1] == 3}
     return [node.name for node in graph.node if node.op_type == "Conv" and node.input[1] in colour]
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured, onnx_file
+from compress.libraries import library
+from compress.runtimes.session import IO, Session, TensorSpec, asked, honoured, onnx_file
 
 COMPUTING = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose"}
 QUANTISED = {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulInteger", "ConvInteger", "NhwcFusedConv"}
@@ -42,8 +43,7 @@ class OnnxRuntimeSession:
 
     def precision_by_layer(self) -> dict[str, str]:
         """Read from the graph as ONNX Runtime has optimised it for this machine."""
-        import onnx
-
+        onnx = library("onnx")
         with tempfile.TemporaryDirectory() as folder:
             optimised = Path(folder) / "optimised.onnx"
             _session(self.path, optimised=optimised)
@@ -74,10 +74,7 @@ class OnnxRuntime:
 
 
 def _session(path: Path, *, optimised: Path | None = None) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise Unavailable(f"onnxruntime is not installed: pip install 'fermodels[onnx]' ({error})") from error
+    onnxruntime = library("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3

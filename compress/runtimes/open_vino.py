@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked, honoured, onnx_file
+from compress.libraries import library
+from compress.runtimes.session import IO, Session, TensorSpec, asked, honoured, onnx_file
 
 COMPUTING = {"Convolution", "MatMul", "FullyConnected", "GroupConvolution", "Subgraph:MatMul"}
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -64,10 +65,7 @@ class OpenVino:
 
 
 def _compiled(path: Path, precision: str) -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise Unavailable(f"openvino is not installed: pip install 'fermodels[openvino]' ({error})") from error
+    openvino = library("openvino")
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
     settings |= {"INFERENCE_NUM_THREADS": str(torch.get_num_threads()), "NUM_STREAMS": "1"}
     try:

@@ -13,9 +13,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from compress.libraries import Unavailable
 
-class Unavailable(RuntimeError):
-    """A runtime cannot work here; the sentence says what is missing and how to get it."""
+__all__ = ["IO", "Resident", "Runtime", "Session", "TensorSpec", "Unavailable", "asked", "honoured", "onnx_file"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ are built without a GPU where the package can (TensorRT for RTX, for stated comp
 """
 
 import hashlib
-import importlib
 import json
 import time
 from dataclasses import asdict, dataclass, field
@@ -16,14 +15,15 @@ from typing import Any
 import torch
 
 from compress.files import plain, write_atomic
+from compress.libraries import library
 from compress.runtimes.buffers import BUFFERS
 from compress.runtimes.engine_builder import build_engine
 from compress.runtimes.engine_session import TensorRtSession
 from compress.runtimes.engines import EngineConfig, mismatches, sidecar, told
 from compress.runtimes.session import Session, Unavailable, asked, honoured, onnx_file
 
-PACKAGES = {"tensorrt": ("tensorrt", "trt"), "tensorrt-rtx": ("tensorrt_rtx", "trt-rtx")}
-"""Runtime: (module, extra that installs it)."""
+PACKAGES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+"""Runtime: module."""
 HONOURED = {"fp32": ("fp32",), "fp16": ("fp16", "fp32"), "int8": ("int8", "fp32")}
 FORMAT = 1
 
@@ -107,11 +107,7 @@ class TensorRt:
 
 
 def _library(name: str) -> Any:
-    module, extra = PACKAGES[name]
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise Unavailable(f"{name} is not installed: pip install 'fermodels[{extra}]' ({error})") from error
+    return library(PACKAGES[name])
 
 
 def _machine(trt: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional
 
+from compress.libraries import Unavailable, library
 from fermodels.faces.landmark_base import EYE_CORNERS, FLIP, POINTS, Crops, FacePoints, as_pixels, checked
 
 DEFAULT_SIDE = 112
@@ -118,9 +119,9 @@ def open_onnx(path: str | None) -> OnnxLandmarks:
     if path is None or not Path(path).is_file():
         raise ValueError(f'landmarks "onnx:{path or ""}": no such file; name a 68-point ONNX model, as in onnx:FILE')
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise ValueError(f"onnxruntime is not installed: pip install 'fermodels[onnx]' ({error})") from error
+        onnxruntime = library("onnxruntime")
+    except Unavailable as error:
+        raise ValueError(str(error)) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3

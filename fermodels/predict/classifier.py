@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
+from compress.libraries import Unavailable, library
 from fermodels import checkpoint
 from fermodels.data.base import Split
 from fermodels.faces.landmarks import Landmarker, landmarker, with_landmarks
@@ -87,8 +88,8 @@ class OnnxClassifier:
 
     def __init__(self, path: Path) -> None:
         try:
-            import onnxruntime
-        except ImportError as error:
+            onnxruntime = library("onnxruntime")
+        except Unavailable as error:
             raise ValueError(f"{ONNX_HELP} ({error})") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
@@ -166,7 +167,7 @@ def test_without_a_gpu_opening_says_so_and_elsewhere_what_differs(tmp_path: Path
 
 
 def test_a_missing_library_names_its_extra(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setitem(tensor_rt.PACKAGES, "tensorrt", ("no_such_module", "trt"))
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
     (tmp_path / "net.onnx").write_bytes(b"")
     with pytest.raises(Unavailable, match=r"pip install 'fermodels\[trt\]'"):
         TensorRt("tensorrt").build(tmp_path / "net.onnx", precision="fp32")

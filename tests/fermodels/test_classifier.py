@@ -1,7 +1,7 @@
 """Models as `predict` opens them: every form of a network answers alike, and what is no model is named."""
 
-import builtins
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,14 +100,7 @@ def test_an_onnx_file_of_others_is_refused(tmp_path: Path):
 
 def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "a.onnx").write_bytes(b"")
-    real = builtins.__import__
-
-    def without(module: str, *rest, **named):
-        if module == "onnxruntime":
-            raise ImportError
-        return real(module, *rest, **named)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ValueError, match=r"fermodels\[onnx\]"):
         open_model(tmp_path / "a.onnx")
 
