@@ -1,63 +1,34 @@
 """What a facial expression network is, and what it eats.
 
 >>> net = fermodels.build("mrf", widths={"face": scaled(0.25), "local": scaled(0.25)}, size=56, local_size=32, pools=3)
+
+The names below are loaded when they are first asked for: an exported network is predicted with where PyTorch is not.
 """
 
-from dataclasses import asdict, replace
-from typing import Any
-
-from torch import nn
-
-from fermodels.nets.branches import GlobalBranch, GlobalBranchConfig, LocalBranch, LocalBranchConfig
-from fermodels.nets.densenet import DenseNet, DenseNetConfig
-from fermodels.nets.mrf import MRF, MRFConfig
-from fermodels.nets.ocl import OCL, Contrastive, ContrastiveConfig, OCLConfig
-from fermodels.nets.resnet import ResNet18, ResNet18Config, ResNet50, ResNet50Config
-from fermodels.nets.vgg import Output, VGGNet, VGGNetConfig, probabilities, scaled
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """The class order of paper 1 and of FER2013; data sets with another order are mapped to it by name."""
 
-MODELS: dict[str, tuple[type[nn.Module], type]] = {
-    "contrastive": (Contrastive, ContrastiveConfig),
-    "densenet121": (DenseNet, DenseNetConfig),
-    "global": (GlobalBranch, GlobalBranchConfig),
-    "local": (LocalBranch, LocalBranchConfig),
-    "mrf": (MRF, MRFConfig),
-    "ocl": (OCL, OCLConfig),
-    "resnet18": (ResNet18, ResNet18Config),
-    "resnet50": (ResNet50, ResNet50Config),
-    "vggnet": (VGGNet, VGGNetConfig),
+if TYPE_CHECKING:
+    from fermodels.checkpoint import load, save
+    from fermodels.nets.registry import MODELS, build, name_of, rebuild
+    from fermodels.nets.vgg import Output, probabilities, scaled
+
+_HOMES = {
+    "fermodels.checkpoint": ("load", "save"),
+    "fermodels.nets.registry": ("MODELS", "build", "name_of", "rebuild"),
+    "fermodels.nets.vgg": ("Output", "probabilities", "scaled"),
 }
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def build(name: str, **config: Any) -> nn.Module:
-    """A network with fresh weights: `name` of `MODELS`, `config` its dataclass's fields.
+def __getattr__(name: str) -> Any:
+    """One of `__all__`, imported now."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
 
-    Raises:
-        ValueError: an unknown name, or a setting the network does not take.
-    """
-    if name not in MODELS:
-        raise ValueError(f'no model "{name}": the models are {", ".join(sorted(MODELS))}')
-    network, settings = MODELS[name]
-    known = set(settings.__dataclass_fields__)
-    if unknown := set(config) - known:
-        raise ValueError(f"{name} has no setting {sorted(unknown)}: it takes {sorted(known)}")
-    if "widths" in config:
-        config["widths"] = {trunk: tuple(widths) for trunk, widths in config["widths"].items()}
-    return network(settings(**config))
-
-
-def name_of(net: nn.Module) -> str:
-    """The name in `MODELS` under which `net` was built."""
-    return next(name for name, (network, _) in MODELS.items() if type(net) is network)
-
-
-def rebuild(net: Any, widths: dict[str, tuple[int, ...]]) -> nn.Module:
-    """A network like `net` with other trunk widths and fresh weights."""
-    return build(name_of(net), **asdict(replace(net.config, widths=widths)))
-
-
-from fermodels.checkpoint import load, save  # noqa: E402 - a checkpoint is rebuilt through the functions above
 
 __all__ = ["EXPRESSIONS", "MODELS", "Output", "build", "load", "name_of", "probabilities", "rebuild", "save", "scaled"]
