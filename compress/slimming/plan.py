@@ -1,17 +1,23 @@
 """The record of one cut: what was asked, what was done, which channels stay. JSON in and out.
 
-A plan is enough to repeat the cut on the same network: `compress.apply(Plan.load(path), net)`.
+A plan is enough to repeat the cut on the same network: `compress.apply(Plan.load(path), net, example)`. It is checked
+whenever one is made, and its file carries a digest: an edited plan is refused, not obeyed.
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+import math
+from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from compress.files import write_atomic
+import msgspec
+
+from compress.files import digest, write_atomic
 from compress.slimming.select import Floor
 
-SCHEMA = 1
+SCHEMA, OLD_SCHEMA = 2, 1
+"""Plans of the old schema have no digest; they are read, and written as new ones."""
 COLLAPSED_SHARE = 0.1
 """A layer that keeps less than this share of its channels is reported."""
 
@@ -37,12 +43,29 @@ class Plan:
     macs_before: int
     """Multiply-accumulates of one image of the network's own size."""
     macs_after: int
-    target: str = "channels"
+    target: Literal["channels", "macs", "params", "ms"] = "channels"
     """"channels": share of the removable channels that goes. "macs", "params": share that may stay. "ms": milliseconds
     of a batch on the runtime in `timing`."""
     timing: dict[str, Any] | None = None
     """Of a target in milliseconds: where it was measured, and `ms` and `ms_before` of a batch."""
+    whole: dict[str, str] = field(default_factory=dict)
+    """Convolution that can't be cut -> the reason."""
     schema: int = field(default=SCHEMA)
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Raises ValueError when the plan contradicts itself; `kept` can be changed after it was made."""
+        counts = (self.params_before, self.params_after, self.macs_before, self.macs_after)
+        if not math.isfinite(self.requested) or min(counts) < 1 or not self.kept:
+            raise ValueError(f"requested={self.requested}, counts {counts}: a plan holds finite numbers, and layers")
+        if (self.target == "ms") != isinstance((self.timing or {}).get("ms"), float):
+            raise ValueError(f'target="{self.target}", timing={self.timing}: only milliseconds are measured')
+        if odd := self.kept.keys() ^ self.widths_before.keys():
+            raise ValueError(f"the plan keeps channels of other layers than it counts ({', '.join(sorted(odd))})")
+        for name, channels in self.kept.items():
+            _check_channels(name, channels, self.widths_before[name])
 
     @property
     def widths_after(self) -> dict[str, int]:
@@ -95,29 +118,28 @@ class Plan:
         }
 
     def to_json(self) -> str:
-        """The whole plan as JSON, equal plans as equal text."""
-        return json.dumps(asdict(self), sort_keys=True) + "\n"
+        """The whole plan as JSON with its digest, equal plans as equal text."""
+        content = asdict(self)
+        return json.dumps(content | {"digest": digest(content)}, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
         """The plan that `to_json` wrote.
 
         Raises:
-            ValueError: not JSON, or not a plan of this schema.
+            ValueError: not JSON, not a plan of this schema, or not as it was written.
         """
         try:
-            content = json.loads(text)
-            content["floor"] = Floor(**content["floor"])
-            content["kept"] = {name: tuple(map(int, channels)) for name, channels in content["kept"].items()}
-            plan = cls(**content)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            names = [entry.name for entry in fields(cls)]
-            raise ValueError(f"this is no slimming plan ({error}); its keys are {names}") from error
-        if plan.schema != SCHEMA:
+            content = msgspec.json.decode(text, type=dict[str, Any])
+            said = content.pop("digest", None)
+            plan = msgspec.convert(content, cls)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            raise ValueError(f"this is no slimming plan ({error}); slim the network again") from error
+        if plan.schema not in (OLD_SCHEMA, SCHEMA):
             raise ValueError(f"this plan has schema {plan.schema}, this version reads {SCHEMA}; slim the network again")
-        if set(plan.kept) != set(plan.widths_before):
-            raise ValueError("this plan keeps channels of other layers than it counts; slim the network again")
-        return plan
+        if plan.schema == SCHEMA and said != digest(content):
+            raise ValueError("this plan was edited or damaged: its digest is another; slim the network again")
+        return replace(plan, schema=SCHEMA)
 
     def save(self, path: Path | str) -> None:
         """Writes the plan to `path`, all at once."""
@@ -128,5 +150,12 @@ class Plan:
         """Reads a plan; a bad file raises ValueError with its name."""
         try:
             return cls.from_json(Path(path).read_text())
-        except (UnicodeDecodeError, ValueError) as error:
+        except (OSError, UnicodeDecodeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+def _check_channels(name: str, channels: tuple[int, ...], width: int) -> None:
+    """Raises ValueError unless `channels` are different ones of 0 .. `width` - 1, ascending, at least one."""
+    whole = all(type(channel) is int for channel in channels)
+    if not (channels and whole and all(a < b for a, b in pairwise((-1, *channels, width)))):
+        raise ValueError(f"{name} keeps {list(channels)[:9]} of {width} channels: ascending whole numbers below it")

@@ -132,12 +132,6 @@ def test_plan_on_disk_keeps_its_target(tmp_path):
     assert apply(again, net).config.widths == slim_net.config.widths
 
 
-def test_a_plan_of_before_there_were_targets_is_of_channels():
-    _, plan = slim(small("vggnet"), ratio=0.5, floor=FLOOR)
-    old = plan.to_json().replace('"target": "channels", ', "").replace('"timing": null, ', "")
-    assert "target" not in old and Plan.from_json(old) == plan
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -1,0 +1,52 @@
+"""How any network is called, and which tensor of its answer counts.
+
+Inputs are one tensor or a tuple of tensors; batches are (inputs, targets, ...). The answer may be a tensor, or hold
+tensors in tuples, lists, dicts and dataclasses: the first one counts, unless the user names another.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+Output = Callable[[Any], Tensor]
+"""From what a network returns to the tensor that counts."""
+
+
+def inputs_of(given: Any) -> tuple[Tensor, ...]:
+    """What the network is called with: `given` is a tensor, or a tuple or list of tensors.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    inputs = (given,) if isinstance(given, Tensor) else given
+    if not isinstance(inputs, (tuple, list)) or not inputs or not all(isinstance(one, Tensor) for one in inputs):
+        raise ValueError(f"inputs of type {type(given).__name__}: give a tensor, or a tuple of tensors")
+    return tuple(inputs)
+
+
+def first_tensor(answer: Any) -> Tensor:
+    """The first tensor in what a network returned.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = next(_tensors(answer), None)
+    if found is None:
+        raise ValueError(f"the network returns {type(answer).__name__} without a tensor: give output=lambda r: ...")
+    return found
+
+
+def _tensors(answer: Any) -> Iterator[Tensor]:
+    if isinstance(answer, Tensor):
+        yield answer
+    elif dataclasses.is_dataclass(answer):
+        for entry in dataclasses.fields(answer):
+            yield from _tensors(getattr(answer, entry.name))
+    elif isinstance(answer, Mapping):
+        for value in answer.values():
+            yield from _tensors(value)
+    elif isinstance(answer, Sequence) and not isinstance(answer, str):
+        for value in answer:
+            yield from _tensors(value)
