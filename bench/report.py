@@ -21,7 +21,7 @@ from rich.console import Console
 from bench import records
 from bench.make.jobs import Source, train_side_by_side
 from bench.make.recipes import say
-from bench.make.scales import SCALES
+from bench.make.scales import SCALES, scale_for, with_settings
 from bench.make.stages import CROPS
 from bench.records import Cell, Record
 from bench.registry import KINDS, Kind
@@ -48,6 +48,14 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--scale", default="cpu", choices=list(SCALES), help="how large the experiment is (default: cpu)"
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        nargs="+",
+        default=(),
+        metavar="FIELD=VALUE",
+        help="another value of a field of the scale, like dense.epochs=12; it stands in the scale's name",
     )
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat with seeds 0 .. N-1 (default: 1)")
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="only these networks of the table")
@@ -82,7 +90,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     known = dict.fromkeys(model for name in tables(given) for model in KINDS[name].models)
     if unknown := set(given.models or ()) - set(known):
         parser.error(f"--models {' '.join(sorted(unknown))}: {given.table} has {', '.join(known)}")
-    if not SCALES[given.scale].publishable and given.out.resolve().is_relative_to(Path(PUBLISHED).resolve()):
+    given.scale = with_settings(given.scale, given.settings)
+    published = given.out.resolve().is_relative_to(Path(PUBLISHED).resolve())
+    if published and not scale_for(given.scale, given.data.partition(":")[0]).publishable:
         parser.error(f"--scale {given.scale} is no result and is never written to {PUBLISHED}/; choose another --out")
     return given
 

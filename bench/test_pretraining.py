@@ -25,11 +25,12 @@ from fermodels.training.contrast_views import AugmentConfig
 LEAST_RATIO = 3.0
 """Pairs a second of the loader by pairs a second of the training that contains it."""
 FACES, ROUNDS = 256, 5
-CONFIG = PretrainConfig(train=replace(CPU.pretrain, epochs=1, batch=128), augment=AugmentConfig(size=CPU.size))
+SCHEDULE = replace(CPU.schedules.pretrain, epochs=1, batch=128)
+CONFIG = PretrainConfig(train=SCHEDULE, augment=AugmentConfig(size=CPU.geometry.size))
 
 
 def faces(channels: int) -> Pool:
-    shape = (FACES, CPU.stored, CPU.stored, channels)
+    shape = (FACES, CPU.geometry.stored, CPU.geometry.stored, channels)
     return pool_of({"noise": np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)}, {})
 
 

@@ -21,7 +21,8 @@ import torch
 
 from bench.make.networks import NETWORKS
 from bench.make.pipeline import stage_behind
-from bench.make.scales import Scale, scale_for
+from bench.make.scale import Scale, changed
+from bench.make.scales import scale_for
 from bench.make.stages import Job
 from bench.records import Cell
 from fermodels.data import open_dataset
@@ -48,11 +49,13 @@ class Source:
     def job(self, model: str, seed: int) -> Job:
         """The job of one network; the data set is opened once per process."""
         scale = scale_for(self.scale, self.data.partition(":")[0])
-        scale = replace(scale, dense=scale.ablation) if self.ablation and scale.ablation else scale
+        ablation = scale.schedules.ablation if self.ablation else None
+        scale = changed(scale, dense=ablation) if ablation else scale
         scale = NETWORKS[model].scale(scale) if model in NETWORKS else scale  # a handcrafted baseline trains no network
         place = {name: getattr(self, name) for name in ("runs", "device", "crops", "imagenet")}
-        more = tuple(_opened(replace(self, data=spec), scale.stored) for spec in self.unlabelled)
-        return Job(data=_opened(self, scale.stored), scale=scale, model=model, seed=seed, unlabelled=more, **place)
+        stored = scale.geometry.stored
+        more = tuple(_opened(replace(self, data=spec), stored) for spec in self.unlabelled)
+        return Job(data=_opened(self, stored), scale=scale, model=model, seed=seed, unlabelled=more, **place)
 
 
 @cache
@@ -65,11 +68,12 @@ def _opened(source: Source, stored: int) -> Dataset:
 
 
 def limited(data: Dataset, scale: Scale) -> Dataset:
-    """At most `scale.limit` faces of each split, evenly spaced; the notes say so."""
-    if scale.limit is None:
+    """At most so many faces of each split as `Schedules.limit` says, evenly spaced; the notes say so."""
+    limit = scale.schedules.limit
+    if limit is None:
         return data
-    splits = {name: _thinned(split, scale.limit) for name, split in data.splits.items()}
-    return replace(data, **splits, notes=(*data.notes, f"Only {scale.limit} faces of each split (scale {scale.name})."))
+    splits = {name: _thinned(split, limit) for name, split in data.splits.items()}
+    return replace(data, **splits, notes=(*data.notes, f"Only {limit} faces of each split (scale {scale.name})."))
 
 
 def _thinned(split: Split, limit: int) -> Split:
@@ -134,7 +138,7 @@ def _pretraining(cell: Cell) -> str:
     network = NETWORKS.get(cell.model)  # none: a handcrafted baseline
     if network is None or not network.pretraining:
         return ""
-    return f"{network.pretraining} {network.scale(scale_for(cell.scale, cell.data)).pretrain.epochs}"
+    return f"{network.pretraining} {network.scale(scale_for(cell.scale, cell.data)).schedules.pretrain.epochs}"
 
 
 def _by_network(cells: Sequence[Cell]) -> list[list[Cell]]:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 import fermodels
-from bench.make.scales import Scale
+from bench.make.scale import Scale, changed
 from compress.training.schedule import stretched
 from fermodels.nets.densenet import BLOCKS, GROWTH
 from fermodels.nets.resnet import RESNET18, RESNET50, stem_halvings_for
@@ -50,19 +50,20 @@ class Network:
 
     def scale(self, scale: Scale) -> Scale:
         """`scale` as it applies to this network."""
-        epochs = scale.start_epochs if self.schedule == "start" else {}
-        shorter = {name: replace(getattr(scale, name), epochs=count) for name, count in epochs.items()}
-        pretrain = stretched(scale.pretrain, self.pretraining_length)
-        return replace(scale, dense=getattr(scale, self.schedule), pretrain=pretrain, **shorter, **self.changes)
+        own = scale.schedules
+        epochs = own.start_epochs if self.schedule == "start" else {}
+        shorter = {name: replace(getattr(own, name), epochs=count) for name, count in epochs.items()}
+        pretrain = stretched(own.pretrain, self.pretraining_length)
+        return changed(scale, dense=getattr(own, self.schedule), pretrain=pretrain, **shorter, **self.changes)
 
 
 def vgg_widths(scale: Scale) -> tuple[int, ...]:
     """The 13 widths of a VGG-16 trunk at `scale`."""
-    return fermodels.scaled(scale.width)
+    return fermodels.scaled(scale.geometry.width)
 
 
 def _common(scale: Scale) -> Settings:
-    return {"size": scale.size, "pools": scale.pools, "dropout": scale.dropout}
+    return {"size": scale.geometry.size, "pools": scale.geometry.pools, "dropout": scale.schedules.dropout}
 
 
 def _vggnet(scale: Scale) -> Settings:
@@ -70,22 +71,23 @@ def _vggnet(scale: Scale) -> Settings:
 
 
 def _gate(scale: Scale) -> Settings:
-    return {"attention_width": max(8, round(128 * scale.width))}
+    return {"attention_width": max(8, round(128 * scale.geometry.width))}
 
 
 def _head(scale: Scale) -> Settings:
-    return {"head_width": max(16, round(512 * scale.width))}
+    return {"head_width": max(16, round(512 * scale.geometry.width))}
 
 
 def _mrf(scale: Scale, *, local: Sequence[str] = ("local",), **settings: Any) -> Settings:
     """MRF with one trunk for the face and those named `local`; `settings` as they are for `fermodels.build`."""
     widths = dict.fromkeys(("face", *local), vgg_widths(scale))
-    return _common(scale) | _gate(scale) | _head(scale) | {"widths": widths, "local_size": scale.local_size} | settings
+    own = {"widths": widths, "local_size": scale.geometry.local_size}
+    return _common(scale) | _gate(scale) | _head(scale) | own | settings
 
 
 def _local(scale: Scale) -> Settings:
-    shared = {"pools": scale.pools, "dropout": scale.dropout, "local_size": scale.local_size}
-    return shared | _head(scale) | {"widths": {"local": vgg_widths(scale)}}
+    place = {"pools": scale.geometry.pools, "local_size": scale.geometry.local_size}
+    return place | {"dropout": scale.schedules.dropout} | _head(scale) | {"widths": {"local": vgg_widths(scale)}}
 
 
 def _global(scale: Scale) -> Settings:
@@ -98,20 +100,25 @@ def _attended(scale: Scale) -> Settings:
 
 def _resnet50(scale: Scale) -> Settings:
     """With the stem of ResNet-18: a last map of 7 x 7 instead of 4 x 4 would take 3.4 times as long."""
-    return _resnet18(scale) | {"widths": {"face": fermodels.scaled(scale.width, RESNET50)}}
+    return _resnet18(scale) | {"widths": {"face": fermodels.scaled(scale.geometry.width, RESNET50)}}
 
 
 def _resnet18(scale: Scale) -> Settings:
-    widths = {"face": fermodels.scaled(scale.width, RESNET18)}
-    place = {"size": scale.size, "stem_halvings": stem_halvings_for(scale.size)}
-    return place | {"dropout": scale.dropout, "widths": widths}
+    widths = {"face": fermodels.scaled(scale.geometry.width, RESNET18)}
+    place = {"size": scale.geometry.size, "stem_halvings": stem_halvings_for(scale.geometry.size)}
+    return place | {"dropout": scale.schedules.dropout, "widths": widths}
 
 
 def _densenet(scale: Scale) -> Settings:
     """Growth, stem and inner widths all scaled alike."""
-    growth = max(4, round(GROWTH * scale.width))
-    place = {"size": scale.size, "stem_halvings": stem_halvings_for(scale.size), "dropout": scale.dropout}
-    return place | {"growth": growth, "stem": 2 * growth, "widths": {"face": (4 * growth,) * sum(BLOCKS)}}
+    growth = max(4, round(GROWTH * scale.geometry.width))
+    place = {"size": scale.geometry.size, "stem_halvings": stem_halvings_for(scale.geometry.size)}
+    return place | {
+        "dropout": scale.schedules.dropout,
+        "growth": growth,
+        "stem": 2 * growth,
+        "widths": {"face": (4 * growth,) * sum(BLOCKS)},
+    }
 
 
 def contrastive(scale: Scale) -> Settings:
@@ -121,9 +128,9 @@ def contrastive(scale: Scale) -> Settings:
 
 
 def _ocl(scale: Scale) -> Settings:
-    small = scale.region_size < 112  # the published 7 x 7 kernel is for the 4 x 4 map of 112 px at most
-    hidden = {"gate_width": max(4, round(32 * scale.width)), "kernel": 3 if small else 7}
-    return _resnet18(scale) | hidden | {"region_size": scale.region_size}
+    small = scale.geometry.region_size < 112  # the published 7 x 7 kernel is for the 4 x 4 map of 112 px at most
+    hidden = {"gate_width": max(4, round(32 * scale.geometry.width)), "kernel": 3 if small else 7}
+    return _resnet18(scale) | hidden | {"region_size": scale.geometry.region_size}
 
 
 ERASING = 0.5

@@ -6,7 +6,7 @@ A record is written as soon as its accuracy is known and again with its latency,
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,8 @@ def _latencies(job: Job, cells: Sequence[Cell], stages: dict[Cell, Stage], batch
     nets = {cell.id: stages[cell].net().to(job.device) for cell in cells}
     reference = next(cell.id for cell in cells if cell.variant == "dense")
     say(f"{job.model}: latency of {len(nets)} networks at batch {batch}, in turn")
-    scale = job.scale
-    enough: dict[str, Any] = {"min_runs": scale.latency_runs, "min_seconds": scale.latency_seconds}
-    found = latency_of(nets, batch, reference, attempts=scale.latency_attempts, **enough)
+    how = job.scale.measurement
+    found = latency_of(nets, batch, reference, attempts=how.latency_attempts, **how.enough)
     return {names[name]: latency for name, latency in found.items()}
 
 
@@ -89,7 +88,7 @@ def record_of(job: Job, cell: Cell, stage: Stage, result: dict[str, Any]) -> Rec
     """`result` of the network of `stage`, measured now, on this machine, with this code."""
     sha, dirty = commit()
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    config = {"key": stage.key, "stage": stage.outcome["described"], "scale": plain(asdict(job.scale))}
+    config = {"key": stage.key, "stage": stage.outcome["described"], "scale": job.scale.described()}
     crop = {"centre": "single centre crop", "five": "centre and four corners, averaged"}[job.crops]
     config |= {"evaluation": {"crop": crop, "flip": False, "precision": "fp32"}}
     return Record(

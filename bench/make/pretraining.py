@@ -35,8 +35,8 @@ VIEWS: dict[str, Callable[[AugmentConfig], AugmentConfig]] = {"occluded": lambda
 
 def pretrain_config(job: Job) -> PretrainConfig:
     """How the encoder that the job's network starts from is pretrained."""
-    augment = VIEWS[job.network.pretraining](AugmentConfig(size=job.scale.size))
-    return PretrainConfig(train=replace(job.scale.pretrain, seed=job.seed), augment=augment)
+    augment = VIEWS[job.network.pretraining](AugmentConfig(size=job.scale.geometry.size))
+    return PretrainConfig(train=replace(job.scale.schedules.pretrain, seed=job.seed), augment=augment)
 
 
 def pretrain_stage(job: Job) -> Stage | None:

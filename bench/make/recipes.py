@@ -43,7 +43,7 @@ def dense_stage(job: Job) -> Stage:
     settings = start_settings(job, first)
     settings |= {"restrain": network.restrain} if network.restrain else {}
     extra = {"restrain": _restrain(network.restrain)} if network.restrain else {}
-    recipe = Recipe(name="dense", train=job.scale.dense, settings=settings, extra=extra)
+    recipe = Recipe(name="dense", train=job.scale.schedules.dense, settings=settings, extra=extra)
     return train_stage(job, recipe, lambda: started(job, first), f"{job.model} dense")
 
 
@@ -54,29 +54,29 @@ def _restrain(weight: float) -> Term:
 
 def sparse_stage(job: Job) -> Stage:
     """The dense network under a proximal L1 penalty on its gammas, distilled from itself (Liu et al. 2017)."""
-    dense, scale = dense_stage(job), job.scale
+    dense, schedules = dense_stage(job), job.scale.schedules
     settings = {
         "from": dense.key,
         "penalty": "proximal",
-        "travel": scale.travel,
+        "travel": schedules.travel,
         "ramp": RAMP,
         "cool": COOL,
         "keep_scale": True,
         "weights": "by width",
     }
-    settings |= {"distil_weight": scale.distil_weight}
+    settings |= {"distil_weight": schedules.distil_weight}
 
     def penalty(net: nn.Module) -> Proximal:
-        made = _proximal(net, job, scale.sparse)
-        say(f"{job.model}: {made.travel(_rates(job, scale.sparse), scale.sparse.momentum).sentence(mean_gamma(net))}")
+        made, train = _proximal(net, job, schedules.sparse), schedules.sparse
+        say(f"{job.model}: {made.travel(_rates(job, train), train.momentum).sentence(mean_gamma(net))}")
         return made
 
     recipe = Recipe(
         name="sparse",
-        train=scale.sparse,
+        train=schedules.sparse,
         settings=settings,
         penalty=penalty,
-        extra=distilled(job, scale.distil_weight, bf16=scale.sparse.bf16),
+        extra=distilled(job, schedules.distil_weight, bf16=schedules.sparse.bf16),
         choose_last=True,
     )
     return train_stage(job, recipe, dense.net, f"{job.model} sparse")
@@ -88,10 +88,10 @@ def _rates(job: Job, train: TrainConfig) -> list[float]:
 
 
 def _proximal(net: nn.Module, job: Job, train: TrainConfig) -> Proximal:
-    """The penalty whose budget is `scale.travel` times the mean |gamma| of `net`."""
+    """The penalty whose budget is `Schedules.travel` times the mean |gamma| of `net`."""
     gammas = penalised(net)
     unit = Proximal(gammas, 1.0, ramp=RAMP, cool=COOL).travel(_rates(job, train), train.momentum).distance
-    strength = job.scale.travel * mean_gamma(net) / unit
+    strength = job.scale.schedules.travel * mean_gamma(net) / unit
     return Proximal(gammas, strength, ramp=RAMP, cool=COOL, keep_scale=True, weights=by_width(gammas))
 
 
@@ -119,11 +119,13 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
 
     Where a scale fine-tunes what ships no longer than the controls, "slim" and "short" are one stage.
     """
-    sparse, cut, scale = sparse_stage(job), tune_settings(job, variant, ratio), job.scale
+    sparse, cut, schedules = sparse_stage(job), tune_settings(job, variant, ratio), job.scale.schedules
     train, weight = (
-        (scale.tune, scale.tune_distil_weight) if variant == "slim" else (scale.control, scale.control_distil_weight)
+        (schedules.tune, schedules.tune_distil_weight)
+        if variant == "slim"
+        else (schedules.control, schedules.control_distil_weight)
     )
-    settings = cut | {"from": sparse.key, "distil_weight": weight, "calibration": scale.calibration}
+    settings = cut | {"from": sparse.key, "distil_weight": weight, "calibration": schedules.calibration}
     title = f"{job.model} {variant} {ratio:.0%}"
     name = "random" if variant == "random" else "slim"
     extra = distilled(job, weight, bf16=train.bf16)
@@ -144,7 +146,7 @@ def _cut(job: Job, net: nn.Module, cut: dict[str, Any], **care: Any) -> tuple[nn
 
 def calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
     """Views of training faces at the centre crop, spread over the whole split."""
-    return [batch.views for batch in job.views("train").spread(job.scale.calibration)]
+    return [batch.views for batch in job.views("train").spread(job.scale.schedules.calibration)]
 
 
 def _cut_measured(job: Job, net: nn.Module, cut: dict[str, Any], path: Path) -> Plan:

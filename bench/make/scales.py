@@ -1,86 +1,15 @@
-"""How large an experiment is: image sizes, network width and the schedules of its trainings.
+"""The scales there are, and what is set otherwise on the command line.
 
-A scale is a value; a variant is `replace(base, ...)`. Sizes keep the attention map at 7 x 7.
+Sizes keep the attention map at 7 x 7. A setting stands in the name of its scale, "cpu+dense.epochs=12", and so in the
+path and the cell of every record made with it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
+from bench.make.scale import Geometry, Scale, Schedules, changed, with_field
 from compress.training.schedule import TrainConfig
 from fermodels.training.augmentation import Augmentation
-from fermodels.training.views import ViewConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """One row of the table of scales in the README."""
-
-    name: str
-    stored: int
-    """Side in pixels at which faces are kept; the random crop plays inside it."""
-    size: int
-    """Side of the face view."""
-    local_size: int
-    """Side of the eye and mouth views."""
-    pools: int
-    width: float
-    """Share of the full VGG-16 widths."""
-    dense: TrainConfig
-    sparse: TrainConfig
-    tune: TrainConfig
-    """Fine-tuning of what ships."""
-    control: TrainConfig
-    """Fine-tuning of the random control and of the slim network that it is compared with."""
-    pretrain: TrainConfig
-    """Contrastive pretraining (paper 2)."""
-    start: TrainConfig
-    """Takes the place of `dense` for paper 2's networks, pretrained or not: Adam (digest, row 6)."""
-    region_size: int
-    """Side in pixels of paper 2's five regions."""
-    start_epochs: Mapping[str, int] = field(default_factory=dict)
-    """Epochs of `sparse`, `tune` and `control` for paper 2's networks, where they are others."""
-    ablation: TrainConfig | None = None
-    """Takes the place of `dense` in the tables that set many unpruned networks side by side (Tables 1 to 4, Fig 6);
-    None: those are trained as long as the networks of Table 5, and are the same ones."""
-    travel: float
-    """How far the proximal step could move a gamma over the sparse stage, in units of the mean gamma at its start."""
-    mask_weight: float = 0.03
-    """alpha of the mask loss: it starts near 10 % of the cross-entropy (digest, row 10)."""
-    mask_target: str = "mask"
-    """Which reading of eq 6. "off-mask", as written, silences the map altogether (CONTRIBUTING.md, log)."""
-    confidence: float = 0.5
-    """Landmarks below it do not enter the mask (eq 4)."""
-    distil_weight: float = 1.0
-    """Weight of the distillation term in the sparse stage; the teacher is the dense network."""
-    tune_distil_weight: float = 1.0
-    """The same in fine-tuning; a teacher makes an epoch of a slim network about 1.4 times as long."""
-    control_distil_weight: float = 1.0
-    """The same in the control's fine-tuning."""
-    augmentation: Augmentation | None = None
-    """Stronger changes of training faces than crop and flip, in every supervised stage."""
-    dropout: float = 0.1
-    limit: int | None = None
-    """At most so many faces of each split, evenly spaced; None: all."""
-    mirrored: bool = True
-    """Also score the average with the mirrored view, which doubles the time of the last look."""
-    calibration: int = 2048
-    """Training faces on which batch norms are measured anew after a cut."""
-    latency_runs: int = 100
-    latency_seconds: float = 3.0
-    compiled_ratios: tuple[float, ...] = (0.0, 0.6)
-    """Shares of channels removed from the networks that the table of runtimes gives to torch.compile, which takes half
-    a minute for each batch size; other runtimes take a second."""
-    latency_attempts: int = 3
-    """How often a noisy measurement is made before it is kept and flagged."""
-    publishable: bool = True
-    """False: watermarked, and never written to reports/."""
-
-    @property
-    def preprocessing(self) -> ViewConfig:
-        """How the views of every network of this scale are made."""
-        side = self.size // 2**self.pools
-        return ViewConfig(size=self.size, local_size=self.local_size, map_side=side, confidence=self.confidence)
-
 
 _CPU_DENSE = TrainConfig(epochs=24, batch=64, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1)
 _CPU_PRETRAIN = TrainConfig(epochs=30, batch=256, optimizer="adam", lr=1e-3, weight_decay=1e-6, warmup_epochs=2)
@@ -90,24 +19,21 @@ _CPU_START = TrainConfig(
 """Cosine from the first epoch: the paper's x 0.9 every 5 epochs begins after 80, which no CPU reaches."""
 CPU = Scale(
     name="cpu",
-    stored=64,
-    size=56,
-    local_size=28,
-    pools=3,
-    width=0.25,
-    dense=_CPU_DENSE,
-    sparse=replace(_CPU_DENSE, epochs=6, lr=0.03),
-    tune=replace(_CPU_DENSE, epochs=10, lr=0.03, warmup_epochs=0.1),
-    control=replace(_CPU_DENSE, epochs=2, lr=0.02, warmup_epochs=0.1),
-    pretrain=_CPU_PRETRAIN,
-    start=_CPU_START,
-    region_size=40,
-    control_distil_weight=0.0,
-    travel=7.0,
+    geometry=Geometry(stored=64, size=56, local_size=28, region_size=40, pools=3, width=0.25),
+    schedules=Schedules(
+        dense=_CPU_DENSE,
+        sparse=replace(_CPU_DENSE, epochs=6, lr=0.03),
+        tune=replace(_CPU_DENSE, epochs=10, lr=0.03, warmup_epochs=0.1),
+        control=replace(_CPU_DENSE, epochs=2, lr=0.02, warmup_epochs=0.1),
+        pretrain=_CPU_PRETRAIN,
+        start=_CPU_START,
+        control_distil_weight=0.0,
+        travel=7.0,
+    ),
 )
 
 _GPU_TUNE = replace(_CPU_DENSE, epochs=8, lr=0.01, warmup_epochs=0.1)
-GPU = replace(
+GPU = changed(
     CPU,
     name="gpu",
     latency_seconds=1.0,
@@ -129,7 +55,7 @@ GPU = replace(
 
 _SHORT_DENSE = replace(_CPU_DENSE, epochs=20, batch=128, lr=0.07)
 _SHORT_TUNE = replace(_SHORT_DENSE, epochs=5, lr=0.03, warmup_epochs=0.1)
-_SHORT = replace(
+_SHORT = changed(
     GPU,
     dense=_SHORT_DENSE,
     sparse=replace(_SHORT_DENSE, epochs=6, lr=0.04),
@@ -145,7 +71,7 @@ _SHORT = replace(
 
 _PAPER_DENSE = TrainConfig(epochs=60, lr=0.01, schedule="step", step_epochs=20, step_factor=0.1)
 _PAPER_TUNE = replace(_PAPER_DENSE, epochs=20, lr=0.001, schedule="cosine")
-PAPER = replace(
+PAPER = changed(
     CPU,
     name="paper",
     control_distil_weight=1.0,
@@ -165,7 +91,7 @@ PAPER = replace(
 )
 
 _QUICK_TUNE = replace(_CPU_DENSE, epochs=1, batch=32, lr=0.01)
-QUICK = replace(
+QUICK = changed(
     CPU,
     name="quick",
     tune_distil_weight=0.0,
@@ -184,7 +110,7 @@ QUICK = replace(
 )
 
 _STRONG_DENSE = TrainConfig(epochs=36, batch=128, lr=0.1, nesterov=True, warmup_epochs=1, label_smoothing=0.1)
-STRONG = replace(
+STRONG = changed(
     CPU,
     name="strong",
     augmentation=Augmentation(),
@@ -194,7 +120,7 @@ STRONG = replace(
     control=replace(_STRONG_DENSE, epochs=4, lr=0.05, warmup_epochs=0.2),
 )
 """The widths of `cpu` by the recipe of small networks that train from scratch: strong views, a large rate, longer."""
-WIDE = replace(STRONG, name="wide", width=0.5, dense=replace(_STRONG_DENSE, epochs=60))
+WIDE = changed(STRONG, name="wide", width=0.5, dense=replace(_STRONG_DENSE, epochs=60))
 """Half of the papers' widths."""
 
 SCALES = {scale.name: scale for scale in (QUICK, CPU, STRONG, WIDE, GPU, PAPER)}
@@ -204,15 +130,15 @@ _SYNTHETIC_TUNE = replace(_SYNTHETIC_DENSE, epochs=1, lr=0.03, warmup_epochs=0.1
 FOR_DATA = {
     # Table 4 alone has nine networks, some with three seeds: 24 epochs of each would be ten hours on two cores
     # an epoch of paper 2's network takes twice as long as one of MRF; 4 of 10 epochs are as large a share as 10 of 24
-    ("cpu", "fer2013"): replace(
+    ("cpu", "fer2013"): changed(
         CPU, ablation=replace(_CPU_DENSE, epochs=6), start_epochs={"sparse": 4, "tune": 4, "control": 1}
     ),
     ("gpu", "fer2013"): _SHORT,
     # about 3,200 photographs to train on: smaller batches for as many steps
-    ("cpu", "lfw"): replace(
+    ("cpu", "lfw"): changed(
         CPU, dense=replace(_CPU_DENSE, batch=32), ablation=replace(_CPU_DENSE, batch=32, epochs=12)
     ),
-    ("cpu", "synthetic"): replace(
+    ("cpu", "synthetic"): changed(
         CPU,
         dense=_SYNTHETIC_DENSE,
         sparse=replace(_SYNTHETIC_DENSE, epochs=3, lr=0.02),
@@ -230,12 +156,25 @@ FOR_DATA = {
 """Schedules of their own for data sets of another size: 20 epochs of a small set would be a minute of training."""
 
 
+SET = "+"
+"""Between the name of a scale and each of its settings."""
+
+
+def with_settings(name: str, settings: Sequence[str]) -> str:
+    """Name of the scale `name` with `settings` like "dense.epochs=12", in the order of the alphabet."""
+    return SET.join([name, *sorted(text.replace(" ", "") for text in settings)])
+
+
 def scale_for(name: str, data: str) -> Scale:
-    """The scale `name` as it applies to the data set named `data`.
+    """The scale `name`, as `with_settings` writes it, as it applies to the data set named `data`.
 
     Raises:
-        ValueError: an unknown scale.
+        ValueError: an unknown scale or field, or a value that the field does not take.
     """
-    if name not in SCALES:
-        raise ValueError(f'no scale "{name}": the scales are {", ".join(SCALES)}')
-    return FOR_DATA.get((name, data), SCALES[name])
+    base, *settings = name.split(SET)
+    if base not in SCALES:
+        raise ValueError(f'no scale "{base}": the scales are {", ".join(SCALES)}')
+    scale = FOR_DATA.get((base, data), SCALES[base])
+    for text in settings:
+        scale = with_field(scale, text)
+    return replace(scale, name=name)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import fermodels
 from bench.make.networks import NETWORKS, Network
-from bench.make.scales import Scale
+from bench.make.scale import Scale
 from bench.measure import accuracy
 from compress.files import digest, plain, write_atomic
 from compress.training.loop import History, Penalty, autocast, fit
@@ -162,10 +162,10 @@ def described(job: Job, recipe: Recipe) -> dict[str, Any]:
         "settings": recipe.settings,
     }
     what |= {"model": job.network.model, "architecture": job.architecture, "views": asdict(job.preprocessing)}
-    what |= {"data": job.fingerprint, "mask_weight": job.scale.mask_weight}
-    what |= {"mask_target": job.scale.mask_target} if "attention_width" in job.architecture else {}
+    what |= {"data": job.fingerprint, "mask_weight": job.scale.schedules.mask_weight}
+    what |= {"mask_target": job.scale.schedules.mask_target} if "attention_width" in job.architecture else {}
     what |= {"erasing": job.network.erasing} if job.network.erasing else {}
-    what |= {"augmentation": asdict(job.scale.augmentation)} if job.scale.augmentation else {}
+    what |= {"augmentation": asdict(job.scale.schedules.augmentation)} if job.scale.schedules.augmentation else {}
     return what | ({} if job.crops == "centre" else {"crops": job.crops})
 
 
@@ -193,7 +193,7 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
             train.batch,
             job.seed,
             erasing=job.network.erasing,
-            augmentation=job.scale.augmentation,
+            augmentation=job.scale.schedules.augmentation,
         ),
         _objective(job, train, recipe.extra or {}),
         train,
@@ -210,9 +210,9 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
 def _objective(job: Job, train: TrainConfig, extra: dict[str, Term]) -> Callable[[Output, Batch], dict[str, Tensor]]:
     def objective(output: Output, batch: Batch) -> dict[str, Tensor]:
         terms = {"cross_entropy": cross_entropy(output, batch.labels, smoothing=train.label_smoothing)}
-        if output.attention is not None and job.scale.mask_weight:
-            terms["mask"] = job.scale.mask_weight * mask_loss(
-                output.attention, batch.mask, target=job.scale.mask_target
+        if output.attention is not None and job.scale.schedules.mask_weight:
+            terms["mask"] = job.scale.schedules.mask_weight * mask_loss(
+                output.attention, batch.mask, target=job.scale.schedules.mask_target
             )
         return terms | {name: term(output, batch) for name, term in extra.items()}
 
@@ -249,7 +249,7 @@ def _finish(job: Job, stage: Stage, what: dict[str, Any], trained: tuple[nn.Modu
     chosen, _, history = trained
     score = accuracy.score(found["val_selected"], np.asarray(job.data.test.labels), job.data.classes)
     about = {"classes": job.data.classes, "preprocessing": job.preprocessing, "data": job.data.name, "split": "test"}
-    about |= {"stored": job.scale.stored, "regions": "fixed" if job.data.train.landmarks is None else "given"}
+    about |= {"stored": job.scale.geometry.stored, "regions": "fixed" if job.data.train.landmarks is None else "given"}
     about |= {"n": score.n, "accuracy": {k: v for k, v in plain(score).items() if k != "predictions"}}
     checkpoint.save(chosen, stage.folder / "chosen", about)
     for entry in history.epochs:
@@ -275,7 +275,7 @@ def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) 
         "val_selected": plain_view.argmax(1),
         "last": plain_view.argmax(1) if same else predicted(last, test, job.crops),
     }
-    if job.scale.mirrored:
+    if job.scale.measurement.mirrored:
         found["flip"] = (plain_view + class_probabilities(chosen, test, job.crops, flip=True)).argmax(1)
     measured = [found["val_selected"], found["last"]]
     return found | {"best_on_test": _best_on_test(history, np.asarray(job.data.test.labels), measured)}

@@ -28,12 +28,12 @@ def timed_stage(job: Job, ratio: float) -> Stage:
         Unavailable: the runtime is missing.
         ValueError: no network between the narrowest and the whole one takes that time.
     """
-    plain, sparse, scale = slim_stage(job, "slim", ratio), sparse_stage(job), job.scale
+    plain, sparse, schedules = slim_stage(job, "slim", ratio), sparse_stage(job), job.scale.schedules
     settings = {"rule": "exact", "criterion": "gamma", "align": ALIGN, "seed": job.seed, "from": sparse.key}
     settings |= {"as_fast_as": plain.key, "runtime": RUNTIME, "batch": BATCH}
-    settings |= {"distil_weight": scale.tune_distil_weight, "calibration": scale.calibration}
-    extra = distilled(job, scale.tune_distil_weight, bf16=scale.tune.bf16)
-    recipe = Recipe(name=f"{VARIANT}{round(100 * ratio)}", train=scale.tune, settings=settings, extra=extra)
+    settings |= {"distil_weight": schedules.tune_distil_weight, "calibration": schedules.calibration}
+    extra = distilled(job, schedules.tune_distil_weight, bf16=schedules.tune.bf16)
+    recipe = Recipe(name=f"{VARIANT}{round(100 * ratio)}", train=schedules.tune, settings=settings, extra=extra)
     plan = _plan(job, (plain, sparse), stage_of(job, recipe).folder / "plan.json")
     title = f"{job.model} as fast as {ratio:.0%}"
     return train_stage(job, recipe, lambda: apply(plan, sparse.net().to(job.device), calibration(job)), title)

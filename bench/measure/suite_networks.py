@@ -16,7 +16,7 @@ from torch import nn
 import fermodels
 from bench import records
 from bench.make.networks import NETWORKS
-from bench.make.scales import QUICK, SCALES
+from bench.make.scales import QUICK, scale_for
 from bench.make.stages import Stage, stage_by_key
 from bench.records import Cell, Record
 from compress.cost import macs, params
@@ -82,12 +82,14 @@ def network(ratio: float, root: Path = ROOT) -> Network:
     if found := recorded(ratio, root):
         record, stage = found
         net, about = checkpoint.load(stage.folder / "chosen")
-        return Network(net=net, about=about | {"stored": SCALES[record.cell.scale].stored}, record=record)
+        stored = scale_for(record.cell.scale, record.cell.data).geometry.stored
+        return Network(net=net, about=about | {"stored": stored}, record=record)
     net = random_dense()
     if ratio:
         net = slim(net, ratio=ratio, criterion="random")[0]
     unknown = dict.fromkeys(checkpoint.CLAIMS) | {"classes": fermodels.EXPRESSIONS}
-    return Network(net=net, about=unknown | {"preprocessing": QUICK.preprocessing, "stored": QUICK.stored}, record=None)
+    known = {"preprocessing": QUICK.preprocessing, "stored": QUICK.geometry.stored}
+    return Network(net=net, about=unknown | known, record=None)
 
 
 @cache

@@ -7,7 +7,6 @@ of a table are.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bench import records
 from bench.make.recipes import dense_stage, say
@@ -33,11 +32,10 @@ def time_together(jobs: Mapping[Cell, Job], root: Path, *, batches: Sequence[int
         return
     nets = {cell.id: dense_stage(job).net().to(job.device) for cell, job in timed.items()}
     beside = next((cell for cell in timed if cell.model == reference), next(iter(timed)))
-    scale = timed[beside].scale
-    enough: dict[str, Any] = {"min_runs": scale.latency_runs, "min_seconds": scale.latency_seconds}
+    how = timed[beside].scale.measurement
     for batch in batches:
         say(f"latency of {len(nets)} networks at batch {batch}, in turns")
-        found = latency_of(nets, batch, beside.id, attempts=scale.latency_attempts, **enough)
+        found = latency_of(nets, batch, beside.id, attempts=how.latency_attempts, **how.enough)
         for cell in timed:
             old = records.load(root / cell.path)
             latency = old.result["latency"] | {str(batch): plain(found[cell.id]) | {"reference": beside.model}}

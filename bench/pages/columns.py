@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WATERMARK = "QUICK RUN - NOT A RESULT"
-UNMARKED_SCALES = ("cpu", "gpu", "paper")
-"""Scales whose renderings carry no watermark; every other one does."""
 BATCHES = (1, 32)
 """Batch sizes of the latency columns, images."""
 

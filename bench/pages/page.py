@@ -11,8 +11,9 @@ from markupsafe import Markup
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from bench.make.scales import scale_for
 from bench.pages.captions import Pairs
-from bench.pages.columns import UNMARKED_SCALES, WATERMARK
+from bench.pages.columns import WATERMARK
 from bench.pages.render import terminal_table
 from bench.pages.render_html import environment
 from bench.pages.render_text import latex_table, latex_text, markdown_table
@@ -68,7 +69,7 @@ def about(data: str, scale: str, seeds: int) -> str:
 
 def watermark(scale: str) -> str:
     """Printed on every rendering of a scale that gives no results; empty for the others."""
-    return "" if scale in UNMARKED_SCALES else WATERMARK
+    return "" if scale_for(scale, "").publishable else WATERMARK
 
 
 def files(page: Page) -> dict[str, bytes]:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from bench.make.scales import scale_for
 from bench.measure.stats import spread
-from bench.pages.columns import BATCHES, FORMAT_OF, FORMATS, UNMARKED_SCALES, WATERMARK, Column, Panel, Table
+from bench.pages.columns import BATCHES, FORMAT_OF, FORMATS, WATERMARK, Column, Panel, Table
 from bench.pages.values import Values, published_values, values_of
 from bench.records import Cell, Record
 from bench.tables import cells, find
@@ -83,7 +84,7 @@ class Sheet:
     @property
     def watermark(self) -> str:
         """Printed on every rendering of a scale that gives no results; empty for the others."""
-        return "" if self.scale in UNMARKED_SCALES else WATERMARK
+        return "" if scale_for(self.scale, self.data).publishable else WATERMARK
 
     @property
     def missing(self) -> tuple[Cell, ...]:

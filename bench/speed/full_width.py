@@ -19,7 +19,8 @@ import fermodels
 from bench import records
 from bench.make.networks import NETWORKS
 from bench.make.recipes import say
-from bench.make.scales import PAPER, Scale
+from bench.make.scale import Scale
+from bench.make.scales import PAPER
 from bench.measure.environment import commit, environment
 from bench.pages.rows import Records
 from bench.records import Cell, Record
@@ -66,7 +67,8 @@ def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[Arte
     if ratio:
         net = slim(net, ratio=ratio, criterion="random", align=16)[0]
     about: dict[str, Any] = dict.fromkeys(checkpoint.CLAIMS) | {"classes": fermodels.EXPRESSIONS}
-    fermodels.save(net, folder / "given", about | {"preprocessing": scale.preprocessing, "stored": scale.stored})
+    about |= {"preprocessing": scale.preprocessing, "stored": scale.geometry.stored}
+    fermodels.save(net, folder / "given", about)
     made = artefacts_of(folder / "given", folder, keep=True)
     start = time.perf_counter()
     made.onnx("fp32")

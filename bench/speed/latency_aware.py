@@ -64,7 +64,7 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
 
 def _opened(job: Job, cell: Cell, stage: Stage) -> tuple[Session, dict[str, Any]]:
     """The session of one network and what is known before its time: accuracy on the test split, cost, plan."""
-    place: dict[str, Any] = {"data": job.data, "stored": job.scale.stored}
+    place: dict[str, Any] = {"data": job.data, "stored": job.scale.geometry.stored}
     made = artefacts_of(stage.folder / "chosen", stage.folder / "deployed", **place, keep=True)
     session = made.session(RUNTIMES[RUNTIME], PRECISION)
     found = made.through(session, [batch.views for batch in made.views("test").evaluation(WHOLE_BATCH)])
@@ -82,9 +82,8 @@ def _latencies(job: Job, sessions: Mapping[Cell, Session]) -> dict[Cell, dict[st
     """Figures of every session, and its paired ratios: to the unpruned network, and to the plain one of its ratio."""
     say(f"{job.model}: latency of {len(sessions)} sessions at batch {BATCH}, in turns")
     subjects = {cell.id: subject_of_session(session, BATCH) for cell, session in sessions.items()}
-    scale = job.scale
-    once = partial(measure_turns, subjects, min_runs=scale.latency_runs, min_seconds=scale.latency_seconds)
-    turns = calmest(once, scale.latency_attempts)
+    how = job.scale.measurement
+    turns = calmest(partial(measure_turns, subjects, **how.enough), how.latency_attempts)
     return {cell: _told(cell, turns, sessions) for cell in sessions}
 
 

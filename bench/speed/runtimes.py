@@ -16,7 +16,8 @@ from torch import Tensor
 from bench import records
 from bench.make.pipeline import record_of, stage_behind
 from bench.make.recipes import say
-from bench.make.scales import Scale, scale_for
+from bench.make.scale import Scale
+from bench.make.scales import scale_for
 from bench.make.stages import Job, Stage
 from bench.measure import accuracy
 from bench.records import Cell
@@ -45,7 +46,7 @@ KINDS = [(name, precision) for name, runtime in RUNTIMES.items() for precision i
 
 def cells(data: str, scale: str, seeds: int, models: Sequence[str]) -> list[Cell]:
     """Every network that ships (unpruned and slim) in every runtime and precision, but `Scale.compiled_ratios`."""
-    compiled = scale_for(scale, data).compiled_ratios
+    compiled = scale_for(scale, data).measurement.compiled_ratios
     return [
         Cell(table=TABLE, data=data, scale=scale, model=model, seed=seed, ratio=ratio, **_kind(ratio, *kind))
         for seed in range(seeds)
@@ -92,7 +93,7 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
 def _ready(job: Job, own: Sequence[Cell], stages: Mapping[Cell, Stage]) -> list[_Ready]:
     """Sessions of one network in every runtime, with their accuracy."""
     stage = stages[own[0]]
-    place = {"data": job.data, "stored": job.scale.stored}
+    place = {"data": job.data, "stored": job.scale.geometry.stored}
     made = artefacts_of(stage.folder / "chosen", stage.folder / "deployed", **place, keep=True)
     faces = [batch.views for batch in made.views("test").evaluation(BATCH)]
     net = stage.net()
@@ -134,7 +135,7 @@ def _tested(job: Job) -> dict[str, Any]:
 def latencies_of(running: Mapping[Cell, Session], batch: int, scale: Scale) -> dict[Cell, dict[str, Any]]:
     """What a record keeps of every session at `batch`: figures, paired ratios to the references, energy or None."""
     subjects = {cell.id: subject_of_session(session, batch) for cell, session in running.items()}
-    turns = measure_turns(subjects, min_runs=scale.latency_runs, min_seconds=scale.latency_seconds)
+    turns = measure_turns(subjects, **scale.measurement.enough)
     return {
         cell: _told(cell, turns, running, batch)
         | {"energy": plain(energy_of(subjects[cell.id], batch, device=session.io.device))}

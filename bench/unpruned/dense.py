@@ -77,7 +77,7 @@ def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     return network_result(job, cell, stage) | {
         "calibration": calibration_of(validation, truths[0], test, truths[1]),
         "occluded": plain(OCCLUDER) | {"accuracy": accuracy.score(occluded.argmax(1), truths[1], job.data.classes)},
-        "mask": {"confidence": job.scale.confidence, "passing": passing(job.data)},
+        "mask": {"confidence": job.scale.schedules.confidence, "passing": passing(job.data)},
         "attention": on_mask(job, net),
         "attention_maps": mean_maps(job, net),
     }

@@ -17,7 +17,7 @@ def test_every_cell_is_exported_timed_and_told(tmp_path, monkeypatch) -> None:
     for record in found.values():
         assert "accuracy" not in record.result and record.result["cost"]["export_s"] > 0
         if not record.result["missing"]:
-            assert record.result["latency"]["1"]["n"] >= QUICK.latency_runs
+            assert record.result["latency"]["1"]["n"] >= QUICK.measurement.latency_runs
     page = full_width.render(found, data=full_width.DATA, scale=QUICK.name)["fullwidth.md"].decode()
     assert "Accuracy, %" not in page and page.count("| vggnet |") == sum(
         not r.result["missing"] for r in found.values()

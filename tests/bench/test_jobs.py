@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from bench.make import jobs, pipeline, scales, stages
+from bench.make.scale import changed
 from bench.records import Cell
 from bench.registry import KINDS
 
@@ -36,16 +37,17 @@ def test_two_processes_make_the_stages_that_one_would_look_for(tmp_path, monkeyp
 
 
 def test_tables_of_many_networks_train_by_the_ablation_schedule_where_the_scale_has_one(tmp_path):
-    scale = replace(scales.CPU, name="quick", limit=8, ablation=replace(scales.CPU.dense, epochs=2))
+    scale = changed(scales.CPU, name="quick", limit=8, ablation=replace(scales.CPU.schedules.dense, epochs=2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(scales.SCALES, "quick", scale)
         source = jobs.Source(data=SMALL, scale="quick", runs=tmp_path)
-        assert source.job("mrf", 0).scale.dense == scales.CPU.dense
+        assert source.job("mrf", 0).scale.schedules.dense == scales.CPU.schedules.dense
         short = replace(source, ablation=True)
-        assert short.job("mrf", 0).scale.dense.epochs == 2
-        assert short.job("resnet18", 0).scale.dense == scales.CPU.start  # paper 2's networks have their own
-        patch.setitem(scales.SCALES, "quick", replace(scale, ablation=None))
-        assert short.job("mrf", 0).scale.dense == scales.CPU.dense
+        assert short.job("mrf", 0).scale.schedules.dense.epochs == 2
+        # paper 2's networks have their own
+        assert short.job("resnet18", 0).scale.schedules.dense == scales.CPU.schedules.start
+        patch.setitem(scales.SCALES, "quick", changed(scale, ablation=None))
+        assert short.job("mrf", 0).scale.schedules.dense == scales.CPU.schedules.dense
     assert [name for name, kind in KINDS.items() if kind.ablation] == ["table1", "table2", "table3", "table4", "fig6"]
 
 

@@ -16,6 +16,7 @@ from tiny_job import cells, job
 import fermodels
 from bench import records
 from bench.make import pipeline, recipes
+from bench.make.scale import changed
 from bench.make.stages import Recipe, stage_of
 from bench.measure.accuracy import from_digits
 from bench.pages import render
@@ -105,11 +106,12 @@ def test_a_second_call_computes_nothing(made, monkeypatch):
 
 def test_another_configuration_is_another_stage(made):
     other = job(made / "runs")
-    changed = replace(other, scale=replace(other.scale, dense=replace(other.scale.dense, lr=0.01)))
+    dense = replace(other.scale.schedules.dense, lr=0.01)
+    slower = replace(other, scale=changed(other.scale, dense=dense))
     seeded = replace(other, seed=1)
     folders = {
-        stage_of(each, Recipe(name="dense", train=each.scale.dense, settings={})).folder
-        for each in (other, changed, seeded)
+        stage_of(each, Recipe(name="dense", train=each.scale.schedules.dense, settings={})).folder
+        for each in (other, slower, seeded)
     }
     assert len(folders) == 3
 
@@ -170,4 +172,4 @@ def test_five_crops_average_centre_and_corners(made):
 
 
 def _dense(one) -> Recipe:
-    return Recipe(name="dense", train=one.scale.dense, settings={})
+    return Recipe(name="dense", train=one.scale.schedules.dense, settings={})

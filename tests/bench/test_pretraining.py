@@ -16,6 +16,7 @@ from bench.make.jobs import steps
 from bench.make.networks import NETWORKS
 from bench.make.pretraining import VIEWS, pretrain_config, pretrain_stage
 from bench.make.recipes import dense_stage
+from bench.make.scale import changed
 from bench.make.scales import SCALES
 from bench.make.stages import Job
 from bench.measure.accuracy import from_digits
@@ -29,7 +30,7 @@ from fermodels import checkpoint
 from fermodels.nets.pretrained import COUNTER
 
 ADAM = replace(TRAIN, epochs=2, optimizer="adam", lr=1e-3)
-TINY = replace(SCALE, pretrain=ADAM, start=ADAM, region_size=12, latency_runs=2)
+TINY = changed(SCALE, pretrain=ADAM, start=ADAM, region_size=12, latency_runs=2)
 OURS = list(dict.fromkeys(model for table in OCL_TABLES.values() for model in table.models))
 
 
@@ -66,7 +67,9 @@ def test_every_network_of_the_tables_is_registered_and_trained_alike():
             assert not line.against or line.against in table.models
         assert KINDS[table.name].models == table.models
         for scale in SCALES.values():
-            assert len({NETWORKS[model].scale(scale).dense for model in table.models}) == 1, "equal fine-tuning"
+            assert len({NETWORKS[model].scale(scale).schedules.dense for model in table.models}) == 1, (
+                "equal fine-tuning"
+            )
 
 
 def test_pretrainings_differ_in_the_rectangle_alone(tmp_path):
@@ -78,14 +81,14 @@ def test_pretrainings_differ_in_the_rectangle_alone(tmp_path):
 
 
 def test_pretrainings_of_other_lengths_have_whole_schedules_of_their_own(tmp_path):
-    scale = replace(TINY, pretrain=replace(ADAM, epochs=30, warmup_epochs=2))
-    lengths = {model: NETWORKS[model].scale(scale).pretrain for model in OCL_TABLES["ocl-length"].models[1:]}
+    scale = changed(TINY, pretrain=replace(ADAM, epochs=30, warmup_epochs=2))
+    lengths = {model: NETWORKS[model].scale(scale).schedules.pretrain for model in OCL_TABLES["ocl-length"].models[1:]}
     assert [one.epochs for one in lengths.values()] == [5, 10, 20, 30, 60]
     assert [round(one.warmup_epochs, 3) for one in lengths.values()] == [0.333, 0.667, 1.333, 2, 4]
-    assert {replace(one, epochs=30, warmup_epochs=2) for one in lengths.values()} == {scale.pretrain}
+    assert {replace(one, epochs=30, warmup_epochs=2) for one in lengths.values()} == {scale.schedules.pretrain}
     own = {model: tiny(tmp_path, model) for model in lengths}
     assert {model: pretrain_config(one).train.epochs for model, one in own.items()} == {
-        model: one.scale.pretrain.epochs for model, one in own.items()
+        model: one.scale.schedules.pretrain.epochs for model, one in own.items()
     }
 
 
@@ -160,7 +163,7 @@ def test_another_seed_view_or_data_set_is_another_pretraining(tmp_path, monkeypa
         replace(base, seed=1),
         tiny(tmp_path, "simclr-resnet18"),
         replace(base, data=replace(base.data, train=brighter)),
-        replace(base, scale=replace(base.scale, pretrain=replace(ADAM, epochs=3))),
+        replace(base, scale=changed(base.scale, pretrain=replace(ADAM, epochs=3))),
     ]
     assert len({pretrain_stage(one).key for one in [base, *others]}) == 1 + len(others)
 
@@ -186,7 +189,7 @@ def test_older_networks_keep_the_keys_of_their_stages():
 
     for model in ("mrf", "vggnet"):
         base = job(Path("nowhere"), model)
-        what = described(base, Recipe(name="dense", train=base.scale.dense, settings={}))
+        what = described(base, Recipe(name="dense", train=base.scale.schedules.dense, settings={}))
         assert sorted(what) == sorted(
             ["stage", "train", "settings", "model", "architecture", "views", "data", "mask_weight"]
             + (["mask_target"] if model == "mrf" else [])

@@ -1,13 +1,16 @@
 """The command as a user types it: arguments, gaps, exit status, the last line."""
 
 import json
+import sys
+from dataclasses import fields
 
 import pytest
 from tiny_job import cells, job
 
 from bench import publish, report
 from bench.make import jobs, pipeline
-from bench.make.scales import SCALES, scale_for
+from bench.make.scale import PART_OF, PARTS, SETTABLE, changed
+from bench.make.scales import SCALES, scale_for, with_settings
 
 
 def last_line(capsys) -> dict:
@@ -35,12 +38,16 @@ def test_two_seeds_are_twice_the_cells(tmp_path, capsys):
         (["--seeds", "0"], "at least 1"),
         (["--jobs", "0"], "at least 1"),
         (["--models", "resnet"], "mrf, vggnet"),
+        (["--set", "dense.epoch=2"], "dense.epochs"),
+        (["--set", "width"], "FIELD=VALUE"),
+        (["--set", "dense.optimizer=rmsprop"], "sgd, adam"),
+        (["--set", "width=wide"], "float"),
         (["--scale", "quick", "--out", "reports"], "never written to reports/"),
     ],
 )
 def test_a_wrong_word_on_the_command_line_ends_with_a_sentence(words, said, capsys):
     with pytest.raises(SystemExit) as stopped:
-        report.main(words)
+        sys.exit(report.main(words))
     assert stopped.value.code == 2
     assert said in capsys.readouterr().err
 
@@ -79,6 +86,7 @@ def test_options_are_frozen():
             *("table", "data", "scale", "seeds", "models", "out", "runs", "device", "jobs", "crops"),
             "imagenet",
             "render_only",
+            "settings",
             "skip_broken",
             "unlabelled",
         ]
@@ -97,10 +105,34 @@ def test_limited_keeps_every_field_in_step():
 
 def test_every_scale_keeps_the_map_at_seven_cells():
     for scale in SCALES.values():
-        assert scale.size / 2**scale.pools == 7
-        assert scale.stored > scale.size
+        assert scale.geometry.size / 2**scale.geometry.pools == 7
+        assert scale.geometry.stored > scale.geometry.size
     with pytest.raises(ValueError, match="quick, cpu, strong, wide, gpu, paper"):
         scale_for("tiny", "synthetic")
+
+
+def test_what_is_set_changes_the_scale_and_its_name_and_nothing_else():
+    name = with_settings("cpu", ["width=0.5", "dense.epochs = 3"])
+    assert name == "cpu+dense.epochs=3+width=0.5"
+    plain, other = scale_for("cpu", "fer2013"), scale_for(name, "fer2013")
+    assert (other.schedules.dense.epochs, other.geometry.width, other.name) == (3, 0.5, name)
+    same = {"dense": plain.schedules.dense, "width": plain.geometry.width, "name": "cpu"}
+    assert changed(other, **same) == plain
+    told = scale_for("cpu+compiled_ratios=[0.5]+ablation=null+mask_target=off-mask", "fer2013")
+    assert told.measurement.compiled_ratios == (0.5,) and told.schedules.ablation is None
+    assert told.schedules.mask_target == "off-mask"
+
+
+def test_records_of_an_overridden_scale_have_a_folder_of_their_own(tmp_path, capsys):
+    report.main(["--render-only", "--set", "dense.epochs=3", "--out", str(tmp_path)])
+    assert last_line(capsys)["scale"] == "cpu+dense.epochs=3"
+    assert (tmp_path / "tables" / "synthetic-cpu+dense.epochs=3" / "table5.md").is_file()
+
+
+def test_no_two_parts_of_a_scale_share_a_name_of_a_field():
+    described = scale_for("cpu", "synthetic").described()
+    assert set(described) == {"name", "publishable", *SETTABLE}
+    assert len(PART_OF) == sum(len(fields(part)) for part in PARTS.values())
 
 
 def test_publishing_is_held_to_the_records(tmp_path):

@@ -45,7 +45,7 @@ def test_cells_are_every_network_that_ships_in_every_runtime_and_precision() -> 
     compiled = [cell for cell in made if cell.runtime == "torch-compile"]
     others = [kind for kind in runtimes.KINDS if kind[0] != "torch-compile"]
     assert len(made) - len(compiled) == 2 * 2 * 6 * len(others) and len(made) == len({cell.path for cell in made})
-    assert {cell.ratio for cell in compiled} == set(scale_for("cpu", "synthetic").compiled_ratios)
+    assert {cell.ratio for cell in compiled} == set(scale_for("cpu", "synthetic").measurement.compiled_ratios)
     second = runtimes.cells("synthetic", "cpu", 1, ["ocl-fgw-lgds"])
     assert {cell.ratio for cell in second} == {0.0, *TABLES["ocl-slim"].ratios}, "those of its own table of ratios"
     assert {cell.variant for cell in made if cell.ratio == 0} == {"dense"}

@@ -85,7 +85,7 @@ def test_a_session_computes_the_network_of_its_ratio(tmp_path: Path) -> None:
     networks = SuiteNetworks(tmp_path / "made", tmp_path)
     opened = networks.open(0.6, "torch", "fp32")
     assert opened.built.artefact_bytes > 4 * opened.network.facts["params"]
-    pixels = torch.randint(0, 256, (2, 3, QUICK.stored, QUICK.stored)).float()
+    pixels = torch.randint(0, 256, (2, 3, QUICK.geometry.stored, QUICK.geometry.stored)).float()
     given = opened.session.run({"face": pixels})["probabilities"]
     assert given.shape == (2, len(EXPRESSIONS))
     assert given.sum(1).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)

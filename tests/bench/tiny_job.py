@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.make.pipeline import measure
+from bench.make.scale import changed
 from bench.make.scales import QUICK
 from bench.make.stages import Job
 from bench.records import Cell
@@ -18,7 +19,7 @@ from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, Split
 
 TRAIN = TrainConfig(epochs=3, batch=16, lr=0.05, bf16=False)
-SCALE = replace(
+SCALE = changed(
     QUICK,
     stored=18,
     size=16,
