@@ -16,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from fermodels.predict.__main__ import default_model, predictions
+from fermodels.predict.__main__ import predictions
 from fermodels.predict.pictures import Frame, photograph_of
 from fermodels.predict.predictor import Predictor
 
@@ -29,10 +29,9 @@ GROWTH = 0.02
 LOAD = """
 import time
 start = time.perf_counter()
-from fermodels.predict.__main__ import default_model
 from fermodels.predict.predictor import Predictor
 imported = time.perf_counter()
-Predictor(default_model())
+Predictor()
 print(imported - start, time.perf_counter() - imported)
 """
 
@@ -46,7 +45,7 @@ def astronaut() -> np.ndarray:
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     try:
-        return Predictor(default_model())
+        return Predictor()
     except ValueError as missing:  # the extra with the detector is not installed
         pytest.skip(str(missing))
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from compress.files import atomic_path, plain
 from compress.libraries import library
+from compress.onnx_session import onnx_session
 from fermodels.predict.deployed import Deployed
 
 OPSET = 20
@@ -116,8 +117,10 @@ def metadata(graph: Deployed, about: dict[str, Any], precision: str) -> dict[str
     config = graph.preprocessing
     feed = {"colour": config.colour, "layout": "NCHW", "dtype": "float32", "range": [0, 255]}
     inputs = {name: feed | {"side": side} for name, side in graph.sides.items()}
-    claims = {name: about.get(name) for name in ("classes", "data", "split", "n", "accuracy")}
-    return {"inputs": inputs, "outputs": graph.outputs, "precision": precision, "regions": graph.regions, **claims}
+    crop = config.size / graph.sides.get("face", config.size)  # the share of the aligned side that the network sees
+    claims = {name: about.get(name) for name in ("classes", "data", "split", "n", "accuracy", "trust")}
+    made = {"inputs": inputs, "outputs": graph.outputs, "precision": precision, "regions": graph.regions, "crop": crop}
+    return made | claims
 
 
 def described(path: Path) -> dict[str, Any]:
@@ -148,8 +151,7 @@ def parity(found: Float[np.ndarray, "n classes"], wanted: Float[np.ndarray, "n c
 
 def verify(path: Path, graph: Deployed, batches: Iterable[Sequence[Tensor]]) -> Parity:
     """Runs the ONNX file in ONNX Runtime and `graph` in PyTorch on the same batches of pixels."""
-    onnxruntime = library("onnxruntime")
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnx_session(path)
     found, wanted = [], []
     with torch.inference_mode():
         for batch in batches:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from compress.libraries import library
+from compress.onnx_session import onnx_session
 from compress.runtimes.session import IO, Session, TensorSpec, asked, honoured, onnx_file
 
 COMPUTING = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose"}
@@ -16,9 +17,6 @@ QUANTISED = {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulInteger", "ConvInte
 ELEMENTS = {1: "fp32", 10: "fp16", 16: "bf16"}
 """ONNX's numbers of element types."""
 DTYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(uint8)": torch.uint8}
-REST = ("session.force_spinning_stop", "1")
-"""Threads spin during a run but not after it: as fast, and whatever runs next has its cores at once. By default they
-spin on for 50 ms, in which another runtime took 1.6 times as long (measured in turns, 2 cores)."""
 HONOURED = {"fp32": ("fp32",), "int8": ("int8", "fp32")}
 """The first is asked for; the products that cut the regions stay in float32."""
 
@@ -30,7 +28,7 @@ class OnnxRuntimeSession:
 
     def __init__(self, path: Path, precision: str) -> None:
         self.path, self.precision = path, precision
-        self._session = _session(path)
+        self._session = onnx_session(path)
         self.io = IO(
             inputs=tuple(_spec(one) for one in self._session.get_inputs()),
             outputs=tuple(_spec(one) for one in self._session.get_outputs()),
@@ -46,7 +44,7 @@ class OnnxRuntimeSession:
         onnx = library("onnx")
         with tempfile.TemporaryDirectory() as folder:
             optimised = Path(folder) / "optimised.onnx"
-            _session(self.path, optimised=optimised)
+            onnx_session(self.path, optimised=optimised)
             graph = onnx.load(optimised).graph
         kinds = {one.name: one.data_type for one in graph.initializer}
         kinds |= {one.name: one.type.tensor_type.elem_type for one in (*graph.value_info, *graph.input, *graph.output)}
@@ -71,20 +69,6 @@ class OnnxRuntime:
     def open(self, artefact: Path, *, precision: str) -> Session:
         asked(self, precision)
         return honoured(OnnxRuntimeSession(artefact, precision), HONOURED)
-
-
-def _session(path: Path, *, optimised: Path | None = None) -> Any:
-    onnxruntime = library("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    options.add_session_config_entry(*REST)
-    if optimised is not None:
-        options.optimized_model_filepath = str(optimised)
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no base class
-        raise ValueError(f"ONNX Runtime cannot open {path} ({error}); export the network again") from error
 
 
 def _spec(one: Any) -> TensorSpec:

@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional
 
-from compress.libraries import Unavailable, library
+from compress.libraries import Unavailable
+from compress.onnx_session import onnx_session
 from fermodels.faces.landmark_base import EYE_CORNERS, FLIP, POINTS, Crops, FacePoints, as_pixels, checked
 
 DEFAULT_SIDE = 112
@@ -119,14 +120,7 @@ def open_onnx(path: str | None) -> OnnxLandmarks:
     if path is None or not Path(path).is_file():
         raise ValueError(f'landmarks "onnx:{path or ""}": no such file; name a 68-point ONNX model, as in onnx:FILE')
     try:
-        onnxruntime = library("onnxruntime")
+        session = onnx_session(Path(path))
     except Unavailable as error:
         raise ValueError(str(error)) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no base class
-        raise ValueError(f"ONNX Runtime cannot open {path} ({error}); give a whole ONNX file") from error
     return OnnxLandmarks(session, path)

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float32, Int64, UInt8
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HELP = 'the detector "mtcnn" needs facenet-pytorch: pip install "fermodels[faces]", or use yunet:PATH'
 
@@ -44,8 +46,10 @@ def suppressed(
     return order[stays]
 
 
-def _batched_nms(boxes: Tensor, scores: Tensor, photograph: Tensor, threshold: float) -> Tensor:
+def _batched_nms(boxes: "Tensor", scores: "Tensor", photograph: "Tensor", threshold: float) -> "Tensor":
     """`suppressed` within each photograph; what facenet-pytorch takes from torchvision."""
+    import torch
+
     b, s, owner = (t.detach().cpu().numpy() for t in (boxes, scores, photograph))
     groups = [np.flatnonzero(owner == number) for number in np.unique(owner)]
     kept = [group[suppressed(b[group], s[group], threshold)] for group in groups]
@@ -90,6 +94,8 @@ class Mtcnn:
     def __init__(self, path: str | None, smallest: float) -> None:
         if path:
             raise ValueError(f'mtcnn:{path}: the weights of mtcnn come with its library; write "mtcnn" alone')
+        import torch
+
         try:
             with _without_torchvision():
                 from facenet_pytorch import MTCNN
@@ -104,6 +110,8 @@ class Mtcnn:
 
     def find(self, photographs: UInt8[np.ndarray, "n h w 3"]) -> list[Found]:
         """The faces of each of `n` RGB photographs, in no particular order."""
+        import torch
+
         nothing = np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32)
         if min(photographs.shape[1:3]) < self.smallest:  # its pyramid would have no level
             return [nothing] * len(photographs)

@@ -19,40 +19,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from fermodels.checkpoint import CONFIG
+from compress.libraries import Unavailable
 from fermodels.data.rows import IMAGE_SUFFIXES
 from fermodels.faces.detect import DETECTORS
-from fermodels.predict.classifier import Classifier
+from fermodels.predict.models import open_model
 from fermodels.predict.pictures import Frame, frames, webcam
 from fermodels.predict.predictor import FaceExpression, Predictor, Region
+from fermodels.predict.session_classifier import DEFAULT_RUNTIME
+from fermodels.predict.shipped import DEFAULT, SHIPPED, introduced
 
 BATCH = 16
 """Frames in memory at a time; their faces go through the model together."""
-DEMO = Path(__file__).parents[1] / "demo"
-"""The checkpoint that comes with the package: a slim MRF trained on drawn faces."""
-DEMO_NOTE = (
-    "no --model: the demo checkpoint answers. It was trained on drawn faces only and shows the way; do not trust it on "
-    "photographs (python -m fermodels.info fermodels/demo)"
-)
-NO_MODEL = (
-    "no model is named, and the demo checkpoint is missing: give --model with the folder of a checkpoint or an .onnx "
-    "file; `python -m bench.report --scale quick` trains small ones on drawn faces (with --data fer2013:FILE on real "
-    "ones) and leaves them in reports/runs/*/chosen"
-)
 OK, NO_FACE, UNREADABLE = "ok", "no face", "unreadable"
 """What `status` begins with."""
 Row = dict[str, Any]
-
-
-def default_model() -> Path:
-    """The demo checkpoint.
-
-    Raises:
-        ValueError: the package has none; the sentence says how to come by a model.
-    """
-    if not (DEMO / CONFIG).is_file():
-        raise ValueError(NO_MODEL)
-    return DEMO
 
 
 def predictions(
@@ -135,19 +115,16 @@ def _text_writer(stream: TextIO, top: int) -> Writer:
 WRITERS = {"text": _text_writer, "json": _json_writer, "csv": _csv_writer}
 
 
-def run(given: argparse.Namespace, model: Classifier | None = None) -> int:
+def run(given: argparse.Namespace) -> int:
     """Writes rows and pictures; exit status 1 when nothing could be read.
-
-    Args:
-        model: answers instead of the one that --model names.
 
     Raises:
         ValueError: the model, the detector, --top or --annotate cannot be what was given.
+        Unavailable: a library or device that was asked for is missing.
     """
-    if given.model is None:
-        given.model = default_model()
-        print(DEMO_NOTE, file=sys.stderr)
-    predictor = Predictor(model or given.model, None if given.cropped else given.detector, roi=given.roi)
+    model = open_model(given.model, runtime=given.runtime, precision=given.precision, device=given.device)
+    predictor = Predictor(model, None if given.cropped else given.detector, roi=given.roi)
+    print(f"predict: {introduced(given.model, model.about)}", file=sys.stderr)
     known = len(predictor.model.classes)
     if not 1 <= given.top <= known:
         raise ValueError(f"--top {given.top}: the model knows {known} expressions, so 1 to {known} can be told")
@@ -178,17 +155,24 @@ def _annotations(given: argparse.Namespace) -> Any:
     return AnnotatedFiles(given.annotate)
 
 
-def parser_of(
-    module: str = "fermodels.predict", model: str = "CHECKPOINT|ONNX", default: str = "default: the one in the package"
-) -> argparse.ArgumentParser:
-    """The command line of `python -m module`, whose --model is a `model`."""
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """What is asked on the command line."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {module}",
+        prog="python -m fermodels.predict",
         description="Expressions of the faces in photographs, folders and videos, or before a camera.",
     )
     parser.add_argument("paths", type=Path, nargs="*", metavar="PHOTO|FOLDER|VIDEO")
     parser.add_argument("--webcam", type=int, nargs="?", const=0, metavar="N", help="camera N (default 0) until Ctrl-C")
-    parser.add_argument("--model", metavar=model, help=default)
+    parser.add_argument(
+        "--model",
+        default=DEFAULT,
+        metavar="NAME|CHECKPOINT|ONNX|ENGINE|FOLDER",
+        help=f"{', '.join(SHIPPED)} (they come with the package), or what fermodels.save or compress.export wrote "
+        f"(default {DEFAULT})",
+    )
+    parser.add_argument("--runtime", metavar="NAME", help=f"of an ONNX file: openvino, ... (default {DEFAULT_RUNTIME})")
+    parser.add_argument("--precision", help="of an ONNX file: fp32 or int8 of a folder; bf16, which no file has")
+    parser.add_argument("--device", help="of a checkpoint, as PyTorch names it: cuda")
     parser.add_argument("--detector", default="mtcnn", help=f"{', '.join(DETECTORS)} (yunet:PATH; default mtcnn)")
     parser.add_argument("--cropped", action="store_true", help="the pictures are aligned faces: detect nothing")
     parser.add_argument(
@@ -200,12 +184,6 @@ def parser_of(
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object per row")
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="a table with a header")
     parser.set_defaults(form="text")
-    return parser
-
-
-def arguments(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | None = None) -> argparse.Namespace:
-    """What is asked on the command line, by default that of this module."""
-    parser = parser or parser_of()
     given = parser.parse_args(argv)
     if bool(given.paths) == (given.webcam is not None):
         parser.error("name photographs, folders or videos, or give --webcam")
@@ -225,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in what was asked."""
     try:
         return run(arguments(argv))
-    except ValueError as error:
+    except (ValueError, Unavailable) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read the rows (head, less) has enough

@@ -20,8 +20,10 @@ from PIL import Image
 from fermodels.data.rows import upright
 from fermodels.faces.align import align
 from fermodels.faces.detect import Detector, Face, as_photograph, open_detector
-from fermodels.predict.classifier import Answers, Classifier, open_model
+from fermodels.predict.classifier import Answers, Classifier
+from fermodels.predict.models import open_model
 from fermodels.predict.pictures import Photograph, photograph_of
+from fermodels.predict.shipped import DEFAULT
 
 SMALLEST = 32.0
 """Side in pixels of the smallest face looked for (in what `fermodels.predict.pictures` made of a large photograph): a
@@ -76,17 +78,22 @@ class Predictor:
     """A model and a detector, ready.
 
     Args:
-        model: the folder of a checkpoint, an .onnx file of `compress.export`, or what `open_model` gave.
+        model: as `fermodels.predict.models.open_model` takes it, or what it gave.
         detector: as `fermodels.faces.detect.open_detector` takes it, or what it gave; None: every picture is an
             aligned face already, of which the central square is taken.
         roi: the only part of every photograph that is looked at; None: all of it.
 
     Raises:
         ValueError: no such model or detector; the sentence says what to do.
+        Unavailable: the library that the model needs is missing.
     """
 
     def __init__(
-        self, model: Classifier | Path | str, detector: Detector | str | None = "mtcnn", *, roi: Region | None = None
+        self,
+        model: Classifier | Path | str = DEFAULT,
+        detector: Detector | str | None = "mtcnn",
+        *,
+        roi: Region | None = None,
     ) -> None:
         if roi is not None and (min(roi) < 0 or min(roi[2:]) < 1):
             raise ValueError(f"roi={roi}: x, y, width, height in pixels, x and y at least 0, the others at least 1")

@@ -11,8 +11,11 @@ from tiny_nets import ABOUT, STORED, tiny_checkpoint, tiny_graph, tiny_net, tiny
 from tiny_sets import noise
 
 import fermodels
+from compress.libraries import Unavailable
 from fermodels.faces.landmarks import landmarker
-from fermodels.predict.classifier import BATCH, open_model
+from fermodels.predict.checkpoint_classifier import BATCH
+from fermodels.predict.classifier import answers_of
+from fermodels.predict.models import open_model
 
 
 def faces(count: int) -> np.ndarray:
@@ -71,12 +74,12 @@ def mean_colour(path: Path, said: dict | None) -> Path:
     return path
 
 
-SAID = {"inputs": {"face": {"side": 9}}, "regions": "fixed", "classes": ["red", "green", "blue"]}
+SAID = {"inputs": {"face": {"side": 9}}, "regions": "fixed", "crop": 0.5, "classes": ["red", "green", "blue"]}
 
 
 def test_an_onnx_file_is_fed_pixels_as_it_says(tmp_path: Path):
     model = open_model(mean_colour(tmp_path / "a.onnx", SAID))
-    assert (model.classes, model.side) == (("red", "green", "blue"), 9)
+    assert (model.classes, model.side, model.crop) == (("red", "green", "blue"), 9, 0.5)
     given = np.stack([noise(seed, 9, 3) for seed in range(BATCH + 3)])
     powers = np.exp(given.astype(np.float64).mean((1, 2)) - 128)
     found = model(given)
@@ -98,10 +101,30 @@ def test_an_onnx_file_of_others_is_refused(tmp_path: Path):
         open_model(tmp_path / "b.onnx")
 
 
+@pytest.mark.parametrize("lacking", ["crop", "inputs", "regions"])
+def test_an_onnx_file_that_does_not_say_what_it_is_fed_is_refused(tmp_path: Path, lacking: str):
+    said = {name: value for name, value in SAID.items() if name != lacking}
+    with pytest.raises(ValueError, match=f"metadata of .* is not complete .*{lacking}"):
+        open_model(mean_colour(tmp_path / "a.onnx", said))
+
+
+def test_answers_that_are_no_probabilities_are_refused(tmp_path: Path):
+    """A network whose weights are NaN, and one that ends in logits."""
+    net = tiny_net("vggnet")
+    with torch.no_grad():
+        next(net.parameters())[0] = torch.nan
+    fermodels.save(net, tmp_path / "nan", ABOUT)
+    with pytest.raises(ValueError, match="its weights are damaged"):
+        open_model(tmp_path / "nan")(faces(2))
+    for value in (np.nan, np.inf, 7.0):
+        with pytest.raises(ValueError, match="where a probability was due"):
+            answers_of({"probabilities": np.array([[0.5, 0.5], [value, 0.5]], np.float32)}, 2)
+
+
 def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "a.onnx").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ValueError, match=r"fermodels\[onnx\]"):
+    with pytest.raises(Unavailable, match=r"fermodels\[onnx\]"):
         open_model(tmp_path / "a.onnx")
 
 

@@ -3,6 +3,9 @@
 import csv
 import json
 import os
+import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_classifier import SAID, mean_colour
 from test_pictures import video
 from tiny_nets import CONFIG, STORED, tiny_checkpoint
 from tiny_sets import noise, save
@@ -20,14 +24,15 @@ from fermodels.data.lfw import source
 from fermodels.data.rows import Skips
 from fermodels.faces.align import moved, template
 from fermodels.faces.detect import Detector
-from fermodels.predict import __main__ as command
 from fermodels.predict import predictor as predicting
 from fermodels.predict.__main__ import BATCH, columns, main, predictions, rows
-from fermodels.predict.classifier import open_model
+from fermodels.predict.models import open_model
 from fermodels.predict.pictures import LONGEST, Frame, photograph_of
 from fermodels.predict.predictor import FaceExpression, Predictor
+from fermodels.predict.shipped import DEFAULT, SHIPPED, trust
 
-LFW = Path(os.environ.get("FER_DATA", Path(__file__).resolve().parents[2] / "../shared/data")) / "lfw_emotion.tar"
+REAL = Path(os.environ.get("FER_DATA", Path(__file__).resolve().parents[2] / "../shared/data"))
+LFW, YUNET = REAL / "lfw_emotion.tar", REAL / "detectors/yunet_n_dynamic.onnx"
 
 
 class Counted:
@@ -352,13 +357,50 @@ def test_a_mistake_is_a_sentence(
     assert sentence in capsys.readouterr().err
 
 
-def test_without_a_model_the_way_to_one_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_network_that_ships_answers_by_its_name_and_says_how_far_to_trust_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(command, "DEMO", tmp_path / "demo")
-    assert main(["photo.jpg"]) == 2 and "give --model" in capsys.readouterr().err
-    tiny_checkpoint("mrf", tmp_path / "demo")
-    assert command.default_model() == tmp_path / "demo"
+    face = str(save(tmp_path / "face.png", noise(1, 48, 3)))
+    told = []
+    for words in ([], ["--model", "demo"], ["--model", str(SHIPPED["demo"])]):
+        assert main([face, "--cropped", "--json", *words]) == 0
+        out, err = capsys.readouterr()
+        told.append(out)
+        assert "answers: trained on drawn faces only, it shows the way; do not trust it on photographs" in err
+    assert told[0] == told[1] == told[2] and DEFAULT == "demo"
+
+
+@pytest.mark.parametrize(
+    ("about", "sentence"),
+    [
+        ({"trust": "on Sundays"}, "on Sundays"),
+        (
+            {"data": "fer2013", "split": "test", "n": 3589, "accuracy": {"overall": 0.665, "interval": [0.65, 0.68]}},
+            r"66\.5% right \(95 %: 65\.0% to 68\.0%\) on the 3,589 faces of fer2013 \(test\)",
+        ),
+        ({"accuracy": None}, "does not say how often"),
+        ({"accuracy": "high"}, "does not say how often"),
+    ],
+)
+def test_trust_is_what_a_network_claims(about: dict, sentence: str):
+    assert re.search(sentence, trust(about))
+
+
+def test_an_exported_network_predicts_without_pytorch(tmp_path: Path):
+    """In a process of its own, through the command, also with YuNet where its model lies."""
+    pytest.importorskip("onnxruntime")
+    net = mean_colour(tmp_path / "net.onnx", SAID)
+    photo = save(tmp_path / "face.png", noise(1, 48, 3))
+    ways = [["--cropped"], *([["--detector", f"yunet:{YUNET}"]] if YUNET.is_file() and find_spec("cv2") else [])]
+    for way in ways:
+        code = (
+            "import sys; from fermodels.predict.__main__ import main\n"
+            f"status = main([{str(photo)!r}, '--json', '--model', {str(net)!r}, *{way!r}])\n"
+            "assert status == 0 and 'torch' not in sys.modules, sorted(sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["status"] in ("ok", "no face")
 
 
 def test_a_photograph_of_a_person_through_mtcnn(tmp_path: Path):

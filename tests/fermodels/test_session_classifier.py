@@ -1,7 +1,8 @@
-"""`python -m compress.predict`: every runtime answers as the checkpoint does; engines find their own ONNX file."""
+"""Exported networks in `predict`: every runtime answers as the checkpoint does; engines find their own ONNX file."""
 
 import hashlib
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import torch
 from PIL import Image
 from tiny_nets import STORED, tiny_checkpoint, tiny_onnx
 
-from compress.commands import predict
 from compress.runtimes import RUNTIMES, Unavailable
 from fermodels import EXPRESSIONS
-from fermodels.predict.__main__ import main as plain_main
-from fermodels.predict.classifier import CheckpointClassifier
+from fermodels.predict.__main__ import main
+from fermodels.predict.checkpoint_classifier import CheckpointClassifier
+from fermodels.predict.models import open_model
+from fermodels.predict.session_classifier import BATCH
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 
@@ -43,12 +45,12 @@ def faces(n: int) -> np.ndarray:
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
 def test_a_runtime_answers_as_the_checkpoint(folder: Path, runtime: str):
     try:
-        model = predict.open_deployed(folder / "fp32.onnx", runtime)
+        model = open_model(folder / "fp32.onnx", runtime=runtime)
     except Unavailable as missing:
         pytest.skip(str(missing))
     checkpoint = CheckpointClassifier(folder / "checkpoint")
     assert (model.classes, model.side, model.crop) == (checkpoint.classes, STORED, checkpoint.crop)
-    several = faces(predict.BATCH + 3)  # more than run together
+    several = faces(BATCH + 3)  # more than run together
     found, wanted = model(several), checkpoint(several)
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=2e-5)
     assert found.attention is not None and wanted.attention is not None
@@ -57,9 +59,9 @@ def test_a_runtime_answers_as_the_checkpoint(folder: Path, runtime: str):
 
 def test_the_command_prints_the_rows_of_the_other(folder: Path, photo: Path, capsys: pytest.CaptureFixture[str]):
     words = [str(photo), "--cropped", "--json"]
-    assert predict.main([*words, "--model", str(folder / "fp32.onnx")]) == 0
+    assert main([*words, "--model", str(folder / "fp32.onnx")]) == 0
     ours = json.loads(capsys.readouterr().out)
-    assert plain_main([*words, "--model", str(folder / "checkpoint")]) == 0
+    assert main([*words, "--model", str(folder / "checkpoint")]) == 0
     assert ours == json.loads(capsys.readouterr().out) and ours["status"] == "ok"
 
 
@@ -91,33 +93,58 @@ def test_an_engine_runs_as_its_sidecar_says(folder: Path, photo: Path, monkeypat
 
     monkeypatch.setattr(type(RUNTIMES["tensorrt"]), "open", open_engine)
     path = engine_in(folder, hashlib.sha256((folder / "fp32.onnx").read_bytes()).hexdigest())
-    assert predict.main([str(photo), "--cropped", "--json", "--model", str(path)]) == 0
+    assert main([str(photo), "--cropped", "--json", "--model", str(path)]) == 0
     row = json.loads(capsys.readouterr().out)
     assert (row["expression"], row["probability"]) == (EXPRESSIONS[1], 1.0)
     assert opened["artefact"] == path and opened["precision"] == "fp32" and opened["session"].batches == [1]
-    model = predict.open_deployed(path)
-    model(faces(predict.BATCH + 1))
-    assert opened["session"].batches == [predict.BATCH, 1]
+    model = open_model(path)
+    model(faces(BATCH + 1))
+    assert opened["session"].batches == [BATCH, 1]
     engine_in(folder, "0" * 64)
     with pytest.raises(ValueError, match="does not lie beside it"):
-        predict.open_deployed(path)
+        open_model(path)
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--model", "none.engine"], "there is no file none.engine"),
+        (["--model", "none.engine"], "there is no model none.engine: give one of demo"),
         (["--model", "{engine}", "--runtime", "openvino"], "leave out --runtime"),
-        (["--model", "{photo}"], "no readable ONNX file"),
+        (["--model", "{photo}"], "is no model: give one of demo"),
+        (["--model", "{onnx}", "--device", "cuda"], "--device cuda is for checkpoints"),
+        (["--model", "{onnx}", "--runtime", "nowhere"], 'there is no runtime "nowhere": torch,'),
+        (["--model", "{onnx}", "--precision", "int8"], "is fp32 and ONNX Runtime runs it as it is"),
+        (["--model", "{checkpoint}", "--device", "nowhere"], 'PyTorch cannot use the device "nowhere" here'),
     ],
 )
 def test_a_mistake_is_a_sentence(words: list[str], sentence: str, folder: Path, photo: Path, capsys):
-    places = {"engine": engine_in(folder, "0" * 64), "photo": photo}
-    assert predict.main([str(photo), *(word.format(**places) for word in words)]) == 2
+    places = {
+        "engine": engine_in(folder, "0" * 64),
+        "photo": photo,
+        "onnx": folder / "fp32.onnx",
+        "checkpoint": folder / "checkpoint",
+    }
+    assert main([str(photo), *(word.format(**places) for word in words)]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_without_a_model_it_says_what_is_wanted(photo: Path, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        predict.main([str(photo)])
-    assert stopped.value.code == 2 and "--model is missing" in capsys.readouterr().err
+def test_a_folder_of_exports_is_a_model(folder: Path, tmp_path: Path):
+    assert open_model(folder).side == STORED
+    torch_model = open_model(folder, runtime="torch")
+    assert isinstance(torch_model, CheckpointClassifier)
+    np.testing.assert_allclose(
+        torch_model(faces(2)).probabilities, open_model(folder)(faces(2)).probabilities, atol=2e-5
+    )
+    with pytest.raises(ValueError, match=r"holds no ONNX file for --runtime openvino"):
+        open_model(folder / "checkpoint", runtime="openvino")
+    for name in ("a", "b"):
+        shutil.copy(folder / "fp32.onnx", tmp_path / f"{name}.onnx")
+    with pytest.raises(ValueError, match=r"holds a\.onnx, b\.onnx: name one"):
+        open_model(tmp_path)
+
+
+def test_a_model_can_be_pickled(folder: Path):
+    for path in (folder / "fp32.onnx", folder / "checkpoint"):
+        model = open_model(path)
+        again = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(again(faces(3)).probabilities, model(faces(3)).probabilities)
