@@ -35,7 +35,9 @@ def full_mrf():
 @pytest.mark.parametrize("ratio", [0.4, 0.6])
 def test_slimming_the_full_mrf(benchmark, full_mrf, ratio):
     """Groups, scores, selection, absorption, the cut, its proof, the rebuilt network, parameters and MACs."""
-    _, plan = benchmark.pedantic(slim, (full_mrf,), {"ratio": ratio, "align": 8}, rounds=3, warmup_rounds=1)
+    _, plan = benchmark.pedantic(
+        slim, (full_mrf, full_mrf.example()), {"ratio": ratio, "align": 8}, rounds=3, warmup_rounds=1
+    )
     assert plan.params_before == 31_094_159
     assert abs(plan.achieved - ratio) * sum(plan.widths_before.values()) <= 4.5  # align / 2, and rounding of the budget
     if benchmark.stats is not None:  # None under --benchmark-disable

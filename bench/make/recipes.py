@@ -137,10 +137,10 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     return stage
 
 
-def _cut(job: Job, net: nn.Module, cut: dict[str, Any], **care: Any) -> tuple[nn.Module, Plan]:
+def _cut(job: Job, net: Any, cut: dict[str, Any], **care: Any) -> tuple[nn.Module, Plan]:
     if "calibrate" not in care:
         care["calibrate"] = calibration(job)
-    slim_net, plan = slim(net.to(job.device), **cut, **care)
+    slim_net, plan = slim(net.to(job.device), net.example(), **cut, **care)
     return slim_net.to(memory_format=torch.channels_last), plan  # type: ignore[call-overload]
 
 

@@ -6,6 +6,9 @@ time itself, which differs from call to call.
 """
 
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from bench.make.recipes import ALIGN, calibration, distilled, say, slim_stage, sparse_stage
 from bench.make.stages import Job, Recipe, Stage, stage_of, train_stage
@@ -36,7 +39,11 @@ def timed_stage(job: Job, ratio: float) -> Stage:
     recipe = Recipe(name=f"{VARIANT}{round(100 * ratio)}", train=schedules.tune, settings=settings, extra=extra)
     plan = _plan(job, (plain, sparse), stage_of(job, recipe).folder / "plan.json")
     title = f"{job.model} as fast as {ratio:.0%}"
-    return train_stage(job, recipe, lambda: apply(plan, sparse.net().to(job.device), calibration(job)), title)
+    return train_stage(job, recipe, lambda: _cut(job, plan, sparse.net()), title)
+
+
+def _cut(job: Job, plan: Plan, net: Any) -> nn.Module:
+    return apply(plan, net.to(job.device), net.example(), calibration(job))
 
 
 def _plan(job: Job, stages: tuple[Stage, Stage], path: Path) -> Plan:
@@ -48,7 +55,8 @@ def _plan(job: Job, stages: tuple[Stage, Stage], path: Path) -> Plan:
     table = LatencyTable(RuntimeStopwatch(runtime=RUNTIME, batch=BATCH), tables)
     target = table.network_ms(plain.net(), beside=sparse.net())
     place = {"runtime": RUNTIME, "batch": BATCH, "tables": tables}
-    plan = slim(sparse.net(), target_ms=target, align=ALIGN, seed=job.seed, **place)[1]
+    net: Any = sparse.net()
+    plan = slim(net, net.example(), target_ms=target, align=ALIGN, seed=job.seed, **place)[1]
     say(
         f"{job.model}: {target:.3f} ms wanted, {plan.achieved:.3f} ms found, {plan.removed:.0%} of the channels removed"
     )

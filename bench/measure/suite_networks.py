@@ -86,7 +86,7 @@ def network(ratio: float, root: Path = ROOT) -> Network:
         return Network(net=net, about=about | {"stored": stored}, record=record)
     net = random_dense()
     if ratio:
-        net = slim(net, ratio=ratio, criterion="random")[0]
+        net = slim(net, net.example(), ratio=ratio, criterion="random")[0]  # type: ignore[operator]
     unknown = dict.fromkeys(checkpoint.CLAIMS) | {"classes": fermodels.EXPRESSIONS}
     known = {"preprocessing": QUICK.preprocessing, "stored": QUICK.geometry.stored}
     return Network(net=net, about=unknown | known, record=None)

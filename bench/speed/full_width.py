@@ -65,7 +65,7 @@ def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[Arte
     torch.manual_seed(0)
     net = NETWORKS[model].build(scale)
     if ratio:
-        net = slim(net, ratio=ratio, criterion="random", align=16)[0]
+        net = slim(net, net.example(), ratio=ratio, criterion="random", align=16)[0]  # type: ignore[operator]
     about: dict[str, Any] = dict.fromkeys(checkpoint.CLAIMS) | {"classes": fermodels.EXPRESSIONS}
     about |= {"preprocessing": scale.preprocessing, "stored": scale.geometry.stored}
     fermodels.save(net, folder / "given", about)

@@ -61,7 +61,7 @@ def run(given: argparse.Namespace) -> dict[str, object]:
         batches = [batch.views for batch in faces.spread(CALIBRATION)]
     names = (*UNITS, "runtime", "batch", "rule", "criterion", "align", "seed")
     chosen = {name: getattr(given, name) for name in names}
-    small, plan = slim(net, **chosen, tables=given.runs / TABLES.name, calibrate=batches)
+    small, plan = slim(net, net.example(), **chosen, tables=given.runs / TABLES.name, calibrate=batches)  # type: ignore[operator]
     fermodels.save(small, given.out, about | {"accuracy": None, "n": 0})
     plan.save(given.out / "plan.json")
     return plan.summary() | {"checkpoint": str(given.out), "calibrated": batches is not None}

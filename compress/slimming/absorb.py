@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from compress.slimming.groups import ChannelGroup, Reader, evaluating
+from compress.inputs import evaluating
+from compress.slimming.groups import ChannelGroup, Reader
 
 Views = tuple[Float[Tensor, "b c h w"], ...]
 Removed = Mapping[str, Int[Tensor, " gone"]]

@@ -21,7 +21,7 @@ def choose(target: Target, subject: Subject) -> tuple[Kept, dict[str, Any] | Non
 
 
 def _within_share(target: Target, subject: Subject) -> Kept:
-    count = counter(subject.net, subject.groups, target.unit)
+    count = counter(subject.net, subject.example, subject.groups, target.unit)
     whole = count({group.name: group.size for group in subject.groups})
     try:
         return select_within(

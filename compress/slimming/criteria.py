@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.slimming.groups import ChannelGroup, evaluating
+from compress.inputs import evaluating
+from compress.slimming.groups import ChannelGroup
 
 Labelled = tuple[tuple[Float[Tensor, "b c h w"], ...], Int[Tensor, " b"]]
 """The views of a batch, as `net` takes them, and its labels."""

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from compress.slimming.groups import evaluating
+from compress.inputs import evaluating
 
 LEVELS = ("heads", "mean")
 

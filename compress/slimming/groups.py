@@ -6,19 +6,19 @@ training turns, and setting gamma and beta to 0 silences it. Sums tie channels t
 Attention, classifiers and fusion heads are not in it; a gate that weighs every channel loses those weights with them.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch_pruning as tp
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch_pruning.dependency.shape_infer import infer_out_channels_recursively
 from torch_pruning.ops import OPTYPE, _OutputOp
 
+from compress.calling import Output, first_tensor
+from compress.inputs import Example, evaluating, inputs_from
 from fermodels.nets.attention import ChannelGate
 
 TRACE_SIDE_PX = 32
@@ -50,13 +50,17 @@ class ChannelGroup:
     size: int
 
 
-def channel_groups(net: nn.Module) -> list[ChannelGroup]:
+def channel_groups(net: nn.Module, example: Example, output: Output | None = None) -> list[ChannelGroup]:
     """Every group of removable channels of `net`, in the order of its modules. `net` is left as it was.
+
+    Args:
+        example: a tensor or a tuple of tensors that `net` can be called with.
+        output: which tensor of its result is traced; the first one where None.
 
     Raises:
         ValueError: no convolution has a batch norm, so that there is no gamma to rank or to penalise.
     """
-    graph = dependency_graph(net, example_views(net, TRACE_SIDE_PX))
+    graph = dependency_graph(net, cropped(inputs_from(example, net), TRACE_SIDE_PX), output)
     order = {module: position for position, module in enumerate(net.modules())}
     names = {module: name for name, module in net.named_modules()}
     gates = {module.excite for module in net.modules() if isinstance(module, ChannelGate)}
@@ -69,31 +73,15 @@ def channel_groups(net: nn.Module) -> list[ChannelGroup]:
     return groups
 
 
-def example_views(net: Any, side_px: int, seed: int = 0) -> tuple[Float[Tensor, "1 c h w"], ...]:
-    """One random image for `net` on its device, cropped to `side_px`; the caller's random state is left alone."""
-    device = next(net.parameters()).device
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        views = net.example(1)
-    return tuple(view[..., :side_px, :side_px].contiguous().to(device) for view in views)
+def cropped(inputs: tuple[Tensor, ...], side_px: int) -> tuple[Tensor, ...]:
+    """The first image of each of `inputs`, cropped to `side_px`."""
+    return tuple(each[:1, ..., :side_px, :side_px].contiguous() for each in inputs)
 
 
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """`net` in evaluation mode inside the block; every module's own training flag is restored after it."""
-    flags = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in flags.items():
-            module.training = training
-
-
-def dependency_graph(net: nn.Module, views: tuple[Tensor, ...]) -> tp.DependencyGraph:
-    """Torch-Pruning's graph of `net`, traced on `views`, with its misreadings mended (see `_MendedGraph`)."""
+def dependency_graph(net: nn.Module, inputs: tuple[Tensor, ...], output: Output | None = None) -> tp.DependencyGraph:
+    """Torch-Pruning's graph of `net`, traced on `inputs`, with its misreadings mended (see `_MendedGraph`)."""
     with evaluating(net), torch.enable_grad():
-        return _MendedGraph().build_dependency(net, views, output_transform=lambda output: output.logits)
+        return _MendedGraph().build_dependency(net, inputs, output_transform=output or first_tensor)
 
 
 class _MendedGraph(tp.DependencyGraph):

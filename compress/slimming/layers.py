@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import fermodels
-from compress.slimming.groups import ChannelGroup, evaluating, example_views
+from compress.inputs import evaluating
+from compress.slimming.groups import ChannelGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,7 @@ def _maps_seen(net: Any) -> dict[str, tuple[int, int, int]]:
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(partial(_note, seen, name))
     with torch.no_grad(), evaluating(thin):
-        thin(*example_views(thin, max(view.shape[-1] for view in thin.example(1))))
+        thin(*thin.example(1))
     return seen
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from compress.slimming.groups import evaluating
+from compress.inputs import evaluating
 
 
 @torch.no_grad()

@@ -149,9 +149,9 @@ def _rescaled(shrunk: Float[Tensor, " c"], gamma: Float[Tensor, " c"]) -> Float[
 PENALTIES = {"subgradient": SubGradient, "proximal": Proximal}
 
 
-def gamma_names(net: nn.Module) -> tuple[str, ...]:
+def gamma_names(net: Any) -> tuple[str, ...]:
     """Names of the parameters to penalise, like "trunks.face.blocks.0.bn.weight": gammas of removable channels only."""
-    return tuple(f"{norm}.weight" for group in channel_groups(net) for norm in group.norms)
+    return tuple(f"{norm}.weight" for group in channel_groups(net, net.example()) for norm in group.norms)
 
 
 def penalised(net: nn.Module) -> list[nn.Parameter]:
@@ -173,11 +173,11 @@ def zero_share(net: nn.Module) -> float:
     return float((_gammas(net) == 0).double().mean())
 
 
-def gamma_histogram(net: nn.Module, bins: int = 40) -> dict[str, Any]:
+def gamma_histogram(net: Any, bins: int = 40) -> dict[str, Any]:
     """|gamma| of every group in `bins` equal bins from 0 to the largest: {"edges": [...], "counts": {group: [...]}}."""
     top = max(float(_gammas(net).max()), 1e-12)
     counts = {}
-    for group in channel_groups(net):
+    for group in channel_groups(net, net.example()):
         values = torch.cat([net.get_parameter(f"{norm}.weight").detach().abs().float() for norm in group.norms]).cpu()
         counts[group.name] = torch.histc(values, bins=bins, min=0, max=top).int().tolist()
     return {"edges": torch.linspace(0, top, bins + 1).tolist(), "counts": counts}

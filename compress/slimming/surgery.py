@@ -3,8 +3,8 @@
 The one thing to know: the cut is proved every time. The network with its removed channels silenced (gamma = beta = 0)
 and the network without them must give the same logits, or slimming stops.
 
->>> slim_net, plan = slim(net, ratio=0.6, align=8, calibrate=batches)
->>> plan.achieved, plan.macs_after / plan.macs_before
+> slim_net, plan = slim(net, example, ratio=0.6, align=8, calibrate=batches)
+> plan.achieved, plan.macs_after / plan.macs_before
 """
 
 import copy
@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 import fermodels
 from compress.cost import macs_by_positions, params, positions
+from compress.calling import Output, first_tensor
+from compress.inputs import Example, evaluating, inputs_from
 from compress.slimming.absorb import Removed, Views, absorb, silence
 from compress.slimming.choose import choose
 from compress.slimming.criteria import CRITERIA, Context, Labelled
@@ -27,9 +29,8 @@ from compress.slimming.groups import (
     TRACE_SIDE_PX,
     ChannelGroup,
     channel_groups,
+    cropped,
     dependency_graph,
-    evaluating,
-    example_views,
 )
 from compress.slimming.plan import Plan
 from compress.slimming.recalibrate import recalibrate
@@ -47,6 +48,7 @@ SPREAD_TOLERANCE, SIZE_TOLERANCE = 1e-3, 1e-5
 
 def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     net: nn.Module,
+    example: Example,
     *,
     ratio: float | None = None,
     macs_share: float | None = None,
@@ -63,11 +65,13 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     labelled: Iterable[Labelled] | None = None,
     absorb: bool = True,
     seed: int = 0,
+    output: Output | None = None,
 ) -> tuple[Any, Plan]:
     """A network of the class of `net` with batch-normed channels removed until it meets one target, and the plan.
 
     Args:
         net: a network of `fermodels.MODELS`; left unchanged.
+        example: a tensor or a tuple of tensors that the network can be called with.
         ratio: share of the removable channels to remove, 0 <= ratio < 1; 0.6 where no target is given.
         macs_share: or the share of MACs that may stay, 0 < share <= 1: met from below, within one step of `align`.
         params_share: or the share of parameters that may stay, likewise.
@@ -83,6 +87,7 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
         labelled: batches of (views, labels) for `criterion="taylor"`.
         absorb: move what removed channels leave (relu(beta)) into the next biases instead of dropping it.
         seed: of `criterion="random"`.
+        output: which tensor of the network's result is traced and compared; the first one where None.
 
     Raises:
         ValueError: a setting out of range, nothing to slim, or a budget that cannot be met; the mend is said.
@@ -91,18 +96,20 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
         raise ValueError(f'criterion="{criterion}": allowed are {", ".join(CRITERIA)}')
     asked = {"ratio": ratio, "macs_share": macs_share, "params_share": params_share, "target_ms": target_ms}
     target = one_target(asked, runtime=runtime, batch=batch, tables=tables)
-    groups = channel_groups(net)
+    given = _Network(net=net, inputs=inputs_from(example, net), output=output or first_tensor)
+    groups = channel_groups(net, example, output)
     subject = Subject(
         net=net,
+        example=example,
         groups=groups,
         scores=CRITERIA[criterion](net, groups, Context(labelled=labelled, seed=seed)),
         rule=rule,
         floor=floor or Floor(),
         align=align,
-        trial=lambda kept: _carve(net, groups, kept, _Care(absorb=False, calibrate=None)),
+        trial=lambda kept: _carve(given, groups, kept, _Care(absorb=False, calibrate=None)),
     )
     kept, timing = choose(target, subject)
-    slim_net = _carve(net, groups, kept, _Care(absorb=absorb, calibrate=calibrate))
+    slim_net = _carve(given, groups, kept, _Care(absorb=absorb, calibrate=calibrate))
     plan = Plan(
         requested=target.wanted,
         target=target.unit,
@@ -131,18 +138,46 @@ def _costs(net: nn.Module, slim_net: nn.Module) -> dict[str, int]:
     }
 
 
-def apply(plan: Plan, net: nn.Module, calibrate: Iterable[Views] | None = None) -> Any:
+def apply(
+    plan: Plan,
+    net: nn.Module,
+    example: Example,
+    calibrate: Iterable[Views] | None = None,
+    *,
+    output: Output | None = None,
+) -> Any:
     """`net` cut as `plan` says; on the network it was made from, with the same `calibrate`, the same result again.
 
     Raises:
         ValueError: the plan was made for a network of other layers or widths.
     """
-    groups = channel_groups(net)
+    groups = channel_groups(net, example, output)
     widths = {group.name: group.size for group in groups}
     if widths != plan.widths_before:
         odd = sorted({name for name, _ in widths.items() ^ plan.widths_before.items()})
         raise ValueError(f"this plan is for another network (other widths: {', '.join(odd)}): slim this one itself")
-    return _carve(net, groups, plan.kept, _Care(absorb=plan.absorb, calibrate=calibrate))
+    given = _Network(net=net, inputs=inputs_from(example, net), output=output or first_tensor)
+    return _carve(given, groups, plan.kept, _Care(absorb=plan.absorb, calibrate=calibrate))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Network:
+    """What is cut, what it is called with, and which tensor of its result counts."""
+
+    net: nn.Module
+    inputs: tuple[Tensor, ...]
+    output: Output
+
+    def noise(self, seed: int) -> tuple[Tensor, ...]:
+        """One random image a view; the random state of the caller is left alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return tuple(torch.randn_like(each) for each in cropped(self.inputs, PROOF_SIDE_PX))
+
+    @torch.no_grad()
+    def answer(self, net: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        with evaluating(net):
+            return self.output(net(*inputs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,21 +188,21 @@ class _Care:
     calibrate: Iterable[Views] | None
 
 
-def _carve(net: nn.Module, groups: Sequence[ChannelGroup], kept: Kept, care: _Care) -> nn.Module:
-    """The network of the channels in `kept`, as a fresh network of the same class; `net` is left unchanged."""
+def _carve(given: _Network, groups: Sequence[ChannelGroup], kept: Kept, care: _Care) -> nn.Module:
+    """The network of the channels in `kept`, as a fresh network of the same class; the one given is left unchanged."""
     batches = None if care.calibrate is None else _again(care.calibrate)
     removed = _removed(groups, kept)
-    work = _working_copy(net)
+    work = _working_copy(given.net)
     silence(work, groups, removed, beta=False)
     if care.absorb and any(len(gone) for gone in removed.values()):
-        measured_on = [example_views(net, PROOF_SIDE_PX)] if batches is None else batches
+        measured_on = [given.noise(0)] if batches is None else batches
         absorb(work, groups, removed, islice(measured_on, ABSORB_BATCHES))
     silence(work, groups, removed, beta=True)
-    views = example_views(net, PROOF_SIDE_PX, seed=1)
-    silenced = _logits(work, views)
-    _cut(work, groups, removed)
-    slim_net = _rebuilt(net, work)
-    _assert_same(silenced, _logits(slim_net, views))
+    views = given.noise(1)
+    silenced = given.answer(work, views)
+    _cut(work, given, groups, removed)
+    slim_net = _rebuilt(given.net, work)
+    _assert_same(silenced, given.answer(slim_net, views))
     if batches is not None:
         recalibrate(slim_net, batches)
     return slim_net
@@ -195,16 +230,10 @@ def _working_copy(net: nn.Module) -> nn.Module:
     return copy.deepcopy(net, memo).eval()
 
 
-@torch.no_grad()
-def _logits(net: nn.Module, views: tuple[Tensor, ...]) -> Tensor:
-    with evaluating(net):
-        return net(*views).logits
-
-
-def _cut(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed) -> None:
+def _cut(net: nn.Module, given: _Network, groups: Sequence[ChannelGroup], removed: Removed) -> None:
     """Removes the channels in place through the dependency graph, which makes new, smaller weights."""
     attentions = {module: module.channels for module in net.modules() if isinstance(module, CBAM)}
-    graph = dependency_graph(net, example_views(net, TRACE_SIDE_PX))
+    graph = dependency_graph(net, cropped(given.inputs, TRACE_SIDE_PX), given.output)
     for group in groups:
         gone = removed[group.name].tolist()
         if gone:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from compress.inputs import Example
 from compress.slimming.groups import ChannelGroup
 from compress.slimming.select import Floor, Kept
 
@@ -42,6 +43,7 @@ class Subject:
     """The network to choose from, and how."""
 
     net: nn.Module
+    example: Example
     groups: Sequence[ChannelGroup]
     scores: Mapping[str, Tensor]
     rule: str

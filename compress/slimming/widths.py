@@ -8,6 +8,7 @@ from torch import nn
 
 import fermodels
 from compress.cost import macs_by_positions, params, positions
+from compress.inputs import Example
 from compress.slimming.groups import ChannelGroup
 from compress.slimming.select import Widths
 
@@ -21,7 +22,7 @@ def trunk_widths(net: Any, groups: Sequence[ChannelGroup], widths: Widths) -> di
     return {name: trunk.widths for name, trunk in shape.trunks.items()}
 
 
-def counter(net: nn.Module, groups: Sequence[ChannelGroup], unit: str) -> Callable[[Widths], int]:
+def counter(net: nn.Module, example: Example, groups: Sequence[ChannelGroup], unit: str) -> Callable[[Widths], int]:
     """The function from widths to "macs" (of one image) or "params" of a network like `net`: some milliseconds each."""
     at = positions(net) if unit == "macs" else {}
 

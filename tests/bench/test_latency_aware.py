@@ -40,7 +40,7 @@ class ByInputs:
         return 0.0 if fan_out is None else self.layer(geometry, fan_in, fan_out)
 
     def network_ms(self, net):
-        found = layers_of(net, channel_groups(net))
+        found = layers_of(net, channel_groups(net, net.example()))
         return self.factor * sum(self.layer(one.geometry, one.fan_in, one.fan_out) for one in found)
 
     def network_ratio(self, net, other):

@@ -55,7 +55,7 @@ class Formula:
 
     def network_ms(self, net):
         self.nets += 1
-        found = layers_of(net, channel_groups(net))
+        found = layers_of(net, channel_groups(net, net.example()))
         summed = sum(self.layer(one.geometry, one.fan_in, one.fan_out) for one in found)
         return self.bias * summed**0.9 + self.extra_ms
 
@@ -64,7 +64,7 @@ class Formula:
 
 
 def subject_of(net, align=8):
-    groups = channel_groups(net)
+    groups = channel_groups(net, net.example())
 
     def trial(kept):
         widths = {name: len(channels) for name, channels in kept.items()}
@@ -74,7 +74,16 @@ def subject_of(net, align=8):
         return fermodels.rebuild(net, trunks)
 
     scores = CRITERIA["gamma"](net, groups, Context())
-    return Subject(net=net, groups=groups, scores=scores, rule="exact", floor=FLOOR, align=align, trial=trial)
+    return Subject(
+        net=net,
+        example=net.example(),
+        groups=groups,
+        scores=scores,
+        rule="exact",
+        floor=FLOOR,
+        align=align,
+        trial=trial,
+    )
 
 
 def signal(subject, kept):
@@ -115,9 +124,9 @@ def test_it_keeps_more_than_the_same_time_by_score_alone(tmp_path):
     """Against the rule "exact" at equal milliseconds, more of the signal is kept: that is what the table is for."""
     net, clock = lively(), Formula()
     subject = subject_of(net)
-    plain, _ = slim(net, ratio=0.5, floor=FLOOR, align=8)
+    plain, _ = slim(net, net.example(), ratio=0.5, floor=FLOOR, align=8)
     kept = select_for_ms(subject, clock.network_ms(plain), LatencyTable(clock, tmp_path)).kept
-    by_score = slim(net, ratio=0.5, floor=FLOOR, align=8)[1].kept
+    by_score = slim(net, net.example(), ratio=0.5, floor=FLOOR, align=8)[1].kept
     assert signal(subject, kept) > signal(subject, by_score)
 
 
@@ -143,7 +152,7 @@ def test_a_target_between_two_networks_names_them(tmp_path):
 
 def test_the_table_is_measured_once_and_again_elsewhere(tmp_path):
     net = lively()
-    groups = channel_groups(net)
+    groups = channel_groups(net, net.example())
     layers, options = layers_of(net, groups), {group.name: [8, group.size] for group in groups}
     first = Formula()
     LatencyTable(first, tmp_path).measure(layers, options)
@@ -172,7 +181,7 @@ def test_an_interrupted_measurement_keeps_what_it_has(tmp_path):
             return super().probe_ms(geometry, fan_in, fan_out)
 
     net = lively()
-    groups = channel_groups(net)
+    groups = channel_groups(net, net.example())
     layers, options = layers_of(net, groups), {group.name: [8, group.size] for group in groups}
     broken, resumed = Broken(), Formula()
     with pytest.raises(KeyboardInterrupt):
@@ -190,7 +199,7 @@ def test_times_between_the_nodes_are_bilinear(tmp_path):
             return fan_in * fan_out * 1e-3
 
     net = lively()
-    groups = channel_groups(net)
+    groups = channel_groups(net, net.example())
     layers = layers_of(net, groups)
     options = {group.name: list(range(8, group.size + 1, 8)) for group in groups}
     table = LatencyTable(Product(), tmp_path)
@@ -208,7 +217,7 @@ def test_nodes_are_the_ends_and_powers_of_two_and_their_halves():
 
 def test_layers_are_where_they_stand():
     net = lively("mrf")
-    found = {layer.name: layer for layer in layers_of(net, channel_groups(net))}
+    found = {layer.name: layer for layer in layers_of(net, channel_groups(net, net.example()))}
     convs = {name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)}
     assert set(found) == convs
     common = {"kernel": 3, "stride": 1, "padding": 1}
@@ -280,7 +289,7 @@ def test_on_a_real_runtime_the_measured_time_is_within_tolerance(tmp_path):
         clock = RuntimeStopwatch(runtime="onnxruntime", batch=1)
         target = 0.6 * clock.network_ms(net)
         try:
-            slim_net, plan = slim(net, target_ms=target, align=16, tables=tmp_path)
+            slim_net, plan = slim(net, net.example(), target_ms=target, align=16, tables=tmp_path)
         except ValueError as error:
             assert "networks nearest to it take" in str(error)
             pytest.skip(f"times are too noisy here today: {error}")

@@ -74,7 +74,7 @@ def logits(net, views):
 @pytest.mark.parametrize("residual", [True, False])
 def test_absorbing_dead_channels_is_exact_without_padding(residual, bias):
     net = lively(Pointwise(residual=residual, bias=bias))
-    groups, views = channel_groups(net), net.example(4)
+    groups, views = channel_groups(net, net.example()), net.example(4)
     gone = removed_of(groups, 0, 3)
     silence(net, groups, gone, beta=False)  # the channels are dead: they send relu(beta)
     expected = logits(net, views)
@@ -84,19 +84,19 @@ def test_absorbing_dead_channels_is_exact_without_padding(residual, bias):
     dropped = copy.deepcopy(net)
     silence(dropped, groups, gone, beta=True)
     assert torch.allclose(logits(absorbed, views), expected, atol=1e-5)
-    assert (logits(dropped, views) - expected).abs().max() > 1e-2
+    assert (logits(dropped, views) - expected).abs().max() > 1e-3
 
 
 def test_absorbing_beats_dropping_on_mrf_with_its_gate_and_padding():
     net = lively(mrf())
-    groups = channel_groups(net)
+    groups = channel_groups(net, net.example())
     silence(net, groups, removed_of(groups, 1, 2, 5), beta=False)
     views = net.example(8)
     expected = logits(net, views)
     ratio = 3 / 8
     errors = {}
     for keep in (True, False):
-        slim_net, plan = slim(net, ratio=ratio, floor=FLOOR, absorb=keep)
+        slim_net, plan = slim(net, net.example(), ratio=ratio, floor=FLOOR, absorb=keep)
         assert all(kept == (0, 3, 4, 6, 7) for kept in plan.kept.values())
         errors[keep] = (logits(slim_net, views) - expected).abs().mean()
     assert errors[True] < 0.5 * errors[False]
@@ -105,14 +105,14 @@ def test_absorbing_beats_dropping_on_mrf_with_its_gate_and_padding():
 @pytest.mark.parametrize("name", ["resnet18", "ocl"])
 def test_absorbing_beats_dropping_where_sums_tie_channels(name):
     net = lively(small(name, dropout=0.0))
-    groups = channel_groups(net)
+    groups = channel_groups(net, net.example())
     silence(net, groups, removed_of(groups, 1, 5), beta=False)
     views = net.example(8)
     expected = logits(net, views)
     errors = {}
     for keep in (True, False):
         slim_net, plan = slim(
-            net, ratio=2 * len(groups) / sum(group.size for group in groups), floor=FLOOR, absorb=keep
+            net, net.example(), ratio=2 * len(groups) / sum(group.size for group in groups), floor=FLOOR, absorb=keep
         )
         assert all(not {1, 5} & set(kept) for kept in plan.kept.values())
         errors[keep] = (logits(slim_net, views) - expected).abs().mean()
@@ -120,7 +120,7 @@ def test_absorbing_beats_dropping_where_sums_tie_channels(name):
 
 
 def test_a_residual_sum_is_one_group():
-    groups = {group.name: group for group in channel_groups(lively(Pointwise(residual=True)))}
+    groups = {group.name: group for group in channel_groups(lively(Pointwise(residual=True)), Pointwise().example())}
     assert set(groups) == {"first", "third"}
     assert groups["first"].convs == ("first", "second") and groups["first"].norms == ("norm1", "norm2")
     net = lively(Pointwise(residual=True))
@@ -133,7 +133,7 @@ def test_a_residual_sum_is_one_group():
 
 def test_readers_behind_the_concatenation_have_offsets():
     net = mrf(widths={"face": (*WIDTHS[:-1], 5), "local": (*WIDTHS[:-1], 9)})
-    last = {group.name: group for group in channel_groups(net) if group.name.endswith("12.conv")}
+    last = {group.name: group for group in channel_groups(net, net.example()) if group.name.endswith("12.conv")}
     columns = {
         name: {reader.name: reader.columns.flatten().tolist() for reader in group.readers}
         for name, group in last.items()
@@ -151,13 +151,13 @@ def test_readers_behind_the_concatenation_have_offsets():
 
 def test_separate_local_trunks_are_slimmed_too():
     net = lively(mrf(widths={"face": WIDTHS, "eyes": WIDTHS, "mouth": WIDTHS}, local_trunk="separate"))
-    slim_net, plan = slim(net, ratio=0.5, floor=FLOOR)
+    slim_net, plan = slim(net, net.example(), ratio=0.5, floor=FLOOR)
     assert len(plan.kept) == 39 and set(slim_net.config.widths) == {"face", "eyes", "mouth"}
 
 
 def test_group_norm_is_the_norm_of_what_goes():
     net = lively(Pointwise())
-    groups = channel_groups(net)
+    groups = channel_groups(net, net.example())
     score = CRITERIA["group_norm"](net, groups, Context())["third"][2]
     weights = torch.cat([net.third.weight[2].flatten(), net.classifier.weight[:, 2]])
     assert float(score) == pytest.approx(float(weights.detach().norm()), rel=1e-5)
@@ -191,24 +191,26 @@ def test_taylor_is_the_slope_of_the_loss():
 
 
 def channel_groups_of_double(net):
-    return channel_groups(copy.deepcopy(net).float())  # names fit every copy
+    return channel_groups(copy.deepcopy(net).float(), net.example())  # names fit every copy
 
 
 def test_uniform_cuts_every_layer_alike():
-    _, plan = slim(lively(mrf()), ratio=0.5, criterion="uniform", floor=FLOOR)
+    _, plan = slim(lively(mrf()), mrf().example(), ratio=0.5, criterion="uniform", floor=FLOOR)
     assert set(plan.widths_after.values()) == {4}
 
 
 def test_random_follows_its_seed():
     net = lively(mrf())
-    kept = [slim(net, ratio=0.4, criterion="random", seed=seed, floor=FLOOR)[1].kept for seed in (1, 1, 2)]
+    kept = [
+        slim(net, net.example(), ratio=0.4, criterion="random", seed=seed, floor=FLOOR)[1].kept for seed in (1, 1, 2)
+    ]
     assert kept[0] == kept[1] != kept[2]
 
 
 def test_liu_on_a_network():
     net = lively(fermodels.build("vggnet", widths={"face": WIDTHS}, size=16, pools=2))
     gammas = torch.cat([m.weight.detach() for m in net.modules() if isinstance(m, nn.BatchNorm2d)]).sort().values
-    _, plan = slim(net, ratio=0.3, rule="liu")
+    _, plan = slim(net, net.example(), ratio=0.3, rule="liu")
     assert sum(plan.widths_after.values()) == int((gammas > gammas[int(len(gammas) * 0.3)]).sum())
 
 
@@ -245,12 +247,12 @@ def test_recalibration_needs_batches_and_harms_nothing_without():
 )
 def test_mistakes_are_sentences(options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        slim(mrf(), **options)
+        slim(mrf(), mrf().example(), **options)
 
 
 def test_plan_on_disk_and_its_refusals(tmp_path):
     net = lively(mrf())
-    _, plan = slim(net, ratio=0.6, floor=FLOOR)
+    _, plan = slim(net, net.example(), ratio=0.6, floor=FLOOR)
     path = tmp_path / "plan.json"
     plan.save(path)
     assert Plan.load(path) == plan
@@ -260,12 +262,12 @@ def test_plan_on_disk_and_its_refusals(tmp_path):
     with pytest.raises(ValueError, match=r"plan\.json.*no slimming plan"):
         Plan.load(path)
     with pytest.raises(ValueError, match=r"face.blocks.0.conv"):
-        apply(plan, mrf(widths={"face": (9, *WIDTHS[1:]), "local": WIDTHS}))
+        apply(plan, mrf(widths={"face": (9, *WIDTHS[1:]), "local": WIDTHS}), net.example())
 
 
 def test_collapsed_layers_are_reported():
     net = lively(mrf(widths={"face": (30, *WIDTHS[1:]), "local": WIDTHS}))
     with torch.no_grad():
         net.get_submodule("trunks.face.blocks.0.bn").weight[2:] = 1e-3
-    _, plan = slim(net, ratio=28 / (30 + 25 * 8), floor=FLOOR)
+    _, plan = slim(net, net.example(), ratio=28 / (30 + 25 * 8), floor=FLOOR)
     assert plan.collapsed == ("trunks.face.blocks.0.conv",)

@@ -93,7 +93,7 @@ def test_networks_are_within_their_share(name, keyword):
     net, count = small(name), COUNTS[keyword]
     kept = []
     for share in SHARES if name != "densenet121" else (0.8, 1.0):  # only part of it can be slimmed
-        slim_net, plan = slim(net, **{keyword: share}, floor=FLOOR, align=2)
+        slim_net, plan = slim(net, net.example(), **{keyword: share}, floor=FLOOR, align=2)
         reached = count(slim_net) / count(net)
         assert reached <= share
         assert share == 1 or reached > share - 0.15, "one step of 2 of about 10 channels"
@@ -114,22 +114,22 @@ def test_networks_are_within_their_share(name, keyword):
 )
 def test_counting_without_weights_is_counting(name, config):
     net = small(name, **config)
-    groups = channel_groups(net)
+    groups = channel_groups(net, net.example())
     widths = {group.name: 2 + i % 5 for i, group in enumerate(groups)}
     smaller = fermodels.rebuild(net, trunk_widths(net, groups, widths))
     made = {group.name: {smaller.get_submodule(conv).out_channels for conv in group.convs} for group in groups}
     assert made == {name: {width} for name, width in widths.items()}
-    assert counter(net, groups, "params")(widths) == params(smaller)
-    assert counter(net, groups, "macs")(widths) == macs_by_positions(smaller)
+    assert counter(net, net.example(), groups, "params")(widths) == params(smaller)
+    assert counter(net, net.example(), groups, "macs")(widths) == macs_by_positions(smaller)
 
 
 def test_plan_on_disk_keeps_its_target(tmp_path):
     net = small("vggnet")
-    slim_net, plan = slim(net, macs_share=0.5, floor=FLOOR)
+    slim_net, plan = slim(net, net.example(), macs_share=0.5, floor=FLOOR)
     plan.save(tmp_path / "plan.json")
     again = Plan.load(tmp_path / "plan.json")
     assert again == plan and again.summary()["target"] == "macs"
-    assert apply(again, net).config.widths == slim_net.config.widths
+    assert apply(again, net, net.example()).config.widths == slim_net.config.widths
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,5 @@ def test_plan_on_disk_keeps_its_target(tmp_path):
 )
 def test_mistakes_are_sentences(options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        slim(small("vggnet"), **options)
+        net = small("vggnet")
+        slim(net, net.example(), **options)

@@ -61,8 +61,8 @@ def test_what_removed_channels_leave_goes_into_the_bias() -> None:
                 layer.norm2.weight[:3] = 0  # constant channels, which a cut with absorption does not miss
                 layer.norm2.bias[:3] = 1.0
         wanted = net(*views).logits
-        cut = slim(net, ratio=0.25)[0].eval()
-        bare = slim(net, ratio=0.25, absorb=False)[0].eval()
+        cut = slim(net, net.example(), ratio=0.25)[0].eval()
+        bare = slim(net, net.example(), ratio=0.25, absorb=False)[0].eval()
     biases = [name for name, _ in cut.named_parameters() if name.endswith("conv2.bias")]
     assert all(cut.get_parameter(name).abs().sum() > bare.get_parameter(name).abs().sum() for name in biases)
     far, near = ((one(*views).logits - wanted).abs().mean() for one in (bare, cut))

@@ -40,7 +40,8 @@ def test_the_answer_has_its_shape_and_does_not_depend_on_the_batch(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_slim_network_comes_back_from_its_file(name, tmp_path):
-    net, _ = slim(small(name).eval(), ratio=0.4, floor=Floor(channels=2, share=0.1))
+    whole = small(name).eval()
+    net, _ = slim(whole, whole.example(), ratio=0.4, floor=Floor(channels=2, share=0.1))
     fermodels.save(net, tmp_path / "net", ABOUT)
     again, config = fermodels.load(tmp_path / "net")
     assert config["architecture"] == name and again.config == net.config
