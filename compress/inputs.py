@@ -1,4 +1,4 @@
-"""Examples and calibration batches as a network takes them: on its device, in its floating type; and evaluation mode."""
+"""Examples and calibration batches as a network takes them, on its device and in its type; and evaluation mode."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,4 +77,3 @@ def _inputs_of(batch: Any, inputs: int) -> tuple[Tensor, ...] | None:
         return None
     found = tuple(batch[0] if isinstance(batch[0], (tuple, list)) else batch[:inputs])
     return found if len(found) == inputs and all(isinstance(each, Tensor) for each in found) else None
-

@@ -19,8 +19,8 @@ import torch_pruning as tp
 from torch import Tensor, nn
 
 import fermodels
-from compress.cost import macs_by_positions, params, positions
 from compress.calling import Output, first_tensor
+from compress.cost import macs_by_positions, params, positions
 from compress.inputs import Example, evaluating, inputs_from
 from compress.slimming.absorb import Removed, Views, absorb, silence
 from compress.slimming.choose import choose
