@@ -6,6 +6,7 @@
 34
 """
 
+from bench.make.scales import SCALES, scale_for
 from bench.pages.columns import ACCURACY, BATCHES, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, Published, Table
 from bench.records import Cell
 
@@ -191,9 +192,11 @@ def cells(table: str | Table, data: str, scale: str, seeds: int) -> list[Cell]:
     table = find(table)
     if seeds < 1:
         raise ValueError(f"seeds = {seeds}: give a number of seeds, at least 1")
+    dense_cut = scale in SCALES and scale_for(scale, data).schedules.sparse is None
     return [
         Cell(table=table.name, data=data, scale=scale, model=model, variant=variant, ratio=ratio, seed=seed)
         for seed in range(seeds)
         for model in table.models
         for variant, ratio in variants(table)
+        if not (dense_cut and variant == "sparse")
     ]

@@ -15,7 +15,7 @@ import numpy as np
 from bench import records
 from bench.make import baselines, timed
 from bench.make.pretraining import pretrain_stage
-from bench.make.recipes import CRITERION_OF, dense_stage, say, slim_stage, sparse_stage
+from bench.make.recipes import CUTS, dense_stage, say, slim_stage, sparse_stage
 from bench.make.stages import Job, Stage
 from bench.measure import accuracy
 from bench.measure.environment import commit, environment
@@ -108,7 +108,7 @@ def result_of(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     accuracy: `val_selected` (headline), `last`, `best_on_test`, `flip`, `leak_free` on the test split, `validation`.
     after_cut: validation right after the cut. training: the history of every stage that led here.
     """
-    net, cut = stage.net(), cell.variant in CRITERION_OF
+    net, cut = stage.net(), cell.variant in CUTS
     return network_result(job, cell, stage) | {
         "plan": Plan.load(stage.folder / "plan.json").summary() if cut else None,
         "after_cut": _after_cut(job, stage) if cell.variant == "slim" else None,
@@ -158,12 +158,12 @@ def _after_cut(job: Job, stage: Stage) -> dict[str, Any]:
 
 def _histories(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     made: dict[str, Callable[[], Stage]] = {"dense": lambda: dense_stage(job), "sparse": lambda: sparse_stage(job)}
-    names = {"dense": ("dense",), "sparse": ("dense", "sparse")}.get(cell.variant, ("dense", "sparse"))
+    names = ("dense",) if cell.variant == "dense" or job.scale.schedules.sparse is None else ("dense", "sparse")
     stages = {name: made[name]().outcome["history"] for name in names}
     first = pretrain_stage(job)
     stages |= {} if first is None else {"pretraining": first.outcome["history"]}
     tuned = "tune" if cell.variant == "slim" else "control"
-    return stages | ({tuned: stage.outcome["history"]} if cell.variant in CRITERION_OF else {})
+    return stages | ({tuned: stage.outcome["history"]} if cell.variant in CUTS else {})
 
 
 def _data(job: Job) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from fermodels.training.views import Batch
 
 ALIGN = 8
 """Kept widths are multiples of this: what CPU and GPU kernels step at."""
-CRITERION_OF = {"slim": "gamma", "short": "gamma", "random": "random"}
+CUTS = ("slim", "short", "random")
 """Variants that are cuts. "short" is the slim network fine-tuned as its random control: the two are comparable."""
 RAMP, COOL = 0.2, 0.2
 
@@ -53,8 +53,15 @@ def _restrain(weight: float) -> Term:
 
 
 def sparse_stage(job: Job) -> Stage:
-    """The dense network under a proximal L1 penalty on its gammas, distilled from itself (Liu et al. 2017)."""
+    """The dense network under a proximal L1 penalty on its gammas, distilled from itself (Liu et al. 2017).
+
+    Raises:
+        ValueError: the scale has none.
+    """
     dense, schedules = dense_stage(job), job.scale.schedules
+    if schedules.sparse is None:
+        raise ValueError(f"scale {job.scale.name} has no sparse stage: its cuts are made in the dense network")
+    train = schedules.sparse
     settings = {
         "from": dense.key,
         "penalty": "proximal",
@@ -67,16 +74,16 @@ def sparse_stage(job: Job) -> Stage:
     settings |= {"distil_weight": schedules.distil_weight}
 
     def penalty(net: nn.Module) -> Proximal:
-        made, train = _proximal(net, job, schedules.sparse), schedules.sparse
+        made = _proximal(net, job, train)
         say(f"{job.model}: {made.travel(_rates(job, train), train.momentum).sentence(mean_gamma(net))}")
         return made
 
     recipe = Recipe(
         name="sparse",
-        train=schedules.sparse,
+        train=train,
         settings=settings,
         penalty=penalty,
-        extra=distilled(job, schedules.distil_weight, bf16=schedules.sparse.bf16),
+        extra=distilled(job, schedules.distil_weight, bf16=train.bf16),
         choose_last=True,
     )
     return train_stage(job, recipe, dense.net, f"{job.model} sparse")
@@ -110,29 +117,35 @@ def distilled(job: Job, weight: float, *, bf16: bool) -> dict[str, Any]:
 
 
 def tune_settings(job: Job, variant: str, ratio: float) -> dict[str, Any]:
-    """What decides a cut, beside the sparse network it is made in."""
-    return {"rule": "exact", "criterion": CRITERION_OF[variant], "align": ALIGN, "ratio": ratio, "seed": job.seed}
+    """What decides a cut, beside the network it is made in."""
+    criterion = "random" if variant == "random" else job.scale.schedules.criterion
+    return {"rule": "exact", "criterion": criterion, "align": ALIGN, "ratio": ratio, "seed": job.seed}
+
+
+def uncut_stage(job: Job) -> Stage:
+    """What is cut: the sparse network, or the dense one where the scale has no sparse stage."""
+    return dense_stage(job) if job.scale.schedules.sparse is None else sparse_stage(job)
 
 
 def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
-    """The sparse network cut to `ratio` and fine-tuned; the plan and what each step of the cut did lie beside it.
+    """The uncut network cut to `ratio` and fine-tuned; the plan and what each step of the cut did lie beside it.
 
     Where a scale fine-tunes what ships no longer than the controls, "slim" and "short" are one stage.
     """
-    sparse, cut, schedules = sparse_stage(job), tune_settings(job, variant, ratio), job.scale.schedules
+    uncut, cut, schedules = uncut_stage(job), tune_settings(job, variant, ratio), job.scale.schedules
     train, weight = (
         (schedules.tune, schedules.tune_distil_weight)
         if variant == "slim"
         else (schedules.control, schedules.control_distil_weight)
     )
-    settings = cut | {"from": sparse.key, "distil_weight": weight, "calibration": schedules.calibration}
+    settings = cut | {"from": uncut.key, "distil_weight": weight, "calibration": schedules.calibration}
     title = f"{job.model} {variant} {ratio:.0%}"
     name = "random" if variant == "random" else "slim"
     extra = distilled(job, weight, bf16=train.bf16)
     recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=extra)
-    stage = train_stage(job, recipe, lambda: _cut(job, sparse.net(), cut)[0], title)
+    stage = train_stage(job, recipe, lambda: _cut(job, uncut.net(), cut)[0], title)
     if not (stage.folder / "plan.json").exists():
-        plan = _cut_measured(job, sparse.net(), cut, stage.folder / "cut.json")
+        plan = _cut_measured(job, uncut.net(), cut, stage.folder / "cut.json")
         write_atomic(stage.folder / "plan.json", plan.to_json())
     return stage
 
@@ -140,6 +153,9 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
 def _cut(job: Job, net: Any, cut: dict[str, Any], **care: Any) -> tuple[nn.Module, Plan]:
     if "calibrate" not in care:
         care["calibrate"] = calibration(job)
+    if cut["criterion"] == "taylor":
+        faces = job.views("train").spread(job.scale.schedules.calibration)
+        care["labelled"] = [(batch.views, batch.labels) for batch in faces]
     slim_net, plan = slim(net.to(job.device), net.example(), **cut, **care)
     return slim_net.to(memory_format=torch.channels_last), plan  # type: ignore[call-overload]
 

@@ -37,7 +37,8 @@ class Schedules:
     """What decides how networks are trained."""
 
     dense: TrainConfig
-    sparse: TrainConfig
+    sparse: TrainConfig | None
+    """Under the penalty on gammas; None: cuts are made in the dense network itself."""
     tune: TrainConfig
     """Fine-tuning of what ships."""
     control: TrainConfig
@@ -53,6 +54,8 @@ class Schedules:
     None: those are trained as long as the networks of Table 5, and are the same ones."""
     travel: float
     """How far the proximal step could move a gamma over the sparse stage, in units of the mean gamma at its start."""
+    criterion: str = "gamma"
+    """By which channels are chosen, one of `compress.CRITERIA`."""
     mask_weight: float = 0.03
     """alpha of the mask loss: it starts near 10 % of the cross-entropy (docs/papers.md)."""
     mask_target: str = "mask"

@@ -19,7 +19,7 @@ from compress.slimming.targets import TABLES
 from compress.timing.stopwatch import RuntimeStopwatch
 
 VARIANT = "timed"
-"""Of cells, beside those of `bench.make.recipes.CRITERION_OF`."""
+"""Of cells, beside those of `bench.make.recipes.CUTS`."""
 RUNTIME, BATCH = "onnxruntime", 1
 """Where the milliseconds are those of, in float32."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench import records
 from bench.make.pipeline import record_of, stage_behind
-from bench.make.recipes import CRITERION_OF, say
+from bench.make.recipes import CUTS, say
 from bench.make.stages import Job, Stage
 from bench.make.timed import BATCH, RUNTIME, VARIANT
 from bench.measure import accuracy
@@ -69,7 +69,7 @@ def _opened(job: Job, cell: Cell, stage: Stage) -> tuple[Session, dict[str, Any]
     session = made.session(RUNTIMES[RUNTIME], PRECISION)
     found = made.through(session, [batch.views for batch in made.views("test").evaluation(WHOLE_BATCH)])
     truth, data = np.asarray(job.data.test.labels), job.data
-    net, cut = stage.net(), cell.variant in (*CRITERION_OF, VARIANT)
+    net, cut = stage.net(), cell.variant in (*CUTS, VARIANT)
     return session, {
         "accuracy": {"val_selected": accuracy.score(found.argmax(1), truth, data.classes)},
         "cost": {"params": params(net), "macs": macs(net).total},

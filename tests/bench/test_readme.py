@@ -73,6 +73,7 @@ def test_every_link_leads_somewhere(target):
 def test_the_table_of_scales_is_true(name):
     (row,) = [line for line in README.splitlines() if line.startswith(f"| {name} |")]
     scale = scale_for(name, "fer2013")
-    epochs = [str(stage.epochs) for stage in (scale.schedules.dense, scale.schedules.sparse, scale.schedules.tune)]
+    stages = (scale.schedules.dense, scale.schedules.sparse, scale.schedules.tune)
+    epochs = [str(stage.epochs) for stage in stages if stage]
     assert f"| {scale.geometry.stored} -> {scale.geometry.size} |" in row
-    assert ", ".join(epochs) in row
+    assert all(count in row for count in epochs)

@@ -1,0 +1,247 @@
+"""The network that ships: trained on real faces, cut, recovered on softer targets and on photographs, exported.
+
+    python -m bench.ship --data fer2013:fer2013.npz --photographs prepared:faces/lfw --out shipped
+
+FER2013 gives most of the faces. A second set of faces, which our own detector has cut from photographs (see
+`fermodels.faces.prepare`), stands for what users show: its train split joins the training, its validation split counts
+as much as FER2013's when the epoch is chosen, and neither test split is looked at before the end.
+
+Targets are softer than the labels: half the label, half FER+'s votes where FER2013's file holds them. Rows that the
+voters called no face are left out, and so is every training face that looks like a face of a test or validation split.
+All faces are grey in training; the first convolution is then changed so that a colour photograph gives what its
+luminance would.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+from torch.nn import functional
+
+import fermodels
+from bench.make.jobs import Source
+from bench.make.recipes import ALIGN, dense_stage, say
+from bench.make.stages import EpochBatches, Job, predicted
+from bench.measure import accuracy
+from compress.files import plain
+from compress.slimming.finetune import distillation
+from compress import slim
+from compress.training.loop import autocast, fit
+from compress.training.progress import EpochBar
+from compress.training.schedule import TrainConfig
+from fermodels.data import open_dataset
+from fermodels.data.base import Dataset, Split
+from fermodels.data.likeness import grey, looks, near_pairs
+from fermodels.nets.vgg import Output
+from fermodels.training.views import Batch, Views
+
+MODEL, SCALE, RATIO = "vggnet", "strong", 0.5
+RECOVER = TrainConfig(epochs=24, batch=128, lr=0.05, nesterov=True, warmup_epochs=0.5, ema=0.998)
+TEMPERATURE, DISTIL = 3.0, 0.5
+NEAR_BITS = 4
+"""Faces whose perceptual hashes differ in at most so many of 64 bits count as copies (`fermodels.data.likeness`)."""
+VOTED = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
+"""FER+'s first seven columns; contempt, unknown and no face follow."""
+SCORED_LABELLED = 2048
+"""Training faces that Taylor scores are measured on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """Training faces of both sets, grey, with their targets."""
+
+    split: Split
+    targets: Float32[np.ndarray, "n classes"]
+    told: dict[str, int]
+    """What was left out and what was added, for the model card."""
+
+
+def soft_targets(labels: np.ndarray, votes: np.ndarray | None, classes: Sequence[str]) -> Float32[np.ndarray, "n k"]:
+    """Half the label, half the share of the votes among `classes`; the label alone where nobody voted for one."""
+    hard = np.eye(len(classes), dtype=np.float32)[labels]
+    if votes is None:
+        return hard
+    order = [VOTED.index(name) for name in classes]
+    counted = votes[:, order].astype(np.float32)
+    total = counted.sum(1, keepdims=True)
+    return np.where(total > 0, (hard + counted / np.maximum(total, 1)) / 2, hard)
+
+
+def ferplus_votes(path: Path, names: Sequence[str]) -> np.ndarray | None:
+    """FER+ votes (n, 10) of the rows `names` ("row 17"), or None where the file holds none."""
+    if path.suffix != ".npz":
+        return None
+    with np.load(path) as file:
+        if "ferplus_votes" not in file.files:
+            return None
+        return file["ferplus_votes"][[int(name.split()[1]) for name in names]]
+
+
+def training_faces(data: Dataset, votes: np.ndarray | None, photographs: Dataset) -> Faces:
+    """The train splits of both sets without what the voters called no face, and without copies of held-out faces."""
+    sets, told, kept = (data, photographs), {}, []
+    for own in sets:
+        held = np.concatenate(
+            [looks(np.asarray(other.splits[s].images))[0] for other in sets for s in ("validation", "test")]
+        )
+        hashes, _ = looks(np.asarray(own.train.images))
+        pairs, _ = near_pairs(np.concatenate((hashes, held)), NEAR_BITS)
+        copies = {int(a) for a, b in pairs if a < len(hashes) <= b}
+        good = np.ones(len(hashes), bool)
+        good[list(copies)] = False
+        told[f"{own.name}: copies of held-out faces left out"] = int((~good).sum())
+        if own.train.not_face is not None:
+            told[f"{own.name}: no face by its voters, left out"] = int((good & own.train.not_face).sum())
+            good &= ~own.train.not_face
+        told[f"{own.name}: training faces"] = int(good.sum())
+        kept.append(np.flatnonzero(good))
+    images = [
+        np.rint(grey(np.asarray(own.train.images)[keep]))[..., None] for own, keep in zip(sets, kept, strict=True)
+    ]
+    into = np.array([data.classes.index(name) for name in photographs.classes])
+    labels = np.concatenate(
+        (np.asarray(data.train.labels)[kept[0]], into[np.asarray(photographs.train.labels)[kept[1]]])
+    )
+    soft = soft_targets(labels[: len(kept[0])], None if votes is None else votes[kept[0]], data.classes)
+    targets = np.concatenate((soft, np.eye(len(data.classes), dtype=np.float32)[labels[len(kept[0]) :]]))
+    pixels = np.concatenate(images).astype(np.uint8)
+    split = Split(images=pixels, labels=labels, names=[str(i) for i in range(len(labels))])
+    return Faces(split=split, targets=targets.astype(np.float32), told=told)
+
+
+class SoftBatches(EpochBatches):
+    """Training batches whose targets are distributions."""
+
+    def __init__(self, views: Views, targets: np.ndarray, batch: int, seed: int, **changes: Any) -> None:
+        super().__init__(views, batch, seed, **changes)
+        views.labels = torch.arange(len(views))
+        self.targets = torch.from_numpy(targets)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        for batch in super().epoch(epoch):
+            yield batch._replace(labels=self.targets[batch.labels])
+
+
+def grey_only(split: Split) -> Split:
+    """`split` as grey pictures."""
+    return replace(split, images=np.rint(grey(np.asarray(split.images)))[..., None].astype(np.uint8), landmarks=None)
+
+
+def locked_to_grey(net: nn.Module) -> nn.Module:
+    """`net` changed in place so that a colour picture gives what its luminance does; grey pictures give what they did."""
+    first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
+    with torch.no_grad():
+        total = first.weight.sum(1, keepdim=True)
+        first.weight.copy_(total * torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1))
+    return net
+
+
+def class_mean(answers: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> accuracy.Accuracy:
+    return accuracy.score(answers, truth, classes)
+
+
+def photographs_of(photographs: Dataset, split: str, classes: Sequence[str]) -> tuple[Split, np.ndarray]:
+    """Grey faces of a split and their labels in the order of `classes`."""
+    into = np.array([classes.index(name) for name in photographs.classes])
+    own = photographs.splits[split]
+    return grey_only(own), into[np.asarray(own.labels)]
+
+
+def recovered(job: Job, faces: Faces, photographs: Dataset, state: Path) -> tuple[nn.Module, Any, Any]:
+    """The dense network cut and trained on; with its history and its plan."""
+    dense = dense_stage(job).net()
+    views = job.views_of(faces.split)
+    labelled = [(batch.views, batch.labels) for batch in job.views("train").spread(SCORED_LABELLED)]
+    small, plan = slim(
+        dense,
+        dense.example(),  # type: ignore[call-overload]
+        ratio=RATIO, criterion="taylor", align=ALIGN, labelled=labelled, calibrate=[one for one, _ in labelled]
+    )
+    say(f"cut to {1 - plan.removed:.0%} of the channels, {plan.params_after:,} parameters, {plan.macs_after:,} MACs")
+    teacher = dense.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+    pull = distillation(teacher, temperature=TEMPERATURE, weight=DISTIL)
+
+    def objective(output: Output, batch: Batch) -> dict[str, Tensor]:
+        logits = output.logits[0].float()
+        with autocast(job.device, RECOVER.bf16):
+            distilled = pull(output, batch.views)
+        return {"cross_entropy": functional.cross_entropy(logits, batch.labels), "distillation": distilled}
+
+    held, truth = photographs_of(photographs, "validation", job.data.classes)
+    sets = (job.views("validation"), np.asarray(job.data.validation.labels)), (job.views_of(held), truth)
+
+    def monitor(net: nn.Module) -> dict[str, float]:
+        with autocast(job.device, True):
+            answers = [predicted(net, view) for view, _ in sets]
+        own = float((answers[0] == sets[0][1]).mean())
+        theirs = accuracy.score(answers[1], sets[1][1], job.data.classes).class_mean
+        return {"own": own, "photographs": theirs, "validation": (own + theirs) / 2}
+
+    batches = SoftBatches(views, faces.targets, RECOVER.batch, job.seed, augmentation=job.scale.schedules.augmentation)
+    small = small.to(memory_format=torch.channels_last)
+    chosen, _, history = fit(small, batches, objective, RECOVER, monitor=monitor, state=state, bar=EpochBar("shipped"))
+    return locked_to_grey(chosen), history, plan
+
+
+def claims(job: Job, net: nn.Module, photographs: Dataset, faces: Faces) -> dict[str, Any]:
+    """What the checkpoint says of itself; the one look at both test splits."""
+    test = job.data.test
+    own = accuracy.score(predicted(net, job.views("test")), np.asarray(test.labels), job.data.classes)
+    held, truth = photographs_of(photographs, "test", job.data.classes)
+    theirs = accuracy.score(predicted(net, job.views_of(held)), truth, job.data.classes)
+    drop = ("predictions",)
+    told = {
+        name: {k: v for k, v in plain(score).items() if k not in drop}
+        for name, score in (("own", own), ("theirs", theirs))
+    }
+    about = {"classes": job.data.classes, "preprocessing": job.preprocessing, "data": job.data.name, "split": "test"}
+    about |= {"stored": job.scale.geometry.stored, "regions": "fixed", "n": own.n, "accuracy": told["own"]}
+    return about | {
+        "photographs": {"data": photographs.name, "split": "test", **told["theirs"]},
+        "trained_on": faces.told,
+    }
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.ship", description=__doc__)
+    parser.add_argument("--data", required=True, help="fer2013:PATH")
+    parser.add_argument("--photographs", required=True, help="prepared:FOLDER, written by fermodels.faces.prepare")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint")
+    parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of trainings")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    given = arguments(argv)
+    job = Source(data=given.data, scale=SCALE, runs=given.runs).job(MODEL, 0)
+    photographs = open_dataset(given.photographs, size=job.scale.geometry.stored, cache=given.runs / "data")
+    votes = ferplus_votes(Path(given.data.partition(":")[2]), job.data.train.names)
+    faces = training_faces(job.data, votes, photographs)
+    for name, count in faces.told.items():
+        say(f"{name}: {count:,}")
+    net, history, plan = recovered(job, faces, photographs, given.runs / "shipped.pt")
+    about = claims(job, net, photographs, faces)
+    fermodels.save(net, given.out, about)
+    plan.save(given.out / "plan.json")
+    print(
+        json.dumps(
+            {
+                "out": str(given.out),
+                "fer2013": about["accuracy"]["overall"],
+                "photographs": about["photographs"]["class_mean"],
+            }
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
