@@ -31,9 +31,10 @@ from bench.make.jobs import Source
 from bench.make.recipes import ALIGN, dense_stage, say
 from bench.make.stages import EpochBatches, Job, predicted
 from bench.measure import accuracy
+from compress import slim
 from compress.files import plain
 from compress.slimming.finetune import distillation
-from compress import slim
+from compress.slimming.plan import Plan
 from compress.training.loop import autocast, fit
 from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
@@ -86,35 +87,38 @@ def ferplus_votes(path: Path, names: Sequence[str]) -> np.ndarray | None:
 
 
 def training_faces(data: Dataset, votes: np.ndarray | None, photographs: Dataset) -> Faces:
-    """The train splits of both sets without what the voters called no face, and without copies of held-out faces."""
-    sets, told, kept = (data, photographs), {}, []
-    for own in sets:
-        held = np.concatenate(
-            [looks(np.asarray(other.splits[s].images))[0] for other in sets for s in ("validation", "test")]
-        )
-        hashes, _ = looks(np.asarray(own.train.images))
-        pairs, _ = near_pairs(np.concatenate((hashes, held)), NEAR_BITS)
-        copies = {int(a) for a, b in pairs if a < len(hashes) <= b}
-        good = np.ones(len(hashes), bool)
-        good[list(copies)] = False
-        told[f"{own.name}: copies of held-out faces left out"] = int((~good).sum())
-        if own.train.not_face is not None:
-            told[f"{own.name}: no face by its voters, left out"] = int((good & own.train.not_face).sum())
-            good &= ~own.train.not_face
-        told[f"{own.name}: training faces"] = int(good.sum())
-        kept.append(np.flatnonzero(good))
-    images = [
-        np.rint(grey(np.asarray(own.train.images)[keep]))[..., None] for own, keep in zip(sets, kept, strict=True)
-    ]
+    """The train splits of both sets without what the voters called no face, and without copies of held-out faces.
+
+    Args:
+        votes: of FER+, (n, 10), for the rows of `data.train`; photographs have none.
+    """
+    held = np.concatenate([_looks(own.splits[s]) for own in (data, photographs) for s in ("validation", "test")])
+    kept, told = zip(*(_kept(own, held) for own in (data, photographs)), strict=True)
     into = np.array([data.classes.index(name) for name in photographs.classes])
-    labels = np.concatenate(
-        (np.asarray(data.train.labels)[kept[0]], into[np.asarray(photographs.train.labels)[kept[1]]])
-    )
-    soft = soft_targets(labels[: len(kept[0])], None if votes is None else votes[kept[0]], data.classes)
-    targets = np.concatenate((soft, np.eye(len(data.classes), dtype=np.float32)[labels[len(kept[0]) :]]))
-    pixels = np.concatenate(images).astype(np.uint8)
-    split = Split(images=pixels, labels=labels, names=[str(i) for i in range(len(labels))])
-    return Faces(split=split, targets=targets.astype(np.float32), told=told)
+    labels = np.asarray(data.train.labels)[kept[0]], into[np.asarray(photographs.train.labels)[kept[1]]]
+    targets = [soft_targets(labels[0], None if votes is None else votes[kept[0]], data.classes)]
+    targets += [soft_targets(labels[1], None, data.classes)]
+    pixels = [grey_only(own.train).images[keep] for own, keep in zip((data, photographs), kept, strict=True)]
+    names = [str(i) for i in range(sum(map(len, labels)))]
+    split = Split(images=np.concatenate(pixels), labels=np.concatenate(labels), names=names)
+    return Faces(split=split, targets=np.concatenate(targets), told=told[0] | told[1])
+
+
+def _looks(split: Split) -> np.ndarray:
+    return looks(np.asarray(split.images))[0]
+
+
+def _kept(own: Dataset, held: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    """Rows of the train split that are trained on, and what was left out in numbers."""
+    hashes = _looks(own.train)
+    pairs, _ = near_pairs(np.concatenate((hashes, held)), NEAR_BITS)
+    good = np.ones(len(hashes), bool)
+    good[pairs[(pairs[:, 0] < len(hashes)) & (pairs[:, 1] >= len(hashes)), 0]] = False
+    told = {f"{own.name}: copies of held-out faces left out": int((~good).sum())}
+    if own.train.not_face is not None:
+        told[f"{own.name}: no face by its voters, left out"] = int((good & own.train.not_face).sum())
+        good &= ~own.train.not_face
+    return np.flatnonzero(good), told | {f"{own.name}: training faces": int(good.sum())}
 
 
 class SoftBatches(EpochBatches):
@@ -136,16 +140,12 @@ def grey_only(split: Split) -> Split:
 
 
 def locked_to_grey(net: nn.Module) -> nn.Module:
-    """`net` changed in place so that a colour picture gives what its luminance does; grey pictures give what they did."""
+    """`net`, changed in place: a colour picture gives what its luminance does, a grey one what it gave before."""
     first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
     with torch.no_grad():
         total = first.weight.sum(1, keepdim=True)
         first.weight.copy_(total * torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1))
     return net
-
-
-def class_mean(answers: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> accuracy.Accuracy:
-    return accuracy.score(answers, truth, classes)
 
 
 def photographs_of(photographs: Dataset, split: str, classes: Sequence[str]) -> tuple[Split, np.ndarray]:
@@ -155,8 +155,8 @@ def photographs_of(photographs: Dataset, split: str, classes: Sequence[str]) -> 
     return grey_only(own), into[np.asarray(own.labels)]
 
 
-def recovered(job: Job, faces: Faces, photographs: Dataset, state: Path) -> tuple[nn.Module, Any, Any]:
-    """The dense network cut and trained on; with its history and its plan."""
+def recovered(job: Job, faces: Faces, photographs: Dataset, state: Path) -> tuple[nn.Module, Plan]:
+    """The dense network cut and trained on, and the plan of the cut."""
     dense = dense_stage(job).net()
     views = job.views_of(faces.split)
     labelled = [(batch.views, batch.labels) for batch in job.views("train").spread(SCORED_LABELLED)]
@@ -187,27 +187,23 @@ def recovered(job: Job, faces: Faces, photographs: Dataset, state: Path) -> tupl
 
     batches = SoftBatches(views, faces.targets, RECOVER.batch, job.seed, augmentation=job.scale.schedules.augmentation)
     small = small.to(memory_format=torch.channels_last)
-    chosen, _, history = fit(small, batches, objective, RECOVER, monitor=monitor, state=state, bar=EpochBar("shipped"))
-    return locked_to_grey(chosen), history, plan
+    chosen, _, _ = fit(small, batches, objective, RECOVER, monitor=monitor, state=state, bar=EpochBar("shipped"))
+    return locked_to_grey(chosen), plan
 
 
 def claims(job: Job, net: nn.Module, photographs: Dataset, faces: Faces) -> dict[str, Any]:
     """What the checkpoint says of itself; the one look at both test splits."""
-    test = job.data.test
-    own = accuracy.score(predicted(net, job.views("test")), np.asarray(test.labels), job.data.classes)
     held, truth = photographs_of(photographs, "test", job.data.classes)
-    theirs = accuracy.score(predicted(net, job.views_of(held)), truth, job.data.classes)
-    drop = ("predictions",)
-    told = {
-        name: {k: v for k, v in plain(score).items() if k not in drop}
-        for name, score in (("own", own), ("theirs", theirs))
-    }
+    own = _scored(job, net, job.views("test"), np.asarray(job.data.test.labels))
+    theirs = _scored(job, net, job.views_of(held), truth)
     about = {"classes": job.data.classes, "preprocessing": job.preprocessing, "data": job.data.name, "split": "test"}
-    about |= {"stored": job.scale.geometry.stored, "regions": "fixed", "n": own.n, "accuracy": told["own"]}
-    return about | {
-        "photographs": {"data": photographs.name, "split": "test", **told["theirs"]},
-        "trained_on": faces.told,
-    }
+    about |= {"stored": job.scale.geometry.stored, "regions": "fixed", "n": own["n"], "accuracy": own}
+    return about | {"photographs": {"data": photographs.name, "split": "test"} | theirs, "trained_on": faces.told}
+
+
+def _scored(job: Job, net: nn.Module, views: Views, truth: np.ndarray) -> dict[str, Any]:
+    score = plain(accuracy.score(predicted(net, views), truth, job.data.classes))
+    return {name: value for name, value in score.items() if name != "predictions"}
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -227,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     faces = training_faces(job.data, votes, photographs)
     for name, count in faces.told.items():
         say(f"{name}: {count:,}")
-    net, history, plan = recovered(job, faces, photographs, given.runs / "shipped.pt")
+    net, plan = recovered(job, faces, photographs, given.runs / "shipped.pt")
     about = claims(job, net, photographs, faces)
     fermodels.save(net, given.out, about)
     plan.save(given.out / "plan.json")

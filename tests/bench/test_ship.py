@@ -1,0 +1,58 @@
+"""The network that ships: its targets, its training faces, and that it sees colour as grey."""
+
+import numpy as np
+import pytest
+import torch
+
+import fermodels
+from bench import ship
+from fermodels.data.base import Dataset, Split
+
+
+def a_split(images: np.ndarray, labels: list[int], **more) -> Split:
+    return Split(images=images, labels=np.array(labels), names=[f"row {i}" for i in range(len(labels))], **more)
+
+
+def a_set(name: str, classes: tuple[str, ...], seed: int, channels: int, **train) -> Dataset:
+    random = np.random.default_rng(seed)
+    splits = {
+        split: a_split(random.integers(0, 256, (4, 32, 32, channels), dtype=np.uint8), [0, 1, 1, 0], **more)
+        for split, more in (("train", train), ("validation", {}), ("test", {}))
+    }
+    return Dataset(spec=name, name=name, classes=classes, notes=(), licence="", **splits)
+
+
+def test_targets_are_half_label_half_votes_in_the_order_of_the_classes():
+    votes = np.zeros((3, 10), int)
+    votes[0, [0, 1]] = 2, 6  # neutral, happiness
+    votes[1, 7] = 10  # contempt alone: no vote for any of the seven
+    votes[2, 4] = 10  # anger
+    happiness, anger, neutral = (fermodels.EXPRESSIONS.index(n) for n in ("happiness", "anger", "neutral"))
+    targets = ship.soft_targets(np.array([happiness, anger, anger]), votes, fermodels.EXPRESSIONS)
+    assert targets[0, happiness] == pytest.approx(0.5 + 0.5 * 0.75) and targets[0, neutral] == pytest.approx(0.125)
+    assert targets[1, anger] == targets[2, anger] == 1
+    assert targets.sum(1) == pytest.approx(1)
+
+
+def test_copies_of_held_out_faces_and_what_is_no_face_are_left_out_and_counted():
+    data = a_set("fer2013", fermodels.EXPRESSIONS, 0, 1, not_face=np.array([False, True, False, False]))
+    photographs = a_set("prepared", ("happiness", "neutral"), 1, 3)
+    data.train.images[2] = np.rint(photographs.test.images[3] @ np.array((0.299, 0.587, 0.114)))[..., None]
+    faces = ship.training_faces(data, None, photographs)
+    assert faces.told["fer2013: copies of held-out faces left out"] == 1
+    assert faces.told["fer2013: no face by its voters, left out"] == 1
+    assert faces.told["fer2013: training faces"] == 2 and faces.told["prepared: training faces"] == 4
+    assert faces.split.images.shape == (6, 32, 32, 1) and faces.targets.shape == (6, 7)
+    assert {fermodels.EXPRESSIONS[i] for i in faces.split.labels[2:]} == {"happiness", "neutral"}
+
+
+def test_a_network_locked_to_grey_sees_colour_as_luminance_and_grey_as_before():
+    torch.manual_seed(0)
+    net = fermodels.build("vggnet", size=28, pools=2, widths={"face": fermodels.scaled(0.125)}).eval()
+    colour = torch.rand(2, 3, 28, 28)
+    weights = torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
+    luminance = (colour * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+    before = net(luminance).logits
+    ship.locked_to_grey(net)
+    assert torch.allclose(net(luminance).logits, before, atol=1e-5)
+    assert torch.allclose(net(colour).logits, before, atol=1e-5)
