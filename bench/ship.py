@@ -163,7 +163,11 @@ def recovered(job: Job, faces: Faces, photographs: Dataset, state: Path) -> tupl
     small, plan = slim(
         dense,
         dense.example(),  # type: ignore[call-overload]
-        ratio=RATIO, criterion="taylor", align=ALIGN, labelled=labelled, calibrate=[one for one, _ in labelled]
+        ratio=RATIO,
+        criterion="taylor",
+        align=ALIGN,
+        labelled=labelled,
+        calibrate=[one for one, _ in labelled],
     )
     say(f"cut to {1 - plan.removed:.0%} of the channels, {plan.params_after:,} parameters, {plan.macs_after:,} MACs")
     teacher = dense.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
