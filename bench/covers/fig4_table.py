@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 from rich.console import RenderableType
 
 from bench.covers.covered import PLACED, kind, levels
@@ -27,6 +26,7 @@ from bench.pages.page import Page, Part, about, watermark
 from bench.pages.rows import MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
 from bench.records import Record
+from fermodels.data.open_picture import open_picture
 from fermodels.faces.occlude import RECTANGLES
 
 TITLE = "Where the networks look while a face is covered"
@@ -258,4 +258,4 @@ def _pictures(rows: Sequence[Row], scale: str) -> str:
 
 
 def _pixels(text: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
+    return np.asarray(open_picture(io.BytesIO(base64.b64decode(text))).image)

@@ -22,20 +22,11 @@ from PIL import Image
 
 from compress.files import atomic_path, digest
 from fermodels.data.base import LoadOptions, Split
-from fermodels.data.rows import UNREADABLE, Rows, Skips
+from fermodels.data.eight_bits import as_mode
+from fermodels.data.rows import Rows, Skips
 
-FORMAT = 1
+FORMAT = 2
 """Part of every cache key: raise it when decoding changes what pixels come out."""
-
-
-def as_mode(image: Image.Image, channels: int) -> Image.Image:
-    """`image` in grey (1 channel) or RGB (3), whatever mode it came in; transparency is dropped."""
-    if image.mode.startswith("I"):  # 16 bits: Pillow would clip at 255, which turns faces white
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    mode = "L" if channels == 1 else "RGB"
-    return image if image.mode == mode else image.convert(mode)
 
 
 def pixel_hash(pixels: bytes, size: tuple[int, int]) -> int:
@@ -59,7 +50,7 @@ def _decode_one(rows: Rows, index: int, channels: int, size: int) -> tuple[bytes
         image = as_mode(rows.read(index), channels)
         hashed = pixel_hash(image.tobytes(), image.size)
         return image.resize((size, size), Image.Resampling.BILINEAR).tobytes(), hashed
-    except (*UNREADABLE, Image.DecompressionBombError) as error:
+    except Exception as error:  # whatever a decoder raises is that picture's fault
         return f"{rows.names[index]} cannot be read: {error}"
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, LoadOptions
-from fermodels.data.rows import IMAGE_SUFFIXES, Skips, file_rows, whole_rows
+from fermodels.data.open_picture import SUFFIXES
+from fermodels.data.rows import Skips, file_rows, whole_rows
 from fermodels.data.splits import Source, assemble
 
 SPELLINGS = {
@@ -115,14 +116,14 @@ def _files(root: Path, folders: Iterable[str], labels: dict[str, int], skips: Sk
         with os.scandir(root / folder) as entries:
             found = sorted(entry.name for entry in entries if _is_image(entry.name))
         if not found:
-            skips.report(f"{root}/{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            skips.report(f"{root}/{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
         paths += [f"{folder}/{name}" for name in found]
         of.append(np.full(len(found), labels[folder.rpartition("/")[2]], np.int64))
     return paths, np.concatenate(of)
 
 
 def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def _subfolders(place: Path) -> list[str]:

@@ -16,11 +16,11 @@ from typing import IO
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
-from PIL import Image, ImageOps
+from PIL import Image
 
 from compress.files import digest
+from fermodels.data.open_picture import open_picture
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 UNREADABLE = (
     OSError,
     ValueError,
@@ -119,17 +119,7 @@ def fingerprint(paths: Iterable[Path | str], *settings: object) -> str:
 
 def open_whole(source: Path | str | IO[bytes]) -> Image.Image:
     """The upright image at a path or in an open file."""
-    with Image.open(source) as opened:
-        return upright(opened)
-
-
-def upright(opened: Image.Image) -> Image.Image:
-    """A copy of an image, its pixels read, turned as the camera's notes (EXIF) say."""
-    opened.load()
-    try:
-        return ImageOps.exif_transpose(opened)
-    except UNREADABLE:  # the pixels are whole, only the camera's notes are not
-        return opened.copy()
+    return open_picture(source).image
 
 
 def open_image(path: Path | str, box: tuple[int, int, int, int] | None = None) -> Image.Image:

@@ -20,7 +20,8 @@ from fermodels.data import DATASETS, open_dataset
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.decode import decode, pixel_hash
 from fermodels.data.folder import SPLITS
-from fermodels.data.rows import IMAGE_SUFFIXES, Skips, file_rows
+from fermodels.data.open_picture import SUFFIXES
+from fermodels.data.rows import Skips, file_rows
 
 HELP = f"give NAME:PATH, NAME one of {', '.join(DATASETS)}, or a folder of pictures"
 
@@ -177,9 +178,9 @@ def _opened(spec: str, options: LoadOptions) -> Dataset | np.ndarray:
 
 def _pictures(root: Path, spec: str, options: LoadOptions) -> np.ndarray:
     """Every picture below `root`, RGB, its central square."""
-    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
     names = sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
     if not names:
-        raise ValueError(f"{spec} holds no picture ({', '.join(sorted(IMAGE_SUFFIXES))}): {HELP}")
+        raise ValueError(f"{spec} holds no picture ({', '.join(sorted(SUFFIXES))}): {HELP}")
     rows = file_rows("pictures", root, names, np.zeros(len(names), np.int64))
     return decode(rows, 3, options, Skips(allowed=options.skip_broken)).images

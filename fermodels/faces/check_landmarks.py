@@ -19,6 +19,8 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 from compress.files import write_atomic
+from fermodels.data.eight_bits import as_mode
+from fermodels.data.open_picture import open_picture
 from fermodels.faces.landmark_base import Crops, FacePoints, Landmarker
 from fermodels.faces.landmark_errors import point_errors
 from fermodels.faces.landmarks import landmarker
@@ -46,8 +48,10 @@ def photographs(folder: Path, count: int, share: float) -> tuple[Crops, list[str
 
 
 def _central(path: Path, share: float) -> np.ndarray:
-    with Image.open(path) as picture:
-        rgb = picture.convert("RGB")
+    try:
+        rgb = as_mode(open_picture(path).image, 3)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
     half = share * min(rgb.size) / 2
     x, y = rgb.width / 2, rgb.height / 2
     square = rgb.crop((round(x - half), round(y - half), round(x + half), round(y + half)))

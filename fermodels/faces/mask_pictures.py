@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
-from PIL import Image
 
+from fermodels.data.open_picture import open_picture
 from fermodels.faces.covers import Cover, Scene, lower_face
 
 CONFIG = "masks.cfg"
@@ -90,8 +90,11 @@ def _known(folder: Path, changed: int) -> dict[str, Float64[np.ndarray, "6 2"]]:
 @lru_cache(maxsize=64)
 def _reduced(path: Path, step: int, changed: int) -> Float32[np.ndarray, "h w 4"]:
     """The picture with every side divided by `step`, its colours times its alpha: no dark fringe."""
-    with Image.open(path) as opened:
-        return np.asarray(opened.convert("RGBA").convert("RGBa").reduce(step), np.float32)
+    try:
+        picture = open_picture(path).image
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    return np.asarray(picture.convert("RGBA").convert("RGBa").reduce(step), np.float32)
 
 
 def mask_picture(scene: Scene) -> Cover:

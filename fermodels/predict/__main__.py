@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from compress.libraries import Unavailable
-from fermodels.data.rows import IMAGE_SUFFIXES
+from fermodels.data.open_picture import SUFFIXES
 from fermodels.faces.detect import DETECTORS
 from fermodels.predict.models import open_model
 from fermodels.predict.pictures import Frame, frames, webcam
@@ -147,8 +147,8 @@ def _annotations(given: argparse.Namespace) -> Any:
     """The place for annotated pictures as a context, which gives None when none are wanted."""
     if given.annotate is None:
         return nullcontext()
-    one = len(given.paths) == 1 and not given.paths[0].is_dir() and given.paths[0].suffix.lower() in IMAGE_SUFFIXES
-    if given.annotate.suffix.lower() in IMAGE_SUFFIXES and not one:
+    one = len(given.paths) == 1 and not given.paths[0].is_dir() and given.paths[0].suffix.lower() in SUFFIXES
+    if given.annotate.suffix.lower() in SUFFIXES and not one:
         raise ValueError(f"--annotate {given.annotate} is one picture, the input is not one photograph: name a folder")
     from fermodels.predict.annotated_files import AnnotatedFiles  # matplotlib takes half a second
 

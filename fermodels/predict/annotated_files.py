@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from compress.files import atomic_path, write_atomic
-from fermodels.data.rows import IMAGE_SUFFIXES
+from fermodels.data.open_picture import SUFFIXES
 from fermodels.predict.annotate import annotated
 from fermodels.predict.pictures import Frame
 from fermodels.predict.predictor import FaceExpression
@@ -30,7 +30,7 @@ class AnnotatedFiles:
     """
 
     def __init__(self, out: Path) -> None:
-        self.single = out if out.suffix.lower() in IMAGE_SUFFIXES else None
+        self.single = out if out.suffix.lower() in SUFFIXES else None
         self.folder = out.parent if self.single else out
         self.names: set[str] = set()
         self.writer: Any = None

@@ -6,19 +6,17 @@ so memory and time have a bound; `Photograph.scale` leads back to the pixels of 
 
 import os
 import time
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from fermodels.data.decode import as_mode
-from fermodels.data.rows import IMAGE_SUFFIXES, UNREADABLE, upright
+from fermodels.data.eight_bits import as_mode
+from fermodels.data.open_picture import SUFFIXES, open_picture
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
 LONGEST = 1600
@@ -91,13 +89,12 @@ def webcam(number: int = 0) -> Iterator[Frame]:
     yield Frame(file=file, frame=count or None, picture=sentence)
 
 
-def photograph_of(image: Image.Image, longest: int | None = None) -> Photograph:
+def photograph_of(image: Image.Image, drafted: int = 1) -> Photograph:
     """An image in any of Pillow's modes as a photograph.
 
     Args:
-        longest: longest side in pixels of the file, where `image` is already smaller than it.
+        drafted: pixels of the file per pixel of `image`.
     """
-    drafted = round((longest or max(image.size)) / max(image.size))  # the last block may reach beyond the file
     block = -(-max(image.size) // LONGEST)
     if block > 1:  # before a grey picture takes thrice the memory
         image = (image if image.mode in ("L", "RGB") else as_mode(image, 3)).reduce(block)
@@ -111,31 +108,12 @@ def read_photograph(path: Path | str) -> Photograph:
     Raises:
         ValueError: the file is absent, damaged, no picture, or of a size that Pillow refuses; says which.
     """
-    try:
-        with _large_pictures(), Image.open(path) as opened:
-            longest = max(opened.size)
-            if longest > LONGEST:
-                share = LONGEST / longest
-                opened.draft(None, (round(opened.width * share) or 1, round(opened.height * share) or 1))
-            return photograph_of(upright(opened), longest)
-    except FileNotFoundError:
-        raise ValueError("there is no such file") from None
-    except UnidentifiedImageError:
-        raise ValueError("it is no picture in a known format") from None
-    except (*UNREADABLE, Image.DecompressionBombError, MemoryError) as error:
-        raise ValueError(f"{error or type(error).__name__}") from error
-
-
-@contextmanager
-def _large_pictures() -> Iterator[None]:
-    """Pillow warns from 89 megapixels on and refuses from 179 on; the warning is not needed where pictures shrink."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+    picture = open_picture(path, longest=LONGEST)
+    return photograph_of(picture.image, picture.drafted)
 
 
 def _folder(folder: Path) -> Iterator[Frame]:
-    known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    known = SUFFIXES | VIDEO_SUFFIXES
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in known and path.is_file())
     for path in paths:
         yield from _file(path)

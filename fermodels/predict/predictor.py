@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
-from fermodels.data.rows import upright
+from fermodels.data.open_picture import upright
 from fermodels.faces.align import align
 from fermodels.faces.detect import Detector, Face, as_photograph, open_detector
 from fermodels.predict.classifier import Answers, Classifier

@@ -11,7 +11,8 @@ from tiny_sets import noise, save
 
 from fermodels.data import decode as decoding
 from fermodels.data.base import LoadOptions, Split
-from fermodels.data.decode import as_mode, decode, pixel_hash
+from fermodels.data.decode import decode, pixel_hash
+from fermodels.data.eight_bits import as_mode
 from fermodels.data.rows import Rows, Skips, file_rows
 
 

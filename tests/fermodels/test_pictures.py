@@ -104,7 +104,7 @@ def test_what_is_not_there_is_a_sentence(tmp_path: Path):
 
 def test_an_empty_folder_is_a_sentence(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("nothing to see")
-    assert "holds no picture or video (.avi, .bmp," in sentence(tmp_path)
+    assert "holds no picture or video (.apng, .avi, .avif, .bmp," in sentence(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
