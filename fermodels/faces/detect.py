@@ -8,26 +8,24 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float64, UInt8
 
 from fermodels.faces.mtcnn import Mtcnn
+from fermodels.faces.tiles import Found, searched
 from fermodels.faces.yunet import Yunet
 
 SMALLEST = 20.0
 """Side in pixels of the smallest face looked for, unless said otherwise."""
-PIXELS_AT_ONCE = 2**21
-"""Photographs of one size go through a detector together, so many pixels at a time."""
 
 
 class Backend(Protocol):
-    """What a detection library is wrapped into; `detect` checks, groups, sorts."""
+    """What a detection library is wrapped into; `detect` checks, groups, sorts. Safe to share between threads, and it
+    can be pickled."""
 
     version: str
     """The library, its version and its model: part of every cache key and record."""
 
-    def find(
-        self, photographs: UInt8[np.ndarray, "n h w 3"]
-    ) -> list[tuple[Float32[np.ndarray, "k 4"], Float32[np.ndarray, "k 5 2"], Float32[np.ndarray, " k"]]]:
+    def find(self, photographs: UInt8[np.ndarray, "n h w 3"]) -> list[Found]:
         """Boxes, five points and probabilities in each RGB photograph (pixels)."""
         ...
 
@@ -84,14 +82,15 @@ class Detector:
         if color not in ("rgb", "bgr"):
             raise ValueError(f'color="{color}": allowed are "rgb" and "bgr" (the order in which OpenCV reads)')
         arrays = [as_photograph(p, number)[..., :: 1 if color == "rgb" else -1] for number, p in enumerate(photographs)]
-        faces: list[list[Face]] = [[] for _ in arrays]
-        for indices in _groups(arrays):
-            found = self.backend.find(np.stack([arrays[i] for i in indices]))
-            for index, (boxes, points, probabilities) in zip(indices, found, strict=True):
-                each = map(_face, boxes, points, probabilities)
-                large = [face for face in each if max(_sides(face)) >= self.smallest]
-                faces[index] = sorted(large, key=lambda face: (-face.area, face.box))
-        return faces
+        return [self._faces(found) for found in searched(self.backend.find, arrays, self.smallest)]
+
+    def _faces(self, found: Found) -> list[Face]:
+        """Those that are large enough and have a place, the largest first."""
+        each = (
+            _face(*one) for one in zip(*found, strict=True) if np.isfinite(one[0]).all() and np.isfinite(one[1]).all()
+        )
+        large = [face for face in each if max(_sides(face)) >= self.smallest]
+        return sorted(large, key=lambda face: (-face.area, face.box))
 
 
 def open_detector(spec: str = "mtcnn", *, smallest: float = SMALLEST) -> Detector:
@@ -126,18 +125,6 @@ def as_photograph(array: np.ndarray, number: int = 0) -> UInt8[np.ndarray, "h w 
     if array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise ValueError(f"photograph {number} has shape {array.shape}: give RGB, (height, width, 3), without alpha")
     return array
-
-
-def _groups(arrays: Sequence[np.ndarray]) -> list[list[int]]:
-    """Positions of photographs that are searched together: of one size, and not too many pixels."""
-    by_size: dict[tuple[int, ...], list[int]] = {}
-    for index, array in enumerate(arrays):
-        by_size.setdefault(array.shape, []).append(index)
-    groups = []
-    for (height, width, _), indices in by_size.items():
-        step = max(1, PIXELS_AT_ONCE // (height * width))
-        groups += [indices[start : start + step] for start in range(0, len(indices), step)]
-    return groups
 
 
 def _face(box: np.ndarray, points: np.ndarray, probability: np.floating) -> Face:

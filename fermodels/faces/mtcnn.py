@@ -11,18 +11,17 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
+
+from fermodels.faces.tiles import Found
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 HELP = 'the detector "mtcnn" needs facenet-pytorch: pip install "fermodels[faces]", or use yunet:PATH'
-
-Found = tuple[Float32[np.ndarray, "k 4"], Float32[np.ndarray, "k 5 2"], Float32[np.ndarray, " k"]]
-"""Boxes (x0, y0, x1, y1), five points and probabilities of one photograph's faces; pixels."""
 
 
 def suppressed(
@@ -107,6 +106,9 @@ class Mtcnn:
         for part in (self.net.pnet, self.net.rnet, self.net.onet):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the pooling layers are five times as fast
         self.smallest, self.version = smallest, f"facenet-pytorch {version('facenet-pytorch')}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (None, self.smallest)
 
     def find(self, photographs: UInt8[np.ndarray, "n h w 3"]) -> list[Found]:
         """The faces of each of `n` RGB photographs, in no particular order."""

@@ -1,4 +1,8 @@
-"""Annotated pictures on disk: a PNG for every photograph, one MP4 for every video, written frame by frame."""
+"""Annotated pictures on disk: a PNG for every photograph, one MP4 for every video, written frame by frame.
+
+One thing to know: nothing that was there before is lost. Inputs are never overwritten, results of an earlier run only
+when that is asked for.
+"""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,14 +16,19 @@ from PIL import Image
 
 from compress.files import atomic_path, write_atomic
 from fermodels.data.open_picture import SUFFIXES
+from fermodels.predict import videos
 from fermodels.predict.annotate import annotated
 from fermodels.predict.pictures import Frame
 from fermodels.predict.predictor import FaceExpression
 
 MARK = "-faces"
-"""In every name, so that no original is overwritten: photo.jpg becomes photo-faces.png."""
-FPS = 25.0
-"""Of a video that does not say its own."""
+"""In every name: photo.jpg becomes photo-faces.png."""
+MOST_FPS = 60.0
+"""Of what is written: containers without a rate of their own say 1000."""
+LONGEST_STILL_S = 60.0
+"""A frame is shown for so long at most, whatever the container says of the next one's time."""
+LONGEST_STEM = 200
+"""Bytes; file systems take names of 255."""
 
 
 class AnnotatedFiles:
@@ -27,14 +36,33 @@ class AnnotatedFiles:
 
     Args:
         out: a folder; or, for one photograph, a file with the suffix of a picture.
+        inputs: the files that are annotated.
+        overwrite: whether results of an earlier run may be replaced.
+
+    Raises:
+        ValueError: `out` is one of the inputs, cannot be a folder, or holds results already.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, inputs: Sequence[Path] = (), overwrite: bool = False) -> None:
         self.single = out if out.suffix.lower() in SUFFIXES else None
         self.folder = out.parent if self.single else out
+        self.inputs = {path.resolve() for path in inputs}
+        if out.resolve() in self.inputs:
+            raise ValueError(
+                f"--annotate {out} is the photograph itself, which is never overwritten: name another file"
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"--annotate {out} cannot be written: {error.strerror}; name a folder that can") from error
         self.names: set[str] = set()
-        self.writer: Any = None
-        self.open = ExitStack()
+        planned = [self.single or self._named(path.name, _suffix(path)) for path in inputs]
+        there = [path.name for path in planned if path.exists()]
+        if there and not overwrite:
+            more = f" and {len(there) - 1:,} more" if len(there) > 1 else ""
+            raise ValueError(f"{self.folder / there[0]}{more} exist already: give --overwrite, or name another place")
+        self.names = set()
+        self.open, self.video = ExitStack(), None
 
     def __enter__(self) -> "AnnotatedFiles":
         return self
@@ -42,6 +70,8 @@ class AnnotatedFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.video is not None and error is None:
+            self.video.finish()
         self.open.__exit__(kind, error, trace)
 
     def add(self, frame: Frame, faces: Sequence[FaceExpression]) -> None:
@@ -63,26 +93,53 @@ class AnnotatedFiles:
         write_atomic(path, stream.getvalue())
 
     def _append(self, frame: Frame, picture: Image.Image) -> None:
-        import cv2
-
-        if frame.frame == 0 or self.writer is None:
-            self._close()
+        if self.video is None or frame.file != self.video.file or frame.frame == 0:
+            if self.video is not None:
+                self.video.finish()
+            self.open.close()
             path = self.open.enter_context(atomic_path(self._named(frame.file, ".mp4")))
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            self.writer = cv2.VideoWriter(str(path), code, frame.fps or FPS, picture.size)
-            self.open.callback(self.writer.release)  # before the file gets its name
-        self.writer.write(np.ascontiguousarray(np.asarray(picture)[..., ::-1]))
+            self.video = _Video(path, frame, picture.size)
+            self.open.callback(self.video.writer.release)  # before the file gets its name
+        self.video.add(frame.time_s or 0.0, picture)
 
     def _named(self, file: str, suffix: str) -> Path:
-        """A name in the folder that this run has not used."""
-        stem, number = Path(file).stem + MARK, 1
-        name = f"{stem}{suffix}"
-        while name in self.names:
+        """A name in the folder that neither this run has used nor an input has."""
+        stem, number = Path(file).stem.encode("utf-8", "backslashreplace")[:LONGEST_STEM].decode("utf-8", "ignore"), 1
+        name = f"{stem}{MARK}{suffix}"
+        while name in self.names or (self.folder / name).resolve() in self.inputs:
             number += 1
-            name = f"{stem}-{number}{suffix}"
+            name = f"{stem}{MARK}-{number}{suffix}"
         self.names.add(name)
         return self.folder / name
 
-    def _close(self) -> None:
-        self.writer = None
-        self.open.close()
+
+class _Video:
+    """A video being written: each frame is shown until the time of the next, so that it lasts as long as its source."""
+
+    def __init__(self, path: Path, first: Frame, size: tuple[int, int]) -> None:
+        import cv2
+
+        self.file, self.start, self.written = first.file, first.time_s or 0.0, 0
+        self.fps = min(first.fps or videos.FPS, MOST_FPS)
+        self.writer: Any = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), self.fps, size)
+        if not self.writer.isOpened():
+            raise ValueError(f"OpenCV cannot write MP4 files here, so {first.file} cannot be annotated: leave it out")
+        self.shown: np.ndarray | None = None
+
+    def add(self, time_s: float, picture: Image.Image) -> None:
+        due = round((time_s - self.start) * self.fps)
+        self._write(min(due - self.written, round(LONGEST_STILL_S * self.fps)))
+        self.written = due
+        self.shown = np.ascontiguousarray(np.asarray(picture)[..., ::-1])
+
+    def finish(self) -> None:
+        """The last frame is shown once."""
+        self._write(1)
+
+    def _write(self, times: int) -> None:
+        for _ in range(times if self.shown is not None else 0):
+            self.writer.write(self.shown)
+
+
+def _suffix(path: Path) -> str:
+    return ".mp4" if path.suffix.lower() in videos.SUFFIXES else ".png"

@@ -7,32 +7,35 @@ One thing to know: whatever is predicted together with a photograph does not cha
 the upright photograph, origin at its upper left corner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
-from typing import overload
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
-from fermodels.data.open_picture import upright
 from fermodels.faces.align import align
-from fermodels.faces.detect import Detector, Face, as_photograph, open_detector
+from fermodels.faces.detect import Detector, Face, open_detector
 from fermodels.predict.classifier import Answers, Classifier
+from fermodels.predict.given import photographs_of
 from fermodels.predict.models import open_model
-from fermodels.predict.pictures import Photograph, photograph_of
+from fermodels.predict.pictures import Frame, Photograph
 from fermodels.predict.shipped import DEFAULT
+from fermodels.predict.turns import found_turned
 
+BATCH = 16
+"""Frames in memory at a time; their faces go through the model together."""
+PIXELS = 2**24
+"""Frames in memory at a time have together about so many pixels at most."""
 SMALLEST = 32.0
-"""Side in pixels of the smallest face looked for (in what `fermodels.predict.pictures` made of a large photograph): a
-smaller one says too little, and the search takes twice as long."""
+"""Side in pixels of the smallest face looked for: a smaller one says too little, and the search takes twice as long."""
 SMALLEST_CROP = 8
 """Pixels; a cropped face with a shorter side says nothing."""
 Region = tuple[int, int, int, int]
 """x, y, width, height in pixels of the photograph."""
-Given = Image.Image | UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +85,10 @@ class Predictor:
         detector: as `fermodels.faces.detect.open_detector` takes it, or what it gave; None: every picture is an
             aligned face already, of which the central square is taken.
         roi: the only part of every photograph that is looked at; None: all of it.
+        smallest: side in pixels of the smallest face looked for; a `Detector` that is given has its own.
+        turns: where no face is found, the photograph is turned by 90, 180 and 270 degrees.
+
+    It may be shared by threads, and pickled.
 
     Raises:
         ValueError: no such model or detector; the sentence says what to do.
@@ -94,36 +101,32 @@ class Predictor:
         detector: Detector | str | None = "mtcnn",
         *,
         roi: Region | None = None,
+        smallest: float = SMALLEST,
+        turns: bool = False,
     ) -> None:
         if roi is not None and (min(roi) < 0 or min(roi[2:]) < 1):
             raise ValueError(f"roi={roi}: x, y, width, height in pixels, x and y at least 0, the others at least 1")
-        self.roi = roi
+        self.roi, self.turns = roi, turns
         self.model = open_model(model) if isinstance(model, (str, Path)) else model
-        self.detector = open_detector(detector, smallest=SMALLEST) if isinstance(detector, str) else detector
+        self.detector = open_detector(detector, smallest=smallest) if isinstance(detector, str) else detector
 
-    @overload
-    def predict(self, images: Given, color: str = "rgb") -> list[FaceExpression]: ...
-
-    @overload
-    def predict(self, images: Sequence[Given], color: str = "rgb") -> list[list[FaceExpression]]: ...
-
-    def predict(
-        self, images: Given | Sequence[Given], color: str = "rgb"
-    ) -> list[FaceExpression] | list[list[FaceExpression]]:
+    def predict(self, images: Any, color: str = "rgb") -> Any:
         """The faces of one image, the largest first; or of each of several.
 
         Args:
-            images: Pillow images (turned as their EXIF says), or uint8 arrays (height, width, 3).
+            images: one or several, as `fermodels.predict.given.photographs_of` takes them.
             color: of arrays: "rgb", or "bgr" as OpenCV reads them.
 
+        Returns:
+            A list of `FaceExpression` for one image, a list of such lists for several.
+
         Raises:
-            ValueError: an array that is no colour picture, an unknown colour order, a cropped face that is too small.
+            ValueError: what is no picture or cannot be read, an unknown colour order, a cropped face that is too small,
+                a model that answers with what are no probabilities.
         """
-        if color not in ("rgb", "bgr"):
-            raise ValueError(f'color="{color}": allowed are "rgb" and "bgr" (the order in which OpenCV reads)')
-        if isinstance(images, (Image.Image, np.ndarray)):
-            return self.faces([_photograph(images, color, 0)])[0]
-        return self.faces([_photograph(image, color, number) for number, image in enumerate(images)])
+        photographs, single = photographs_of(images, color)
+        told = self.faces(photographs)
+        return told[0] if single else told
 
     def faces(self, photographs: Sequence[Photograph]) -> list[list[FaceExpression]]:
         """The pipeline itself: the faces of each photograph, the largest first.
@@ -161,8 +164,12 @@ class Predictor:
             return [[_central(p, self.model.side, window)] for p, window in zip(pictures, windows, strict=True)]
         parts = [p[y0:y1, x0:x1] for p, (x0, y0, x1, y1) in zip(pictures, windows, strict=True)]
         found = self.detector.detect(parts)
+        if self.turns:
+            found = [
+                faces or found_turned(self.detector.detect, part) for faces, part in zip(found, parts, strict=True)
+            ]
         return [
-            [self._aligned(pixels, _shifted(face, window[:2])) for face in faces]
+            [self._aligned(pixels, _shifted(face, window[:2])) for face in faces if np.ptp(face.points) > 0]
             for pixels, window, faces in zip(pictures, windows, found, strict=True)
         ]
 
@@ -212,8 +219,29 @@ def _central(pixels: UInt8[np.ndarray, "h w 3"], side: int, window: tuple[int, i
     return _Place(box=(x, y, x + square, y + square), detection=None, image=image, matrix=matrix)
 
 
-def _photograph(image: Given, color: str, number: int) -> Photograph:
-    if isinstance(image, Image.Image):
-        return photograph_of(upright(image))
-    rgb = as_photograph(image, number)[..., :: 1 if color == "rgb" else -1]
-    return photograph_of(Image.fromarray(np.ascontiguousarray(rgb)))
+def predictions(
+    predictor: Predictor, stream: Iterable[Frame], batch: int = BATCH
+) -> Iterator[tuple[Frame, list[FaceExpression]]]:
+    """Each frame with its faces, in order, at most `batch` frames at a time; one that cannot be looked at says why."""
+    for chunk in _chunks((_checked(predictor, frame) for frame in stream), batch):
+        answers = iter(predictor.faces([f.picture for f in chunk if not isinstance(f.picture, str)]))
+        for frame in chunk:
+            yield frame, [] if isinstance(frame.picture, str) else next(answers)
+
+
+def _checked(predictor: Predictor, frame: Frame) -> Frame:
+    fault = None if isinstance(frame.picture, str) else predictor.fault(frame.picture)
+    return frame if fault is None else replace(frame, picture=fault)
+
+
+def _chunks(stream: Iterable[Frame], batch: int) -> Iterator[list[Frame]]:
+    """So many frames at a time, fewer where they are large."""
+    chunk, pixels = [], 0
+    for frame in stream:
+        chunk.append(frame)
+        pixels += 0 if isinstance(frame.picture, str) else frame.picture.pixels[..., 0].size
+        if len(chunk) == batch or pixels >= PIXELS:
+            yield chunk
+            chunk, pixels = [], 0
+    if chunk:
+        yield chunk

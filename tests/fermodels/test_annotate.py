@@ -13,8 +13,9 @@ from tiny_sets import noise, save
 import fermodels
 from fermodels.predict.annotate import BLEND, HEAT, INSET, annotated, colour_of, heated, inset
 from fermodels.predict.annotated_files import AnnotatedFiles
-from fermodels.predict.pictures import Photograph, frames, photograph_of
+from fermodels.predict.pictures import Frame, Photograph, photograph_of
 from fermodels.predict.predictor import FaceExpression
+from fermodels.predict.sources import frames
 
 
 def face(box: tuple[float, float, float, float] = (30, 20, 90, 100), sadness: float = 0.2) -> FaceExpression:
@@ -62,8 +63,8 @@ def test_a_box_is_where_the_face_is():
 
 
 def test_boxes_follow_a_photograph_that_was_made_smaller():
-    given, small = photograph(3200, 2400), photograph(1600, 1200)
-    assert (given.scale, small.scale) == (2, 1)
+    small = photograph(1600, 1200)
+    given = Photograph(pixels=small.pixels, scale=2.0)
     large = annotated(given, [face((600, 400, 1800, 2000))])
     expected = annotated(small, [face((300, 200, 900, 1000))])
     np.testing.assert_array_equal(np.asarray(large), np.asarray(expected))
@@ -147,3 +148,60 @@ def test_a_video_that_is_broken_off_leaves_no_file(tmp_path: Path):
             if frame.frame == 3:
                 raise KeyboardInterrupt
     assert os.listdir(tmp_path / "out") == []
+
+
+def test_what_was_there_before_is_kept_unless_asked(tmp_path: Path):
+    photo = save(tmp_path / "x.png", noise(1, 30, 3))
+    for out in (photo, tmp_path / "out/../x.png"):
+        with pytest.raises(ValueError, match=r"x\.png is the photograph itself, which is never overwritten"):
+            AnnotatedFiles(out, inputs=[photo], overwrite=True)
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out/x-faces.png").write_bytes(b"somebody's")
+    (tmp_path / "y.png").write_bytes(b"somebody's")
+    for out in (tmp_path / "out", tmp_path / "y.png"):
+        with pytest.raises(ValueError, match=r"exist already: give --overwrite"):
+            AnnotatedFiles(out, inputs=[photo])
+    assert (tmp_path / "out/x-faces.png").read_bytes() == (tmp_path / "y.png").read_bytes() == b"somebody's"
+    with AnnotatedFiles(tmp_path / "out", inputs=[photo], overwrite=True) as files:
+        for frame in frames([photo]):
+            files.add(frame, [])
+    with Image.open(tmp_path / "out/x-faces.png") as written:
+        assert written.width > 640
+
+
+def test_an_input_that_is_called_like_a_result_is_not_overwritten(tmp_path: Path):
+    paths = [save(tmp_path / name, noise(1, 30, 3)) for name in ("x.png", "x-faces.png")]
+    before = paths[1].read_bytes()
+    with AnnotatedFiles(tmp_path, inputs=paths) as files:
+        for frame in frames(paths):
+            files.add(frame, [])
+    assert paths[1].read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["x-faces-2.png", "x-faces-faces.png", "x-faces.png", "x.png"]
+
+
+def test_a_place_that_cannot_be_written_is_a_sentence_before_the_work(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"file/out cannot be written: Not a directory; name a folder"):
+        AnnotatedFiles(tmp_path / "file/out")
+
+
+def test_a_name_that_is_nearly_too_long_is_shortened(tmp_path: Path):
+    path = save(tmp_path / f"{'a' * 251}.png", noise(1, 30, 3))
+    with AnnotatedFiles(tmp_path / "out", inputs=[path]) as files:
+        for frame in frames([path]):
+            files.add(frame, [])
+    assert os.listdir(tmp_path / "out") == [f"{'a' * 200}-faces.png"]
+
+
+@pytest.mark.parametrize(("rate", "step", "count"), [(30.0, 0.42, 25), (1000.0, 0.1, 8), (10.0, 0.5, 5)])
+def test_an_annotated_video_lasts_as_long_as_its_source(tmp_path: Path, rate: float, step: float, count: int):
+    """A variable frame rate, a rate that is the clock's, and every fifth frame of ten a second."""
+    cv2 = pytest.importorskip("cv2")
+    with AnnotatedFiles(tmp_path) as files:
+        for number in range(count):
+            frame = Frame(file="a.mkv", frame=number, time_s=number * step, fps=rate, picture=photograph())
+            files.add(frame, [])
+    capture = cv2.VideoCapture(str(tmp_path / "a-faces.mp4"))
+    lasts = capture.get(cv2.CAP_PROP_FRAME_COUNT) / capture.get(cv2.CAP_PROP_FPS)
+    capture.release()
+    assert lasts == pytest.approx((count - 1) * step, abs=1.5 / min(rate, 60))

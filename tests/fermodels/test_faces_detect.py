@@ -2,18 +2,21 @@
 
 import builtins
 import os
+import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_sets import OneFace
 
 from fermodels.data.lfw import source
 from fermodels.data.rows import Skips
-from fermodels.faces import mtcnn
+from fermodels.faces import mtcnn, tiles
 from fermodels.faces.detect import DETECTORS, Detector, open_detector
 from fermodels.faces.mtcnn import suppressed
 
@@ -175,3 +178,87 @@ def test_a_backend_is_asked_for_every_photograph_once():
     backend = OneFace()
     found = Detector(name="one", smallest=12, backend=backend).detect([np.zeros((64, 64, 3), np.uint8)] * 600)
     assert backend.searched == 600 and all(len(faces) == 1 for faces in found)
+
+
+def assert_found(found: list, wanted: list) -> None:
+    """Asserts that faces are the same."""
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one.box, other.box, atol=0.05)
+        np.testing.assert_allclose(one.points, other.points, atol=0.05)
+
+
+def test_a_detector_is_shared_by_threads_and_can_be_pickled(detector: Detector, photographs: list[np.ndarray]):
+    sizes = (125, 90, 110)
+    given = [np.ascontiguousarray(photographs[i % 6][::2, ::2][: sizes[i % 3], : sizes[i % 2]]) for i in range(30)]
+    alone = [detector.detect([one])[0] for one in given]
+    again: Detector = pickle.loads(pickle.dumps(detector))
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda one: [one.detect([photo])[0] for photo in given], [detector, again] * 2))
+    for run in runs:
+        for found, wanted in zip(run, alone, strict=True):
+            assert_found(found, wanted)
+
+
+@pytest.mark.parametrize("width", [1600, 1601, 3300])
+def test_small_faces_are_found_in_photographs_of_every_size(
+    detector: Detector, photographs: list[np.ndarray], width: int
+):
+    """Twelve faces of some 50 px on a grey wall."""
+    wall, places = np.full((round(0.75 * width), width, 3), 120, np.uint8), []
+    for number in range(12):
+        whole = Image.fromarray(photographs[number % 6]).resize((112, 112), Image.Resampling.LANCZOS)
+        x, y = 40 + number % 4 * (width - 200) // 3, 60 + number // 4 * (wall.shape[0] - 250) // 2
+        wall[y : y + 112, x : x + 112] = np.asarray(whole)
+        places.append((x + 56, y + 56))
+    (faces,) = detector.detect([wall])
+    found = [min(np.hypot(f.centre[0] - x, f.centre[1] - y) for f in faces) < 20 for x, y in places]
+    assert all(found) and len(faces) <= 14, (found, len(faces))
+
+
+DISCS = (((600, 700), 1000), ((1300, 1448), 30), ((1448, 2100), 200), ((2300, 2700), 40), ((1900, 800), 900))
+
+
+def test_a_face_is_found_once_whatever_its_size_and_place_in_a_large_photograph():
+    """By a detector that sees bright discs: of 30 to 1,000 px, across the borders of tiles, near each other."""
+    photograph, discs = np.zeros((2400, 2800, 3), np.uint8), []
+    y, x = np.ogrid[:2400, :2800]
+    for centre, side in DISCS:
+        photograph[(y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= (side / 2) ** 2] = 255
+        discs.append((centre[1], centre[0], side))
+    (faces,) = Detector(name="discs", smallest=20, backend=Discs()).detect([photograph])
+    assert len(faces) == 5
+    for x, y, side in discs:
+        (face,) = (f for f in faces if np.hypot(f.centre[0] - x, f.centre[1] - y) < 6)
+        assert max(face.box[2] - face.box[0], face.box[3] - face.box[1]) == pytest.approx(side, abs=8)
+
+
+class Discs:
+    """A detector's backend that sees what is bright and connected."""
+
+    version = "1"
+
+    def find(self, photographs: np.ndarray):
+        assert photographs[..., 0].size <= tiles.WHOLE, "memory has a bound"
+        return [self._one(photograph) for photograph in photographs]
+
+    def _one(self, photograph: np.ndarray):
+        cv2 = pytest.importorskip("cv2")
+        _, _, stats, centres = cv2.connectedComponentsWithStats((photograph[..., 0] > 127).astype(np.uint8))
+        boxes = np.array([(x, y, x + w, y + h) for x, y, w, h, _ in stats[1:]], np.float32).reshape(-1, 4)
+        points = np.stack([centres[1:]] * 5, 1).astype(np.float32) + np.arange(5, dtype=np.float32)[:, None]
+        return boxes, points, np.full(len(boxes), 0.9, np.float32)
+
+
+def test_faces_without_a_place_are_left_out():
+    """Points or a box that are no numbers."""
+
+    class Odd:
+        version = "1"
+
+        def find(self, photographs: np.ndarray):
+            boxes, points = np.full((4, 4), (0.0, 0, 50, 50)), np.arange(10.0).reshape(5, 2)[None].repeat(4, 0)
+            boxes[1, 2], points[2], points[3, 0, 0] = np.nan, np.nan, np.inf
+            return [(boxes, points, np.ones(4))] * len(photographs)
+
+    assert len(Detector(name="odd", smallest=12, backend=Odd()).detect([np.zeros((60, 60, 3), np.uint8)])[0]) == 1

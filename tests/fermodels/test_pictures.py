@@ -1,6 +1,7 @@
 """Pictures of every make become one upright RGB stream, or a sentence."""
 
 import builtins
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from PIL import Image
 from tiny_sets import noise, save
 
-from fermodels.predict import pictures
-from fermodels.predict.pictures import LONGEST, NO_OPENCV, Frame, frames, photograph_of, read_photograph
+from fermodels.predict import videos
+from fermodels.predict.pictures import Frame, read_photograph
+from fermodels.predict.sources import LeftOut, frames
+from fermodels.predict.videos import MISSES, NO_OPENCV
 
 RED, BLUE = (220, 30, 20), (10, 40, 230)
 
@@ -104,32 +107,18 @@ def test_what_is_not_there_is_a_sentence(tmp_path: Path):
 
 def test_an_empty_folder_is_a_sentence(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("nothing to see")
-    assert "holds no picture or video (.apng, .avi, .avif, .bmp," in sentence(tmp_path)
+    assert "holds no picture or video (.3g2, .3gp, .apng, .avi, .avif, .bmp," in sentence(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_hundred_megapixels_become_small_ones(tmp_path: Path, suffix: str):
-    Image.new("L", (10000, 10000), 200).save(tmp_path / f"a.{suffix}")
-    found = read_photograph(tmp_path / f"a.{suffix}")
-    side = found.pixels.shape[0]
-    assert found.pixels.shape == (side, side, 3) and LONGEST / 2 <= side <= LONGEST
-    assert 0 <= found.scale * side - 10000 < found.scale and (np.abs(found.pixels.astype(int) - 200) <= 1).all()
-
-
-def test_what_pillow_refuses_is_a_sentence(tmp_path: Path):
-    Image.new("1", (14000, 14000)).save(tmp_path / "a.png")
-    assert "exceeds limit" in sentence(tmp_path / "a.png")
-
-
-def test_a_large_photograph_is_averaged_over_blocks():
-    """By a double loop over the blocks: 3,300 pixels become 1,100, three at a time."""
-    pixels = np.repeat(np.repeat(noise(3, 30, 3), 110, 0)[:9], 110, 1)
-    found = photograph_of(Image.fromarray(pixels))
-    assert found.pixels.shape == (3, 1100, 3) and found.scale == 3
-    for row in range(3):
-        for column in range(0, 1100, 97):
-            block = pixels[3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
-            np.testing.assert_allclose(found.pixels[row, column], block.mean((0, 1)), atol=0.51)
+def test_large_photographs_keep_their_pixels_until_they_are_too_many(tmp_path: Path):
+    """A JPEG file is then decoded at a part of its size, which `scale` tells; what cannot be is refused."""
+    Image.new("L", (4000, 3000), 200).save(tmp_path / "a.png")
+    assert read_photograph(tmp_path / "a.png").pixels.shape == (3000, 4000, 3)
+    Image.new("L", (10400, 10000), 200).save(tmp_path / "a.jpg")
+    found = read_photograph(tmp_path / "a.jpg")
+    assert (found.scale, found.pixels.shape) == (2, (5000, 5200, 3))
+    Image.new("1", (13370, 13370)).save(tmp_path / "b.png")
+    assert "13,370 x 13,370 pixels, allowed are 100 million" in sentence(tmp_path / "b.png")
 
 
 def test_folders_are_sorted_and_searched_below(tmp_path: Path):
@@ -158,8 +147,8 @@ def test_a_video_has_frames_with_times_and_colours(tmp_path: Path):
 
 def test_a_video_is_read_frame_by_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     seen: list[int] = []
-    real = pictures.photograph_of
-    monkeypatch.setattr(pictures, "photograph_of", lambda image: seen.append(1) or real(image))
+    real = videos.photograph_of
+    monkeypatch.setattr(videos, "photograph_of", lambda image: seen.append(1) or real(image))
     stream = frames([video(tmp_path / "a.avi")])
     next(stream), next(stream)
     assert len(seen) == 2
@@ -200,9 +189,146 @@ def test_a_name_that_is_no_utf8_can_be_printed(tmp_path: Path):
     assert frame.file.encode().endswith(b"a\\udcff.png")
 
 
-def test_where_the_blocks_do_not_divide_the_picture_the_scale_is_still_theirs(tmp_path: Path):
-    """1,601 pixels are 800 pairs and one over; a JPEG of 12,801 is decoded at an eighth, in 1,601 blocks, then so."""
-    assert photograph_of(Image.new("L", (1601, 5))).scale == 2
-    Image.new("L", (12801, 16)).save(tmp_path / "a.jpg")
-    found = read_photograph(tmp_path / "a.jpg")
-    assert (found.scale, found.pixels.shape) == (16, (1, 801, 3))
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.avif", "a.jp2", "a.tga"])
+def test_folders_give_pictures_of_every_suffix(tmp_path: Path, name: str):
+    plain = save(tmp_path / "plain.png", noise(1, 16, 3))
+    kind = {"jfif": "JPEG", "jpe": "JPEG"}.get(name[2:])
+    Image.fromarray(noise(1, 16, 3)).save(tmp_path / name, kind)
+    found = list(frames([tmp_path]))
+    assert [Path(frame.file).name for frame in found] == [name, plain.name]
+    assert not any(isinstance(frame.picture, str) for frame in found)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mts", "flv", "3gp"])
+def test_folders_give_videos_of_every_suffix(tmp_path: Path, suffix: str):
+    video(tmp_path / "a.avi", count=3).rename(tmp_path / f"a.{suffix}")
+    assert [frame.frame for frame in frames([tmp_path])] == [0, 1, 2]
+
+
+def test_what_a_folder_holds_besides_is_counted_and_named(tmp_path: Path):
+    save(tmp_path / "a.png", noise(1, 8, 3))
+    (tmp_path / "._a.png").write_bytes(b"notes of macOS")
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    for number in range(9):
+        (tmp_path / f"{number}.txt").write_text("")
+    left_out = LeftOut()
+    good, heic = frames([tmp_path], left_out=left_out)
+    assert not isinstance(good.picture, str) and "HEIC" in str(heic.picture)
+    assert left_out.count == 10 and str(left_out).endswith("3.txt and 5 more") and "._a.png" in str(left_out)
+
+
+def test_linked_folders_are_searched_once(tmp_path: Path):
+    save(tmp_path / "elsewhere/b.png", noise(1, 8, 3))
+    save(tmp_path / "photos/a.png", noise(1, 8, 3))
+    (tmp_path / "photos/linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "photos", target_is_directory=True)
+    assert [Path(frame.file).name for frame in frames([tmp_path / "photos"])] == ["a.png", "b.png"]
+
+
+def test_a_folder_that_may_not_be_read_is_a_sentence_and_the_rest_is_read(tmp_path: Path, monkeypatch):
+    good = save(tmp_path / "z.png", noise(1, 8, 3))
+    (tmp_path / "closed").mkdir()
+    real = os.listdir
+
+    def listdir(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)  # root may read everything
+    closed, whole = frames([tmp_path])
+    assert closed.picture == "the folder cannot be read: Permission denied"
+    assert whole.file == str(good) and not isinstance(whole.picture, str)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", ["pipe.jpg", "pipe.mp4"])
+def test_a_named_pipe_is_refused(tmp_path: Path, name: str):
+    pytest.importorskip("cv2")
+    os.mkfifo(tmp_path / name)
+    assert "no regular file" in sentence(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".jpg", "a" * 300 + ".mp4", "a\0.png"])
+def test_a_name_that_no_file_can_have_is_a_sentence(name: str):
+    assert sentence(Path(name))
+
+
+def test_a_video_goes_on_behind_a_broken_packet(tmp_path: Path):
+    """The first frame of an MPEG-4 video has its header wiped: 25 of 26 can be read, and its place is told."""
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path / "a.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    for number in range(26):
+        writer.write(np.full((48, 64, 3), 8 * number, np.uint8))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    start = data.find(b"mdat") + 4
+    data[start : start + 56] = bytes(56)
+    path.write_bytes(data)
+    found = list(frames([path]))
+    assert [frame.frame for frame in found] == list(range(26))
+    assert found[0].picture == "this frame cannot be decoded"
+    assert [frame.time_s for frame in found[1:]] == pytest.approx([number / 10 for number in range(1, 26)], abs=2e-3)
+
+
+class Capture:
+    """A video of OpenCV, told by a list: each entry a position in milliseconds, or None for what cannot be read."""
+
+    def __init__(self, positions: list[float | None], announced: int, fps: float) -> None:
+        self.positions, self.at, self.told = positions, -1, {7: announced, 5: fps}
+
+    def grab(self) -> bool:
+        self.at += 1
+        return self.at < len(self.positions) and self.positions[self.at] is not None
+
+    def retrieve(self):
+        return True, np.zeros((8, 8, 3), np.uint8)
+
+    def get(self, what: int) -> float:
+        return self.positions[self.at] if what == 0 else self.told[what]  # type: ignore[return-value]
+
+    def release(self) -> None:
+        pass
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, capture: Capture, tmp_path: Path, every: int = 1) -> list[Frame]:
+    cv2 = pytest.importorskip("cv2")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda path: capture)
+    (tmp_path / "a.mkv").write_bytes(b"a video")
+    return list(frames([tmp_path / "a.mkv"], every=every))
+
+
+def test_positions_that_a_container_does_not_know_are_counted_on(monkeypatch, tmp_path: Path):
+    found = watched(monkeypatch, Capture([0, 100, 200, 0, 0], 5, 10.0), tmp_path)
+    assert [frame.time_s for frame in found] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_a_variable_frame_rate_is_no_early_end(monkeypatch, tmp_path: Path):
+    """25 frames over 10.08 s in a container that says 30 a second, so that 316 are announced."""
+    found = watched(monkeypatch, Capture([420.0 * number for number in range(25)], 316, 30.0), tmp_path)
+    assert len(found) == 25 and not any(isinstance(frame.picture, str) for frame in found)
+    assert found[-1].time_s == pytest.approx(10.08)
+
+
+def test_broken_frames_have_rows_and_the_end_is_found(monkeypatch, tmp_path: Path):
+    capture = Capture([0, None, None, 300, *[None] * 9, 1300], 14, 10.0)
+    found = watched(monkeypatch, capture, tmp_path)
+    assert [frame.frame for frame in found] == list(range(14)) and capture.at == 14 + MISSES
+    assert [number for number, frame in enumerate(found) if not isinstance(frame.picture, str)] == [0, 3, 13]
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_of_a_video_every_so_manieth_frame_may_be_taken(monkeypatch, tmp_path: Path, every: int):
+    found = watched(monkeypatch, Capture([100.0 * number for number in range(12)], 12, 10.0), tmp_path, every)
+    assert [frame.frame for frame in found] == list(range(0, 12, every))
+    assert [frame.time_s for frame in found] == pytest.approx([number / 10 for number in range(0, 12, every)])
+
+
+def test_an_address_is_a_stream(monkeypatch):
+    cv2 = pytest.importorskip("cv2")
+    asked = []
+    monkeypatch.setattr(cv2, "VideoCapture", lambda name: asked.append(name) or Capture([0, 40], 0, 25.0))
+    *seen, last = frames(["rtsp://camera.local/live"])
+    assert asked == ["rtsp://camera.local/live"] and [frame.frame for frame in seen] == [0, 1]
+    assert last.picture == "it has stopped" and last.file == "rtsp://camera.local/live"

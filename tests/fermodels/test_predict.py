@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +18,22 @@ import torch
 from PIL import Image
 from test_classifier import SAID, mean_colour
 from test_pictures import video
-from tiny_nets import CONFIG, STORED, tiny_checkpoint
+from tiny_nets import ABOUT, CONFIG, STORED, tiny_checkpoint
 from tiny_sets import noise, save
 
 import fermodels
+from compress.files import plain
 from fermodels.data.lfw import source
 from fermodels.data.rows import Skips
 from fermodels.faces.align import moved, template
 from fermodels.faces.detect import Detector
+from fermodels.predict import checkpoint_classifier
 from fermodels.predict import predictor as predicting
-from fermodels.predict.__main__ import BATCH, columns, main, predictions, rows
+from fermodels.predict.__main__ import main
 from fermodels.predict.models import open_model
-from fermodels.predict.pictures import LONGEST, Frame, photograph_of
-from fermodels.predict.predictor import FaceExpression, Predictor
+from fermodels.predict.pictures import Frame, Photograph, photograph_of
+from fermodels.predict.predictor import BATCH, FaceExpression, Predictor, predictions
+from fermodels.predict.rows import columns, rows
 from fermodels.predict.shipped import DEFAULT, SHIPPED, trust
 
 REAL = Path(os.environ.get("FER_DATA", Path(__file__).resolve().parents[2] / "../shared/data"))
@@ -145,11 +150,10 @@ def assert_same_answers(found: list[FaceExpression], wanted: list[FaceExpression
 
 
 def test_a_region_is_in_pixels_of_the_file_and_must_meet_the_picture(predictor: Predictor):
-    large = np.kron(pictures()[1], np.ones((30, 30, 1), np.uint8))
-    height, width = large.shape[:2]
-    assert max(height, width) > LONGEST
-    everything = Predictor(predictor.model, detector(), roi=(0, 0, width, height))
-    assert_same(everything.predict(large), predictor.predict(large))
+    drafted = Photograph(pixels=pictures()[1], scale=8.0)  # of a JPEG file eight times as large
+    height, width = drafted.pixels.shape[:2]
+    everything = Predictor(predictor.model, detector(), roi=(0, 0, 8 * width, 8 * height))
+    assert_same(everything.faces([drafted])[0], predictor.faces([drafted])[0])
     beside = Predictor(predictor.model, detector(), roi=(500, 0, 10, 10))
     with pytest.raises(ValueError, match=r"\(500, 0, 10, 10\).*lies beside this picture of 80 x 55"):
         beside.predict(pictures()[1])
@@ -182,12 +186,11 @@ def test_the_map_leads_from_the_photograph_to_what_the_network_sees(predictor: P
     assert face.box == pytest.approx([0.1 * side, 0.05 * side, 0.9 * side, 0.85 * side], rel=1e-5)
 
 
-def test_a_face_in_a_large_photograph_is_told_in_its_pixels(predictor: Predictor):
-    small = pictures()[0]
-    repeats = -(-(LONGEST + 1) // small.shape[1])
-    large = small.repeat(repeats, 0).repeat(repeats, 1)
-    (face,), (expected,) = predictor.predict(large), predictor.predict(small)
-    assert face.box == pytest.approx([repeats * value for value in expected.box], rel=2e-2)
+def test_a_face_in_a_drafted_photograph_is_told_in_the_pixels_of_the_file(predictor: Predictor):
+    small, repeats = pictures()[0], 8
+    ((face,),) = predictor.faces([Photograph(pixels=small, scale=repeats)])
+    (expected,) = predictor.predict(small)
+    assert face.box == pytest.approx([repeats * value for value in expected.box], rel=1e-6)
     corners = np.array([[0.0, 0], [1, 0.5]]) * small.shape[:2]
     np.testing.assert_allclose(moved(face.matrix, repeats * corners), moved(expected.matrix, corners), atol=0.05)
 
@@ -199,12 +202,23 @@ def test_no_face_is_an_empty_list(predictor: Predictor):
 @pytest.mark.parametrize(
     ("image", "color", "sentence"),
     [
-        (np.zeros((9, 9), np.uint8), "rgb", "photograph 0 is grey"),
-        (np.zeros((9, 9, 3), np.float32), "rgb", "is float32: give a uint8"),
+        (None, "rgb", "image 0 is NoneType: give a path, a Pillow image, or an array"),
+        ([None], "rgb", "image 0 is NoneType"),
+        (7, "rgb", "image 0 is int"),
+        ([[1, 2], [3, 4]], "rgb", "image 0 is list"),
+        (b"bytes", "rgb", "image 0 is bytes"),
+        (Path("gone.jpg"), "rgb", r"gone\.jpg: there is no such file"),
+        (np.zeros((0, 0, 3), np.uint8), "rgb", r"of shape \(0, 0, 3\) has no pixels"),
+        (np.zeros((0, 0), np.uint8), "rgb", "has no pixels"),
+        (np.zeros((9, 9, 4), np.uint8), "rgb", "without alpha"),
+        (np.zeros(9, np.uint8), "rgb", "no picture in colour or grey"),
+        (np.full((9, 9, 3), 1.5), "rgb", "is float64 with values from 1.5 to 1.5: give uint8, or 0 to 1"),
+        (np.full((9, 9, 3), np.nan), "rgb", "values from nan"),
+        (np.zeros((9, 9, 3), np.uint16), "rgb", "is uint16"),
         (np.zeros((9, 9, 3), np.uint8), "hsv", '"rgb" and "bgr"'),
     ],
 )
-def test_what_is_no_picture_is_named(predictor: Predictor, image: np.ndarray, color: str, sentence: str):
+def test_what_is_no_picture_is_named(predictor: Predictor, image: object, color: str, sentence: str):
     with pytest.raises(ValueError, match=sentence):
         predictor.predict(image, color)
 
@@ -257,7 +271,7 @@ def folder(root: Path) -> Path:
 def test_json_rows_are_the_predictors_answers(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main([str(folder(tmp_path)), "--model", checkpoint, "--json", "--top", "7"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(Path(row["file"]).name, row["face_id"], row["status"]) for row in found] == [
+    assert [(Path(row["file"]).name, row["face_id"], row["status"].partition(" (")[0]) for row in found] == [
         ("a.png", 0, "ok"),
         ("a.png", 1, "ok"),
         ("b.png", None, "no face"),
@@ -297,12 +311,15 @@ class Camera:
     def __init__(self, number: int) -> None:
         self.left = 3 if number == 0 else 0
 
-    def read(self):
+    def grab(self):
         if self.left == 0:
-            return False, None
+            return False
         self.left -= 1
         if self.left == 0:
             raise KeyboardInterrupt
+        return True
+
+    def retrieve(self):
         return True, pictures()[1][..., ::-1]
 
     def get(self, what: int) -> float:
@@ -403,6 +420,161 @@ def test_an_exported_network_predicts_without_pytorch(tmp_path: Path):
         assert json.loads(done.stdout)["status"] in ("ok", "no face")
 
 
+def test_what_is_plainly_a_picture_is_taken(predictor: Predictor, tmp_path: Path):
+    """By the path of a file, in real numbers, in whole ones, as a tensor with its colours first or last, in grey."""
+    rgb = pictures()[1]
+    expected = predictor.predict(rgb)
+    path = save(tmp_path / "a.png", rgb)
+    tensor = torch.from_numpy(rgb)
+    forms = (path, str(path), rgb.astype(np.int64), rgb / 255, (rgb / 255).astype(np.float32))
+    for form in (*forms, tensor, tensor.permute(2, 0, 1), tensor.float() / 255):
+        assert_same(predictor.predict(form), expected)
+    for several in (np.stack([rgb, rgb]), torch.stack([tensor, tensor]), [path, rgb], (tensor, Image.fromarray(rgb))):
+        assert [len(faces) for faces in predictor.predict(several)] == [2, 2]
+    grey = np.ascontiguousarray(rgb[..., 1])
+    as_colour = predictor.predict(np.repeat(grey[..., None], 3, 2))
+    for form in (grey, grey[..., None], torch.from_numpy(grey), Image.fromarray(grey)):
+        assert_same(predictor.predict(form), as_colour)
+
+
+def test_a_predictor_is_shared_by_threads_and_can_be_pickled(predictor: Predictor):
+    given = [noise(seed, 60 + 10 * (seed % 4), 3) for seed in range(30)]
+    alone = [predictor.predict(picture) for picture in given]
+    again: Predictor = pickle.loads(pickle.dumps(predictor))
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda one: [one.predict(picture) for picture in given], [predictor, again] * 2))
+    for run in runs:
+        for found, wanted in zip(run, alone, strict=True):
+            assert_same(found, wanted)
+
+
+class Upright:
+    """Sees one face where the upper left corner is red: a photograph that stands as it should."""
+
+    version = "1"
+
+    def find(self, photographs: np.ndarray):
+        found = []
+        for photograph in photographs:
+            seen, side = int(photograph[0, 0, 0] > 200), 0.5 * min(photograph.shape[:2])
+            box, points = np.array([[5, 3, 5 + side, 3 + side]]), template(side)[None] + (5, 3)
+            found.append((box[:seen], points[:seen], np.ones(seen)))
+        return found
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_turned_photograph_is_tried_in_other_turns(predictor: Predictor, quarters: int):
+    upright = noise(1, 80, 3)[:60].copy()
+    upright[..., 0] = 0
+    upright[0, 0, 0] = 255
+    turned = np.ascontiguousarray(np.rot90(upright, quarters))
+    seeing = Detector(name="upright", smallest=12, backend=Upright())
+    assert bool(Predictor(predictor.model, seeing).predict(turned)) == (quarters == 0)
+    trying = Predictor(predictor.model, seeing, turns=True)
+    (face,), (expected,) = trying.predict(turned), trying.predict(upright)
+    assert face.probabilities == pytest.approx(expected.probabilities, abs=0.02)  # resampled once more
+    x0, y0, x1, y1 = (round(value) for value in face.box)
+    pixels = np.zeros((60, 80), bool)
+    pixels[3:33, 5:35] = True
+    wanted = np.flatnonzero(np.rot90(pixels, quarters).any(0)), np.flatnonzero(np.rot90(pixels, quarters).any(1))
+    assert (x0, y0, x1, y1) == (wanted[0][0], wanted[1][0], wanted[0][-1] + 1, wanted[1][-1] + 1)
+
+
+def test_inputs_and_results_are_not_overwritten(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    photo = save(tmp_path / "p.png", pictures()[1])
+    before = photo.read_bytes()
+    words = [str(photo), "--model", checkpoint, "--annotate"]
+    assert main([*words, str(photo)]) == main([*words, str(photo), "--overwrite"]) == 2
+    assert "never overwritten" in capsys.readouterr().err and photo.read_bytes() == before
+    assert main([*words, str(tmp_path / "out")]) == 0
+    assert main([*words, str(tmp_path / "out")]) == 2
+    assert "exist already: give --overwrite" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "out"), "--overwrite"]) == 0
+    (tmp_path / "file").write_text("")
+    assert main([*words, str(tmp_path / "file/out")]) == 2 and "cannot be written" in capsys.readouterr().err
+
+
+def test_cells_that_a_spreadsheet_computes_and_escapes_of_terminals_are_text(
+    checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    names = ["=1+1.png", "+a.png", "@b.png", "\x1b[31mred.png"]
+    for name in names:
+        save(Path(name), pictures()[0])
+    assert main([*names, "--model", checkpoint, "--csv"]) == 0
+    table = list(csv.DictReader(StringIO(capsys.readouterr().out)))
+    assert [row["file"] for row in table] == ["'=1+1.png", "'+a.png", "'@b.png", "\\x1b[31mred.png"]
+    assert all(float(row["box"].split()[0]) >= 0 for row in table)
+    assert main([names[-1], "--model", checkpoint]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_rows_go_on_where_the_output_is_not_utf8(checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    paths = [str(save(tmp_path / name, pictures()[0])) for name in ("\N{SNOWMAN}.png", "b.png")]
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, "ascii"))
+    assert main([*paths, "--model", checkpoint, "--csv"]) == 0
+    sys.stdout.flush()
+    rows_of = written.getvalue().decode("ascii").splitlines()
+    assert "\\u2603.png" in rows_of[1] and "b.png" in rows_of[2]
+
+
+def test_nothing_that_a_file_holds_ends_the_run(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """What README promises. Single bits of an AVIF file, whose decoder raises RuntimeError, and names of every kind."""
+    chance, photos = np.random.default_rng(0), tmp_path / "photos"
+    save(photos / "a.avif", pictures()[1])
+    data = (photos / "a.avif").read_bytes()
+    for number in range(60):
+        broken = bytearray(data)
+        broken[chance.integers(len(data))] ^= 1 << int(chance.integers(8))
+        (photos / f"{number:02}.avif").write_bytes(broken)
+    os.mkfifo(photos / "pipe.jpg")
+    (photos / "gone.png").symlink_to(tmp_path / "nowhere")
+    save(photos / "z.png", pictures()[1])
+    assert main([f"{'a' * 300}.jpg", str(photos), "--model", checkpoint, "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {Path(row["file"]).name for row in found} == {f"{'a' * 300}.jpg", *os.listdir(photos)}
+    assert [row["status"] for row in found[-2:]] == ["ok", "ok"]
+    assert sum(row["status"].startswith("unreadable") for row in found) >= 3
+
+
+def test_a_network_of_no_numbers_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    net = fermodels.build("vggnet", widths={"face": (8,) * 13}, size=CONFIG.size, pools=3)
+    for parameter in net.parameters():
+        parameter.data.fill_(torch.nan)
+    photo = save(tmp_path / "a.png", noise(1, 48, 3))
+    monkeypatch.setattr(checkpoint_classifier.checkpoint, "load", lambda folder: (net.eval(), plain(ABOUT)))
+    assert main([str(photo), "--cropped", "--json", "--model", str(tiny_checkpoint("vggnet", tmp_path / "net"))]) == 2
+    told = capsys.readouterr()
+    assert "nan" not in told.out and "NaN" not in told.out and "predict: " in told.err
+
+
+def test_interrupted_it_says_so_in_a_line(
+    checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupted(self, photographs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "faces", interrupted)
+    assert main([str(save(tmp_path / "a.png", pictures()[0])), "--model", checkpoint]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("predict: stopped")
+
+
+OPTIONS = (
+    "annotate cropped csv detector device every help json model overwrite precision roi runtime smallest top turns"
+)
+
+
+def test_the_options_of_the_command_are_these(capsys: pytest.CaptureFixture[str]):
+    """They are what scripts of other people rely on."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    found = set(re.findall(r"--([a-z]+)", capsys.readouterr().out))
+    assert found == {*OPTIONS.split(), "webcam"}
+
+
 def test_a_photograph_of_a_person_through_mtcnn(tmp_path: Path):
     if find_spec("facenet_pytorch") is None:  # importing it here would be before its torchvision is mended
         pytest.skip("facenet-pytorch is not installed")
@@ -417,3 +589,14 @@ def test_a_photograph_of_a_person_through_mtcnn(tmp_path: Path):
         assert near and alone.expression == faces[0].expression
         assert alone.box == pytest.approx(faces[0].box, abs=0.05)
         assert alone.probabilities == pytest.approx(faces[0].probabilities, abs=5e-3)
+
+
+def test_a_face_whose_points_lie_in_one_place_is_none(predictor: Predictor):
+    class OnePlace:
+        version = "1"
+
+        def find(self, photographs: np.ndarray):
+            return [(np.array([[0.0, 0, 40, 40]]), np.full((1, 5, 2), 7.0), np.ones(1))] * len(photographs)
+
+    blind = Predictor(predictor.model, Detector(name="one place", smallest=12, backend=OnePlace()))
+    assert blind.predict(pictures()[0]) == []
