@@ -17,11 +17,9 @@ from torch import nn
 
 import fermodels
 from compress.files import plain, write_atomic
+from fermodels.claims import CLAIMS, CONFIG, FORMAT, describe
 
-FORMAT = 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-CLAIMS = ("classes", "preprocessing", "data", "split", "n", "accuracy")
-"""What `about` should hold: class order, ViewConfig, data set, the split measured, its size, accuracy with interval."""
+WEIGHTS = "model.safetensors"
 
 
 def save(net: nn.Module, folder: Path | str, about: dict[str, Any]) -> None:
@@ -39,25 +37,6 @@ def save(net: nn.Module, folder: Path | str, about: dict[str, Any]) -> None:
     config = own | {name: value for name, value in plain(about).items() if name not in own}
     write_atomic(Path(folder) / WEIGHTS, bytes_from_tensors(tensors))
     write_atomic(Path(folder) / CONFIG, json.dumps(config, indent=1) + "\n")
-
-
-def describe(folder: Path | str) -> dict[str, Any]:
-    """config.json of a checkpoint.
-
-    Raises:
-        ValueError: the folder holds no checkpoint, or its config.json cannot be read.
-    """
-    path = Path(folder) / CONFIG
-    if not path.is_file():
-        raise ValueError(f"{folder} is no checkpoint: it has no {CONFIG}; give the folder that fermodels.save wrote")
-    try:
-        config = json.loads(path.read_text())
-        if config["format"] != FORMAT:
-            raise ValueError(f"{path} has format {config['format']}, this version reads {FORMAT}")
-        _ = config["architecture"], config["config"]
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}); save the checkpoint again") from error
-    return config
 
 
 def load(folder: Path | str) -> tuple[nn.Module, dict[str, Any]]:

@@ -1,14 +1,18 @@
 """What a checkpoint claims: classes, preprocessing, accuracy with its interval, recall of each class, on which data.
 
 python -m fermodels.info reports/runs/FOLDER/chosen
+python -m fermodels.info demo      # a network that ships
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fermodels import checkpoint
+from compress.escaping import printed
+from fermodels.claims import describe
+from fermodels.predict.shipped import SHIPPED
 
 UNKNOWN = "not said"
 
@@ -16,6 +20,7 @@ UNKNOWN = "not said"
 def told(about: dict[str, Any]) -> str:
     """The config.json of a checkpoint as text for a person; what it leaves open is "not said"."""
     lines = [("architecture", about["architecture"]), ("classes", ", ".join(about.get("classes") or ()) or UNKNOWN)]
+    lines += [("trust", about["trust"])] if about.get("trust") else []
     lines.append(("preprocessing", _preprocessing(about)))
     lines += [(name, f"{about.get(key) or UNKNOWN}") for name, key in (("data set", "data"), ("split", "split"))]
     n = about.get("n")
@@ -60,19 +65,34 @@ def _table(lines: list[tuple[str, str]], indent: str = "") -> str:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m fermodels.info", description="What a checkpoint claims.")
-    parser.add_argument("checkpoint", help="folder that fermodels.save wrote")
+    parser.add_argument("checkpoint", help=f"folder that fermodels.save wrote, or {', '.join(SHIPPED)}")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for what is no checkpoint."""
-    given = arguments(argv)
+    name = arguments(argv).checkpoint
+    folder = SHIPPED.get(name) or name
     try:
-        print(told(checkpoint.describe(given.checkpoint)))
+        lines = _checked(describe(folder), folder).splitlines()
     except ValueError as error:
-        print(f"info: {error}", file=sys.stderr)
+        print(printed(f"info: {error}"), file=sys.stderr)
         return 2
+    try:
+        print(*map(printed, lines), sep="\n", flush=True)
+    except BrokenPipeError:  # whoever read the lines (head, less) has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _checked(about: dict[str, Any], folder: object) -> str:
+    """`told`, or the sentence that the claims are not what `fermodels.save` writes."""
+    try:
+        return told(about)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"the claims in {folder}/config.json are damaged ({error!r}); save the checkpoint again"
+        ) from error
 
 
 if __name__ == "__main__":
