@@ -1,33 +1,89 @@
 """Files that are never half-written, and digests that name what made them.
 
-Everything that lasts goes through here: written to a temporary sibling, then renamed.
+Everything that lasts goes through here: written to a temporary sibling, brought to the disk, then renamed. What a
+killed process has left is removed by the next one that writes the same file.
 """
 
 import dataclasses
 import hashlib
 import json
+import math
 import os
-import tempfile
+import secrets
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
+
+DAY_S = 86400
+"""Seconds after which a temporary file of another machine is nobody's any more."""
+UNFINISHED = ".tmp"
+"""Ends the names of temporary files: no pattern for what they will be ("*.json") finds them."""
+
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; renamed to `path` when the block ends well, removed when it does not."""
+def atomic_path(path: Path, *, suffix: str = UNFINISHED) -> Iterator[Path]:
+    """A temporary path beside `path`; renamed to `path` when the block ends well, removed when it does not.
+
+    The permissions are those of any new file (umask).
+
+    Args:
+        suffix: for writers that choose the format by it; it should be no pattern's that looks into the folder.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    _sweep(path)
+    own = f"{_prefix(path)}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
+    temporary = path.parent / own
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
-        temporary.chmod(0o644)  # mkstemp gives 0600, which a shared reports folder cannot use
+        _to_disk(temporary)
         os.replace(temporary, path)
+        _to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    """Begins the names of the temporary files of `path`: its own name, or a digest where that would be too long."""
+    name = path.name if len(os.fsencode(path.name)) <= 150 else hashlib.sha256(os.fsencode(path.name)).hexdigest()
+    return f".{name}."
+
+
+def _machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _sweep(path: Path) -> None:
+    """Removes the temporary files of `path` whose processes are gone; of other machines, those a day old."""
+    prefix = _prefix(path)
+    with os.scandir(path.parent) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+    for name in names:
+        machine, process, *rest = [*name[len(prefix) :].split("-"), ""]
+        if len(machine) != 8 or not process.isdigit() or not rest[0]:
+            continue
+        with suppress(OSError):  # another process sweeps, too
+            leftover = path.parent / name
+            old = time.time() - leftover.stat().st_mtime > DAY_S
+            if old or (machine == _machine() and not psutil.pid_exists(int(process))):
+                leftover.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until a file, or the names in a folder, would outlive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems know no such thing for folders
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -36,23 +92,52 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Writes `plain(value)` as JSON, one key a line; nothing is touched where it is none."""
+    write_atomic(path, json_text(value, indent=1) + "\n")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """`plain(value)` as JSON."""
+    return json.dumps(plain(value), indent=indent, allow_nan=False)
+
+
 def size_bytes(path: Path) -> int:
     """Bytes of a file, or of all files below a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def plain(value: Any) -> Any:
-    """`value` as JSON's own types: dataclasses become dicts, tuples lists, paths strings."""
+def plain(value: Any, where: str = "") -> Any:
+    """`value` as JSON's own types: dataclasses become dicts, tuples and arrays lists, paths strings.
+
+    Raises:
+        ValueError: a number that is not finite; `where` names its place.
+        TypeError: a value that JSON has no form for.
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+        return [plain(item, f"{where}[{number}]") for number, item in enumerate(value)]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where or 'a value'} is {value}; JSON has finite numbers only (None where there is none)")
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{where or 'a value'} is {type(value).__name__}, which JSON has no form for")
 
 
 def digest(value: Any) -> str:
     """sha256 (hex) of the canonical JSON of `value`: equal configurations have equal digests."""
     return hashlib.sha256(json.dumps(plain(value), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 (hex) of the bytes of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,6 @@ validation is carved from train. `affectnet` has the seven expressions, `affectn
 
 import csv
 import os
-import zipfile
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compress.files import atomic_path
 from fermodels import EXPRESSIONS
+from fermodels.data.arrays import Wanted, read_array, read_arrays, write_arrays
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.decode import live_bar
-from fermodels.data.rows import UNREADABLE, Skips, file_rows, fingerprint
+from fermodels.data.rows import Skips, file_rows, fingerprint
 from fermodels.data.splits import Source, against_published, assemble
 
 LABELS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
@@ -43,6 +42,13 @@ COLUMNS = (
     "facial_landmarks",
     "expression",
 )
+LISTED = {
+    "names": Wanted(kinds="u", shape=(None,)),
+    "codes": Wanted(kinds="i", shape=(None,)),
+    "boxes": Wanted(kinds="i", shape=(None, 4), optional=True),
+    "landmarks": Wanted(kinds="f", shape=(None, 68, 2), optional=True),
+}
+"""A `Listing` as it is kept."""
 LICENCE = "AffectNet (Mollahosseini et al. 2017): non-commercial research by agreement; not redistributed here."
 HELP = (
     "affectnet needs affectnet:PATH (or affectnet8:PATH with contempt), a folder with train_set/ and val_set/, each "
@@ -156,12 +162,19 @@ def _annotated(folder: str, names: list[str], annotations: list[str], skips: Ski
 
 def _annotation(path: str, skips: Skips) -> int | None:
     try:
-        code = int(np.load(path).reshape(-1)[0])
-    except UNREADABLE as error:
+        code = _code(read_array(path, Wanted(kinds="iufUS")))
+    except (ValueError, OverflowError) as error:
         return skips.report(f"{path} cannot be read: {error}")
     if not 0 <= code < CODES:
         return skips.report(f"{path} says expression {code}, allowed 0 to 10")
     return code
+
+
+def _code(array: np.ndarray) -> int:
+    """The one whole number in an array of any shape, written as a number or as text."""
+    if array.size != 1 or float(array.item()) != int(float(array.item())):
+        raise ValueError(f"it holds {array.ravel()[:3].tolist()}, expected one whole number")
+    return int(float(array.item()))
 
 
 def _first(path: str, root: Path, options: LoadOptions, skips: Skips) -> tuple[Path, dict[str, Listing]]:
@@ -236,15 +249,16 @@ def _cached(cache: Path, name: str, key: str, skips: Skips, make: Callable[[], L
     """The listing kept in `cache` under `key`, or made now; one with skipped rows is made anew, to name them."""
     path = Path(cache) / f"{name}-{key[:16]}.npz"
     try:
-        with path.open("rb") as raw, np.load(raw) as kept:
-            arrays = {part: kept[part] for part in kept.files if part != "names"}
-            return Listing(names=kept["names"].tobytes().decode("utf-8", "surrogateescape").split("\n"), **arrays)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        before = skips.count
-        listing = make()
+        kept = read_arrays(path, LISTED)
+        names = kept.pop("names").tobytes().decode("utf-8", "surrogateescape").split("\n")
+        if {len(names)} == {len(array) for array in kept.values()}:
+            return Listing(names=names, **kept)
+    except ValueError:
+        pass
+    before = skips.count
+    listing = make()
     if skips.count == before and listing.names:
         names = np.frombuffer("\n".join(listing.names).encode("utf-8", "surrogateescape"), np.uint8)
         arrays = {"codes": listing.codes, "boxes": listing.boxes, "landmarks": listing.landmarks}
-        with atomic_path(path) as temporary:
-            np.savez(temporary, names=names, **{part: array for part, array in arrays.items() if array is not None})
+        write_arrays(path, {"names": names} | {part: array for part, array in arrays.items() if array is not None})
     return listing

@@ -8,22 +8,22 @@ The folder is safe to delete at any moment.
 import hashlib
 import os
 import sys
-import time
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from jaxtyping import UInt64
 from PIL import Image
 
 from compress.files import atomic_path, digest
+from fermodels.data.arrays import Wanted, read_arrays, write_arrays
 from fermodels.data.base import LoadOptions, Split
 from fermodels.data.eight_bits import as_mode
-from fermodels.data.rows import Rows, Skips
+from fermodels.data.rows import Rows, Skips, Unusable
 
 FORMAT = 2
 """Part of every cache key: raise it when decoding changes what pixels come out."""
@@ -50,6 +50,8 @@ def _decode_one(rows: Rows, index: int, channels: int, size: int) -> tuple[bytes
         image = as_mode(rows.read(index), channels)
         hashed = pixel_hash(image.tobytes(), image.size)
         return image.resize((size, size), Image.Resampling.BILINEAR).tobytes(), hashed
+    except Unusable:
+        raise
     except Exception as error:  # whatever a decoder raises is that picture's fault
         return f"{rows.names[index]} cannot be read: {error}"
 
@@ -69,19 +71,12 @@ def live_bar(title: str, total: int, wanted: bool) -> Iterator[Callable[[int], N
         yield lambda steps: progress.advance(task, steps)
 
 
-def _sweep(folder: Path) -> None:
-    """Removes what a killed run left half-written in `folder`; a day old, so that no living run's file is meant."""
-    for leftover in folder.glob(".images.u8.*"):
-        if time.time() - leftover.stat().st_mtime > 86400:
-            leftover.unlink(missing_ok=True)
-
-
 def _write(rows: Rows, folder: Path, channels: int, options: LoadOptions, skips: Skips) -> None:
     """Decodes all rows into `folder`; memory holds one batch of images at a time."""
-    _sweep(folder)
     kept: list[int] = []
     hashes: list[int] = []
-    broken: list[tuple[int, str]] = []
+    broken: list[str] = []
+    check = 0
     workers = min(4, os.cpu_count() or 1)
     with (
         atomic_path(folder / "images.u8") as path,
@@ -95,30 +90,38 @@ def _write(rows: Rows, folder: Path, channels: int, options: LoadOptions, skips:
             for index, result in zip(batch, results, strict=True):
                 if isinstance(result, str):
                     skips.report(result)
-                    broken.append((index, result))
+                    broken.append(result)
                     continue
                 file.write(result[0])
+                check = crc32(result[0], check)
                 kept.append(index)
                 hashes.append(result[1])
             advance(len(batch))
-    with atomic_path(folder / "rows.npz") as path:  # last: its presence says that the entry is whole
-        sentences = np.array([sentence for _, sentence in broken], dtype=np.str_)
-        np.savez(path, kept=np.array(kept, np.int64), hashes=np.array(hashes, np.uint64), broken=sentences)
+    entry = {"kept": np.array(kept, np.int64), "hashes": np.array(hashes, np.uint64), "check": np.array([check])}
+    write_arrays(folder / "rows.npz", entry | {"broken": np.array(broken, np.str_)})  # last: the entry is whole
+
+
+ENTRY = {
+    "kept": Wanted(kinds="i", shape=(None,)),
+    "hashes": Wanted(kinds="u", shape=(None,)),
+    "check": Wanted(kinds="i", shape=(1,)),
+    "broken": Wanted(kinds="U", shape=(None,)),
+}
+"""What a cache entry says of its pixels: which rows they are, `pixel_hash` of each, CRC-32 of them all, and the
+sentences of those that are broken."""
 
 
 def _read(rows: Rows, folder: Path, channels: int, size: int) -> tuple[Split, list[str]] | None:
-    """The entry in `folder` and what was broken in it, or None when it is absent or not whole."""
-    try:
-        with (folder / "rows.npz").open("rb") as raw, np.load(raw) as entry:
-            kept, hashes, broken = entry["kept"], entry["hashes"], entry["broken"].tolist()
-        shape = (len(kept), size, size, channels)
-        if not len(kept):
-            images = np.empty(shape, np.uint8)
-        else:
-            images = np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    """The entry in `folder` and what was broken in it, or None when it is absent or damaged."""
+    if not (folder / "rows.npz").is_file():
         return None
-    images.flags.writeable = False
+    try:
+        entry = read_arrays(folder / "rows.npz", ENTRY)
+        kept, broken = entry["kept"], entry["broken"].tolist()
+        images = mapped(folder / "images.u8", (len(kept), size, size, channels), int(entry["check"][0]))
+    except (ValueError, OSError) as error:
+        print(f"{folder} is damaged ({error}): its pictures are decoded again", file=sys.stderr)
+        return None
     landmarks = None if rows.landmarks is None else rows.landmarks[kept]
     sure = None if landmarks is None else np.ones(landmarks.shape[:2], np.float32)
     split = Split(
@@ -127,10 +130,33 @@ def _read(rows: Rows, folder: Path, channels: int, size: int) -> tuple[Split, li
         names=[str(rows.names[i]) for i in kept.tolist()] if broken else rows.names,
         landmarks=landmarks,
         confidence=sure if rows.confidence is None else rows.confidence[kept],
-        hashes=hashes,
+        hashes=entry["hashes"],
         not_face=None if rows.not_face is None else rows.not_face[kept],
     )
     return split, broken
+
+
+def mapped(path: Path, shape: tuple[int, ...], check: int | None) -> np.ndarray:
+    """The pixels in a file, uint8, memory-mapped and read-only.
+
+    Raises:
+        ValueError: another number of bytes than `shape` has, or another CRC-32 than `check`.
+    """
+    if path.stat().st_size != np.prod(shape):
+        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, expected {np.prod(shape):,}")
+    images = np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.empty(shape, np.uint8)
+    images.flags.writeable = False
+    if check is not None and checksum(images) != check:
+        raise ValueError(f"the bytes of {path.name} have changed since they were written")
+    return images
+
+
+def checksum(images: np.ndarray) -> int:
+    """CRC-32 of all pixels in their order; a gigabyte takes about a second."""
+    value = 0
+    for start in range(0, len(images), 256):
+        value = crc32(np.ascontiguousarray(images[start : start + 256]).data, value)
+    return value
 
 
 def decode(rows: Rows, channels: int, options: LoadOptions, skips: Skips) -> Split:

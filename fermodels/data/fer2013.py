@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from fermodels import EXPRESSIONS
+from fermodels.data.arrays import Wanted, read_arrays
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.folder import class_tree
-from fermodels.data.rows import UNREADABLE, Rows, Skips, file_rows, fingerprint, once
+from fermodels.data.rows import Rows, Skips, file_rows, fingerprint, once
 from fermodels.data.splits import Source, against_published, assemble
 
 SIDE = 48
@@ -38,6 +39,12 @@ HELP = (
 )
 NOT_A_FACE = 9
 """FER+'s column of votes for "this is not a face" (Barsoum et al. 2016): the last of ten."""
+NPZ = {
+    "labels": Wanted(kinds="iu", shape=(None,)),
+    "usage": Wanted(kinds="iu", shape=(None,)),
+    "ferplus_votes": Wanted(kinds="iu", shape=(None, NOT_A_FACE + 1), optional=True),
+}
+"""The small arrays of the npz file; `images` are read when the first is needed."""
 NO_LANDMARKS = "fer2013 has no landmarks."
 
 
@@ -65,16 +72,14 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
 def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
     """All rows of an npz file with each row's usage (a position in `USAGES`)."""
     try:
-        with path.open("rb") as raw, np.load(raw) as file:  # np.load itself would leave a broken file open
-            if missing := {"images", "labels", "usage"} - set(file.files):
-                raise ValueError(f"it has no {sorted(missing)}, only {file.files}")
-            labels, usage = file["labels"].astype(np.int64), file["usage"].astype(np.int64)
-            votes = file["ferplus_votes"] if "ferplus_votes" in file.files else None
-        if labels.ndim != 1 or labels.shape != usage.shape:
+        found = read_arrays(path, NPZ)
+        labels, usage = found["labels"].astype(np.int64), found["usage"].astype(np.int64)
+        votes = found.get("ferplus_votes")
+        if labels.shape != usage.shape:
             raise ValueError(f"labels {labels.shape} and usage {usage.shape} are not one number for each row")
-        if votes is not None and votes.shape != (len(labels), NOT_A_FACE + 1):
+        if votes is not None and len(votes) != len(labels):
             raise ValueError(f"ferplus_votes {votes.shape} are not {NOT_A_FACE + 1} numbers for each row")
-    except UNREADABLE as error:
+    except ValueError as error:
         raise ValueError(f"{path} cannot be read as FER2013: {error}. {HELP}") from None
     images = once(lambda: _npz_images(path, len(labels)))
     names = [f"row {i}" for i in range(len(labels))]
@@ -90,11 +95,13 @@ def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
 
 
 def _npz_images(path: Path, count: int) -> np.ndarray:
-    with path.open("rb") as raw, np.load(raw) as file:
-        images = file["images"]
-    if images.shape != (count, SIDE, SIDE) or images.dtype != np.uint8:
-        raise ValueError(f"images is {images.dtype} {images.shape}, expected uint8 {(count, SIDE, SIDE)}")
-    return images
+    try:
+        images = read_arrays(path, {"images": Wanted(kinds="u", shape=(count, SIDE, SIDE))})["images"]
+        if images.dtype != np.uint8:
+            raise ValueError(f"images is {images.dtype}, expected uint8")
+        return images
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as FER2013: {error}. {HELP}") from None
 
 
 def _valid(path: Path, rows: Rows, usage: np.ndarray, skips: Skips) -> tuple[Rows, np.ndarray]:

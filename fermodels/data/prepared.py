@@ -8,18 +8,20 @@ one memory-mapped array of pixels and one table of its rows; the photographs are
 `lfw:faces/lfw` is the same under the name of the photographs' data set, which records then carry.
 """
 
-import json
-import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from PIL import Image
 
-from compress.files import atomic_path, write_atomic
+from compress.files import atomic_path, write_json
+from compress.typed_json import read_json
+from fermodels.data.arrays import Wanted, read_arrays, write_arrays
 from fermodels.data.base import Dataset, LoadOptions
+from fermodels.data.decode import mapped
 from fermodels.data.rows import Rows, Skips, fingerprint
 from fermodels.data.splits import Source, assemble
 
@@ -31,6 +33,15 @@ COLUMNS = ("names", "labels", "matrices", "boxes", "points", "probabilities", "f
 many faces it held."""
 LANDMARK_COLUMNS = ("landmarks", "confidence")
 """There when landmarks were asked for: 68 points (68, 2) as shares of the face's side, and confidences (68,)."""
+IMAGES, ROWS = "images.u8", "rows.npz"
+"""A split's pixels and its columns."""
+KEPT = {
+    "names": Wanted(kinds="U", shape=(None,)),
+    "labels": Wanted(kinds="iu", shape=(None,)),
+    "landmarks": Wanted(kinds="f", shape=(None, 68, 2), optional=True),
+    "confidence": Wanted(kinds="f", shape=(None, 68), optional=True),
+}
+"""The columns that training needs."""
 HELP = "prepared needs prepared:PATH, a folder that python -m fermodels.faces.prepare has written"
 
 
@@ -50,36 +61,38 @@ class Prepared:
     """There was no validation split: it is carved from train when the faces are read."""
     notes: tuple[str, ...]
     licence: str
+    checks: dict[str, int] = field(default_factory=dict)
+    """Split -> CRC-32 of its pixels; of folders written before November 2026 there is none."""
 
 
-def write_split(folder: Path, blocks: Iterable[np.ndarray], columns: dict[str, np.ndarray]) -> None:
+def write_split(folder: Path, blocks: Iterable[np.ndarray], columns: dict[str, np.ndarray]) -> int:
     """One split: its pixels in blocks (k, size, size, 3) uint8 that follow each other, and `COLUMNS` of their rows
-    (`LANDMARK_COLUMNS` too, or neither of them)."""
-    written = 0
-    with atomic_path(folder / "images.u8") as path, path.open("wb") as file:
+    (`LANDMARK_COLUMNS` too, or neither of them). Returns the CRC-32 of the pixels."""
+    written, check = 0, 0
+    with atomic_path(folder / IMAGES) as path, path.open("wb") as file:
         for block in blocks:
-            file.write(np.ascontiguousarray(block, np.uint8).data)
+            pixels = np.ascontiguousarray(block, np.uint8).data
+            file.write(pixels)
+            check = crc32(pixels, check)
             written += len(block)
     assert set(columns) - set(COLUMNS) in (set(), set(LANDMARK_COLUMNS)) and set(COLUMNS) <= set(columns), columns
     assert all(len(column) == written for column in columns.values()), written
-    with atomic_path(folder / "rows.npz") as path:
-        np.savez(path, **columns)  # type: ignore[arg-type]
+    write_arrays(folder / ROWS, columns)
+    return check
 
 
 def write_meta(folder: Path, meta: Prepared) -> None:
     """The last file: its presence says that the folder is whole."""
-    write_atomic(folder / META, json.dumps(meta.__dict__, indent=1) + "\n")
+    write_json(folder / META, meta)
 
 
 def read_meta(folder: Path) -> Prepared:
     """Raises ValueError when the folder was not prepared, not to its end, or by another version."""
-    try:
-        found = json.loads((folder / META).read_text("utf-8"))
-        meta = Prepared(**{**found, "classes": tuple(found["classes"]), "notes": tuple(found["notes"])})
-    except (OSError, json.JSONDecodeError, TypeError, KeyError) as error:
-        raise ValueError(f"{folder} has no readable {META} ({type(error).__name__}: {error}). {HELP}") from None
+    meta = read_json(folder / META, Prepared, what=f"readable {META}", mend=HELP)
     if meta.format != FORMAT:
         raise ValueError(f"{folder} has format {meta.format}, this program reads {FORMAT}: prepare it again")
+    if not (1 <= meta.size <= 1024 and meta.classes and {"detector", "version", "template"} <= set(meta.provenance)):
+        raise ValueError(f"{folder / META} lacks classes, a size of 1 to 1,024 or where its faces come from. {HELP}")
     return meta
 
 
@@ -98,7 +111,7 @@ def load(path: str | None, options: LoadOptions, *, name: str = "prepared") -> D
         raise ValueError(HELP)
     root = Path(path).expanduser()
     meta = read_meta(root)
-    rows = {name: _rows(root / name, name, meta.size) for name in SPLITS if not (meta.carved and name == "validation")}
+    rows = {name: _rows(root / name, name, meta) for name in SPLITS if not (meta.carved and name == "validation")}
     found = meta.provenance
     notes = (
         *meta.notes,
@@ -126,19 +139,24 @@ def _told(spec: str) -> str:
     return f"{name}:{Path(path).name}"
 
 
-def _rows(folder: Path, split: str, size: int) -> Rows:
+def _rows(folder: Path, split: str, meta: Prepared) -> Rows:
     try:
-        with (folder / "rows.npz").open("rb") as raw, np.load(raw) as entry:
-            names, labels = entry["names"].tolist(), entry["labels"]
-            points, confidence = (entry.get(name) for name in LANDMARK_COLUMNS)
-        images = np.memmap(folder / "images.u8", np.uint8, "r", shape=(len(labels), size, size, 3))
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        entry = read_arrays(folder / ROWS, KEPT)
+        labels, points, confidence = entry["labels"], *map(entry.get, LANDMARK_COLUMNS)
+        lengths = {len(column) for column in entry.values()}
+        if len(lengths) != 1 or (points is None) != (confidence is None):
+            raise ValueError(f"{ROWS} has columns of different lengths, or landmarks without confidence")
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(meta.classes):
+            raise ValueError(f"{ROWS} has labels beyond its {len(meta.classes)} classes")
+        shape = (len(labels), meta.size, meta.size, 3)
+        images = mapped(folder / IMAGES, shape, meta.checks.get(split))
+    except (OSError, ValueError) as error:
         raise ValueError(f"{folder} is damaged or empty ({error}): prepare it again. {HELP}") from None
     return Rows(
         name=f"prepared-{split}",
-        names=names,
-        labels=labels,
-        fingerprint=fingerprint((folder / "images.u8", folder / "rows.npz")),
+        names=entry["names"].tolist(),
+        labels=labels.astype(np.int64),
+        fingerprint=fingerprint((folder / IMAGES, folder / ROWS)),
         read=lambda index: Image.fromarray(np.asarray(images[index])),
         landmarks=points,
         confidence=confidence,

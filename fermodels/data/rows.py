@@ -5,10 +5,7 @@ One thing to know: a listing holds path strings, labels and boxes only; no image
 
 import hashlib
 import os
-import struct
 import threading
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,21 +18,12 @@ from PIL import Image
 from compress.files import digest
 from fermodels.data.open_picture import open_picture
 
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    KeyError,
-    IndexError,
-    TypeError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-)
-"""What Pillow and our readers raise on a damaged image (SyntaxError is Pillow's word for a broken PNG)."""
 NAMED = 5
 """So many skipped images are named in the notes; the others are counted."""
+
+
+class Unusable(ValueError):
+    """What holds all the pictures is damaged: none of them can be skipped."""
 
 
 @dataclass(kw_only=True)
@@ -167,13 +155,19 @@ def whole_rows(rows: Rows, root: Path) -> Rows:
 
 
 def once(make: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
-    """`make` called at most once, at the first need, by whichever thread comes first."""
-    lock, made = threading.Lock(), []
+    """`make` called at most once, at the first need, by whichever thread comes first; what it raises (ValueError) is
+    raised as `Unusable` to all who ask."""
+    lock, made, failed = threading.Lock(), [], []
 
     def get() -> np.ndarray:
         with lock:
-            if not made:
-                made.append(make())
+            if not made and not failed:
+                try:
+                    made.append(make())
+                except ValueError as error:
+                    failed.append(str(error))
+        if failed:
+            raise Unusable(failed[0])
         return made[0]
 
     return get

@@ -7,7 +7,6 @@ and tests on the same kind). A manifest holds all that is needed to make the sam
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from compress.files import plain, write_atomic
+from compress.files import json_text, write_atomic
+from compress.typed_json import read_json
 from fermodels.faces import covers
 from fermodels.faces.align import template
 from fermodels.faces.covers import Cover, Scene
@@ -168,7 +168,7 @@ def repeat(image: UInt8[np.ndarray, "h w 3"], entry: Occlusion, *, pictures: Pat
 
 def write_manifest(path: Path, entries: Sequence[Occlusion]) -> None:
     """The entries as JSON, one a line."""
-    lines = ",\n".join(json.dumps(plain(entry)) for entry in entries)
+    lines = ",\n".join(json_text(entry) for entry in entries)
     write_atomic(path, f"[\n{lines}\n]\n")
 
 
@@ -178,11 +178,7 @@ def read_manifest(path: Path) -> list[Occlusion]:
     Raises:
         ValueError: the file is absent or not a manifest.
     """
-    try:
-        rows = json.loads(Path(path).read_text("utf-8"))
-        return [Occlusion(**{**row, "points": tuple(map(tuple, row["points"]))}) for row in rows]
-    except (OSError, UnicodeDecodeError, TypeError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no manifest of occlusions ({error}); write one with write_manifest") from None
+    return read_json(path, list[Occlusion], what="manifest of occlusions", mend="Write one with write_manifest")
 
 
 def _hash(mask: Bool[np.ndarray, "h w"]) -> str:

@@ -53,6 +53,7 @@ def prepare(spec: str, out: Path, job: Job) -> dict[str, Any]:
     source = PHOTOGRAPHS[name](path or None, skips, whole=True)
     listed = {"train": source.train, "validation": source.validation, "test": source.test}
     counts: dict[str, dict[str, int]] = {}
+    checks: dict[str, int] = {}
     samples: list[np.ndarray] = []
     began, fresh = time.monotonic(), 0
     for split, rows in listed.items():
@@ -66,7 +67,7 @@ def prepare(spec: str, out: Path, job: Job) -> dict[str, Any]:
         )
         if not kept:
             raise ValueError(f"{spec}: no face was found in any {split} photograph by {job.detector.name}")
-        write_split(out / split, (stored(part, ("images",))["images"] for part in parts), columns)
+        checks[split] = write_split(out / split, (stored(part, ("images",))["images"] for part in parts), columns)
         counts[split] = {"photographs": len(rows), "kept": kept, "no_face": missed, "several": several}
         samples += _samples(out / split / "images.u8", kept, job.size)
         fresh += made
@@ -82,6 +83,7 @@ def prepare(spec: str, out: Path, job: Job) -> dict[str, Any]:
             carved=source.validation is None,
             notes=(*source.notes, *(_told(split, count) for split, count in counts.items()), *skips.notes),
             licence=source.licence,
+            checks=checks,
         ),
     )
     rmtree(out / "parts", ignore_errors=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from compress.files import atomic_path, digest
+from compress.files import digest
+from fermodels.data.arrays import write_arrays
 from fermodels.data.decode import live_bar
 from fermodels.data.eight_bits import as_mode
 from fermodels.data.prepared import COLUMNS, FORMAT, LANDMARK_COLUMNS
@@ -90,8 +91,7 @@ def aligned_split(rows: Rows, out: Path, job: Job, skips: Skips) -> tuple[list[P
             path = out / "parts" / f"{key}-{start:08}.npz"
             if not _whole(path):
                 made += len(chunk)
-                with atomic_path(path) as temporary:
-                    np.savez(temporary, **_chunk(rows, chunk, job))  # type: ignore[arg-type]
+                write_arrays(path, _chunk(rows, chunk, job))
             part = stored(path, ("missed", "broken", *job.columns))
             for sentence in part.pop("broken").tolist():
                 skips.report(sentence)

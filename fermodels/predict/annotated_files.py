@@ -97,7 +97,7 @@ class AnnotatedFiles:
             if self.video is not None:
                 self.video.finish()
             self.open.close()
-            path = self.open.enter_context(atomic_path(self._named(frame.file, ".mp4")))
+            path = self.open.enter_context(atomic_path(self._named(frame.file, ".mp4"), suffix=".mp4"))
             self.video = _Video(path, frame, picture.size)
             self.open.callback(self.video.writer.release)  # before the file gets its name
         self.video.add(frame.time_s or 0.0, picture)

@@ -167,7 +167,7 @@ def test_a_mistake_is_one_sentence(
 
 def test_votes_of_another_shape_are_refused(tmp_path: Path):
     images, labels, usage = fer_rows()
-    with pytest.raises(ValueError, match=r"ferplus_votes \(105, 8\) are not 10 numbers"):
+    with pytest.raises(ValueError, match=r"ferplus_votes has the shape \(105, 8\), expected \(n, 10\)"):
         opened(tmp_path, images, labels, usage, ferplus_votes=np.zeros((105, 8), np.uint8))
 
 

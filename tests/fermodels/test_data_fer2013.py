@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_sets import CLASSES, class_folders, fer_csv, fer_npz, fer_rows, noise, save
 
-from fermodels.data import Dataset, open_dataset
+from fermodels.data import Dataset, fer2013, open_dataset
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("FER_DATA", REPOSITORY / "../shared/data")) / "fer2013.npz"
@@ -109,8 +109,24 @@ def test_another_file_is_refused_with_help(name: str, content: bytes, sentence: 
 
 def test_an_npz_of_something_else_is_refused(tmp_path: Path):
     np.savez(tmp_path / "other.npz", images=np.zeros(3), faces=np.zeros(3))
-    with pytest.raises(ValueError, match=r"no \['labels', 'usage'\]"):
+    with pytest.raises(ValueError, match="has no labels, usage, only faces, images"):
         load(tmp_path / "other.npz", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("skip_broken", [False, True])
+def test_a_damaged_npz_is_named_at_once_and_read_once(skip_broken: bool, tmp_path: Path, monkeypatch):
+    """Each row used to decompress all pixels again, for hours."""
+    images, labels, usage = fer_rows()
+    np.savez(tmp_path / "fer.npz", images=images, labels=labels, usage=usage)
+    whole = bytearray((tmp_path / "fer.npz").read_bytes())
+    whole[len(whole) // 2] ^= 1
+    (tmp_path / "fer.npz").write_bytes(whole)
+    reads: list[int] = []
+    real = fer2013.read_arrays
+    monkeypatch.setattr(fer2013, "read_arrays", lambda *given: reads.append(1) or real(*given))
+    with pytest.raises(ValueError, match=r"fer\.npz cannot be read as FER2013: Bad CRC"):
+        load(tmp_path / "fer.npz", tmp_path / "cache", skip_broken=skip_broken)
+    assert len(reads) == 2  # the labels, the pixels
 
 
 @pytest.mark.parametrize("names", [("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"), CLASSES])
