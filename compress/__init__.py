@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from compress.slimming.plan import Plan
     from compress.slimming.select import RULES, Floor
     from compress.slimming.surgery import apply, slim
+    from compress.training.fitting import fit
 
 _HOMES = {
     "compress.slimming.criteria": ("CRITERIA", "Context"),
@@ -21,6 +22,7 @@ _HOMES = {
     "compress.slimming.plan": ("Plan",),
     "compress.slimming.select": ("RULES", "Floor"),
     "compress.slimming.surgery": ("apply", "slim"),
+    "compress.training.fitting": ("fit",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -41,5 +43,6 @@ __all__ = [
     "Plan",
     "apply",
     "channel_groups",
+    "fit",
     "slim",
 ]

@@ -11,6 +11,7 @@ import math
 import os
 import secrets
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -100,6 +101,23 @@ def write_json(path: Path, value: Any) -> None:
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """`plain(value)` as JSON."""
     return json.dumps(plain(value), indent=indent, allow_nan=False)
+
+
+def must_be_writable(path: Path | str) -> None:
+    """Tries to write beside `path`, and makes its folder, before long work.
+
+    Raises:
+        ValueError: nothing can be written there, or `path` is a folder.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror}): give another place") from error
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give a file")
 
 
 def size_bytes(path: Path) -> int:

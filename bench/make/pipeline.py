@@ -108,12 +108,18 @@ def result_of(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     accuracy: `val_selected` (headline), `last`, `best_on_test`, `flip`, `leak_free` on the test split, `validation`.
     after_cut: validation right after the cut. training: the history of every stage that led here.
     """
-    net, cut = stage.net(), cell.variant in CUTS
+    net: Any = stage.net()
+    cut = cell.variant in CUTS
     return network_result(job, cell, stage) | {
         "plan": Plan.load(stage.folder / "plan.json").summary() if cut else None,
         "after_cut": _after_cut(job, stage) if cell.variant == "slim" else None,
-        "gammas": None if cut else gamma_histogram(net) | {"zero_share": zero_share(net)},
+        "gammas": None if cut else _gammas(net),
     }
+
+
+def _gammas(net: Any) -> dict[str, Any]:
+    example = net.example()
+    return gamma_histogram(net, example) | {"zero_share": zero_share(net, example)}
 
 
 def network_result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:

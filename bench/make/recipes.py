@@ -73,9 +73,9 @@ def sparse_stage(job: Job) -> Stage:
     }
     settings |= {"distil_weight": schedules.distil_weight}
 
-    def penalty(net: nn.Module) -> Proximal:
+    def penalty(net: Any) -> Proximal:
         made = _proximal(net, job, train)
-        say(f"{job.model}: {made.travel(_rates(job, train), train.momentum).sentence(mean_gamma(net))}")
+        say(f"{job.model}: {made.travel(_rates(job, train), train.momentum).sentence(mean_gamma(net, net.example()))}")
         return made
 
     recipe = Recipe(
@@ -94,11 +94,11 @@ def _rates(job: Job, train: TrainConfig) -> list[float]:
     return [learning_rate(train, step, steps) for step in range(steps)]
 
 
-def _proximal(net: nn.Module, job: Job, train: TrainConfig) -> Proximal:
+def _proximal(net: Any, job: Job, train: TrainConfig) -> Proximal:
     """The penalty whose budget is `Schedules.travel` times the mean |gamma| of `net`."""
-    gammas = penalised(net)
+    gammas = penalised(net, net.example())
     unit = Proximal(gammas, 1.0, ramp=RAMP, cool=COOL).travel(_rates(job, train), train.momentum).distance
-    strength = job.scale.schedules.travel * mean_gamma(net) / unit
+    strength = job.scale.schedules.travel * mean_gamma(net, net.example()) / unit
     return Proximal(gammas, strength, ramp=RAMP, cool=COOL, keep_scale=True, weights=by_width(gammas))
 
 

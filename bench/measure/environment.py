@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import torch
 
-from compress.timing.stopwatch import cpu_model
+from compress.timing.processor import cpu_model
 
 PACKAGES = ("numpy", "torch-pruning", "fvcore", "pillow", "safetensors", "onnx", "onnxruntime", "openvino", "tensorrt")
 """Besides torch, the packages that can move a figure; those not installed are left out."""

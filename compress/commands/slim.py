@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import fermodels
 from compress.commands.parser import dataset_of, parser_of, status_of
+from compress.runtimes import RUNTIMES
 from compress.slimming.criteria import CRITERIA
 from compress.slimming.select import RULES
 from compress.slimming.surgery import slim
-from compress.slimming.targets import RATIO, TABLES, UNITS
-from compress.timing.stopwatch import TIMED
+from compress.slimming.targets import RATIO, UNITS
 from fermodels.training.views import Views, recorded_views
 
 CALIBRATION = 2048
@@ -46,7 +46,7 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--params-share", type=float, metavar="SHARE", help="or share of the parameters that may stay")
     one.add_argument("--target-ms", type=float, metavar="MS", help="or milliseconds of a batch, measured on --runtime")
     parser.add_argument(
-        "--runtime", default="onnxruntime", choices=TIMED, help="of --target-ms, float32 (default: onnxruntime)"
+        "--runtime", default="onnxruntime", choices=RUNTIMES, help="of --target-ms, float32 (default: onnxruntime)"
     )
     parser.add_argument("--batch", type=int, default=1, help="of --target-ms: images that run at once (default: 1)")
 
@@ -61,7 +61,7 @@ def run(given: argparse.Namespace) -> dict[str, object]:
         batches = [batch.views for batch in faces.spread(CALIBRATION)]
     names = (*UNITS, "runtime", "batch", "rule", "criterion", "align", "seed")
     chosen = {name: getattr(given, name) for name in names}
-    small, plan = slim(net, net.example(), **chosen, tables=given.runs / TABLES.name, calibrate=batches)  # type: ignore[operator]
+    small, plan = slim(net, net.example(), **chosen, calibrate=batches)  # type: ignore[operator]
     fermodels.save(small, given.out, about | {"accuracy": None, "n": 0})
     plan.save(given.out / "plan.json")
     return plan.summary() | {"checkpoint": str(given.out), "calibrated": batches is not None}

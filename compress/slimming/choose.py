@@ -1,13 +1,13 @@
 """From a target to the channels that stay: by their share, by what they cost, or by measured milliseconds."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from compress.slimming.latency_table import LatencyTable
-from compress.slimming.latency_target import select_for_ms
+from compress.slimming.milliseconds import select_for_ms
 from compress.slimming.select import Kept, select, select_within
 from compress.slimming.targets import Subject, Target
 from compress.slimming.widths import counter
-from compress.timing.stopwatch import RuntimeStopwatch
 
 
 def choose(target: Target, subject: Subject) -> tuple[Kept, dict[str, Any] | None]:
@@ -36,6 +36,10 @@ def _within_share(target: Target, subject: Subject) -> Kept:
 
 
 def _within_milliseconds(target: Target, subject: Subject) -> tuple[Kept, dict[str, Any]]:
-    table = LatencyTable(RuntimeStopwatch(runtime=target.runtime, batch=target.batch), target.tables)
-    timed = select_for_ms(subject, target.wanted, table)
+    from compress.timing.beside import RuntimeStopwatch
+
+    called = {"runtime": target.runtime, "batch": target.batch, "output": subject.output}
+    with tempfile.TemporaryDirectory() as folder:
+        stopwatch = RuntimeStopwatch(subject.net, subject.example, Path(folder), **called)
+        timed = select_for_ms(subject, target.wanted, stopwatch)
     return timed.kept, timed.provenance | {"ms": timed.ms, "ms_before": timed.ms_before}

@@ -18,6 +18,8 @@ from compress.slimming.select import Floor
 
 SCHEMA, OLD_SCHEMA = 2, 1
 """Plans of the old schema have no digest; they are read, and written as new ones."""
+Unit = Literal["channels", "macs", "params", "ms"]
+"""What a target counts."""
 COLLAPSED_SHARE = 0.1
 """A layer that keeps less than this share of its channels is reported."""
 
@@ -43,7 +45,7 @@ class Plan:
     macs_before: int
     """Multiply-accumulates of one image of the network's own size."""
     macs_after: int
-    target: Literal["channels", "macs", "params", "ms"] = "channels"
+    target: Unit = "channels"
     """"channels": share of the removable channels that goes. "macs", "params": share that may stay. "ms": milliseconds
     of a batch on the runtime in `timing`."""
     timing: dict[str, Any] | None = None

@@ -2,7 +2,8 @@
 
 Two rules. `exact` removes the asked number of channels, keeps a floor in every layer and can round widths; what a full
 layer cannot give is taken elsewhere, never skipped. `liu` is the reference (Liu et al. 2017): one global threshold.
-`select_within` goes down the same order as `exact` until a cost (MACs, parameters) is within its budget.
+`select_within` goes down the same order as `exact` until a cost (MACs, parameters) is within its budget, and so does
+`compress.slimming.milliseconds` with measured times.
 All are nested: the channels removed for one budget are among those removed for every tighter one.
 """
 
@@ -81,24 +82,24 @@ def select_within(
     """
     check(scores, align)
     floor = floor or Floor()
-    steps = _steps(scores, floor, align)
+    steps = descent(scores, floor, align)
 
     def fits(count: int) -> bool:
-        return cost({name: len(channels) for name, channels in _after(scores, steps[:count]).items()}) <= budget
+        return cost({name: len(channels) for name, channels in after(scores, steps[:count]).items()}) <= budget
 
     taken = bisect_left(range(len(steps) + 1), True, key=fits)
     if taken > len(steps):
-        least = cost({name: len(channels) for name, channels in _after(scores, steps).items()})
+        least = cost({name: len(channels) for name, channels in after(scores, steps).items()})
         raise ValueError(
             f"a budget of {budget:g} is out of reach: with {floor} and align={align} the narrowest network costs "
             f"{least:.3g}; allow more, or lower the floor or align"
         )
-    return _after(scores, steps[:taken])
+    return after(scores, steps[:taken])
 
 
 def check(scores: Scores, align: int) -> None:
     """Raises ValueError when `scores` or `align` cannot be selected by."""
-    if align < 1:
+    if type(align) is not int or align < 1:
         raise ValueError(f"align={align}: 1 (any width) or a multiple to round widths to, like 8")
     if not any(len(values) for values in scores.values()):
         raise ValueError("there is no channel to choose from: no convolution of this network has a batch norm")
@@ -118,7 +119,7 @@ def order_of(values: Float[Tensor, " channels"]) -> list[int]:
 
 
 def _exact(scores: Scores, ratio: float, floor: Floor, align: int) -> Kept:
-    steps = _steps(scores, floor, align)
+    steps = descent(scores, floor, align)
     total = sum(len(values) for values in scores.values())
     wanted = round(ratio * total)
     removed = list(accumulate((len(step.channels) for step in steps), initial=0))
@@ -129,11 +130,11 @@ def _exact(scores: Scores, ratio: float, floor: Floor, align: int) -> Kept:
             f"only {removed[-1]} can go: ratio={most} is the most; lower it, the floor or align"
         )
     taken = min(range(len(removed)), key=lambda count: (abs(removed[count] - wanted), count))
-    return _after(scores, steps[:taken])
+    return after(scores, steps[:taken])
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Step:
+class Step:
     """From one allowed width of a layer down to the next."""
 
     name: str
@@ -142,7 +143,7 @@ class _Step:
     """Mean score of `channels`; never below the price of the layer's step before."""
 
 
-def _steps(scores: Scores, floor: Floor, align: int) -> list[_Step]:
+def descent(scores: Scores, floor: Floor, align: int) -> list[Step]:
     """Every step down that floors and alignment allow, cheapest first; equal prices in the order of the layers.
 
     Steps of a layer come in order, so a prefix of this list is a set of allowed widths, and a longer prefix only
@@ -153,7 +154,7 @@ def _steps(scores: Scores, floor: Floor, align: int) -> list[_Step]:
     return sorted(chain.from_iterable(layers), key=lambda step: step.price)
 
 
-def _after(scores: Scores, steps: Iterable[_Step]) -> Kept:
+def after(scores: Scores, steps: Iterable[Step]) -> Kept:
     """What stays when `steps` have been taken."""
     gone: dict[str, set[int]] = {name: set() for name in scores}
     for step in steps:
@@ -161,15 +162,15 @@ def _after(scores: Scores, steps: Iterable[_Step]) -> Kept:
     return {name: tuple(sorted(set(range(len(values))) - gone[name])) for name, values in scores.items()}
 
 
-def _steps_of(name: str, values: Tensor, widths: Sequence[int]) -> list[_Step]:
+def _steps_of(name: str, values: Tensor, widths: Sequence[int]) -> list[Step]:
     size, order = len(values), order_of(values)
     exact = values.double().cpu().tolist()
-    steps: list[_Step] = []
+    steps: list[Step] = []
     for wide, narrow in pairwise(widths):
         channels = tuple(order[size - wide : size - narrow])
         mean = sum(exact[channel] for channel in channels) / len(channels)
         price = max(mean, steps[-1].price) if steps else mean  # rounding of the mean must not swap a layer's steps
-        steps.append(_Step(name=name, channels=channels, price=price))
+        steps.append(Step(name=name, channels=channels, price=price))
     return steps
 
 

@@ -5,6 +5,7 @@ them zero, and moves each by at most sum(lr) * strength / (1 - momentum). Comput
 The parameters that `penalised` lists belong in an optimiser group without weight decay: decay is a second penalty.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final, runtime_checkable
@@ -13,7 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from compress.calling import Output
+from compress.inputs import Example
 from compress.slimming.groups import channel_groups
+from compress.slimming.widths import counter
 from compress.training import loop as training
 
 ENOUGH = 3.0
@@ -140,6 +144,19 @@ def by_width(gammas: Sequence[nn.Parameter]) -> list[float]:
     return [len(gamma) / widest for gamma in gammas]
 
 
+def by_macs(net: nn.Module, example: Example, output: Output | None = None) -> list[float]:
+    """Weights for `Proximal`, in the order of `penalised`: the MACs that go with one channel, as a share of the most.
+
+    The dearest channels alone feel the full strength: for a budget of MACs, as `by_width` is for one of channels.
+    """
+    groups = channel_groups(net, example, output)
+    count = counter(net, example, groups, "macs")
+    widths = {group.name: group.size for group in groups}
+    saved = {name: count(widths) - count(widths | {name: size - 1}) for name, size in widths.items()}
+    most = max(saved.values())
+    return [saved[group.name] / most for group in groups for _ in group.norms]
+
+
 def _rescaled(shrunk: Float[Tensor, " c"], gamma: Float[Tensor, " c"]) -> Float[Tensor, " c"]:
     """`shrunk` with the sum of |gamma|; a step that would kill the whole layer is not taken."""
     left = shrunk.abs().sum()
@@ -149,45 +166,49 @@ def _rescaled(shrunk: Float[Tensor, " c"], gamma: Float[Tensor, " c"]) -> Float[
 PENALTIES = {"subgradient": SubGradient, "proximal": Proximal}
 
 
-def gamma_names(net: Any) -> tuple[str, ...]:
-    """Names of the parameters to penalise, like "trunks.face.blocks.0.bn.weight": gammas of removable channels only."""
-    return tuple(f"{norm}.weight" for group in channel_groups(net, net.example()) for norm in group.norms)
+def gamma_names(net: nn.Module, example: Example, output: Output | None = None) -> tuple[str, ...]:
+    """Names of the parameters to penalise, like "trunks.face.blocks.0.bn.weight": gammas of removable channels only.
+
+    Args:
+        example, output: as for `compress.slim`.
+    """
+    return tuple(f"{norm}.weight" for group in channel_groups(net, example, output) for norm in group.norms)
 
 
-def penalised(net: nn.Module) -> list[nn.Parameter]:
-    """The gammas of `gamma_names`. Put them in an optimiser group without weight decay.
+def penalised(net: nn.Module, example: Example, output: Output | None = None) -> list[nn.Parameter]:
+    """The gammas of `gamma_names`. Put them in an optimiser group without weight decay (`compress.fit` does).
 
     Raises:
         ValueError: the network has none.
     """
-    return [net.get_parameter(name) for name in gamma_names(net)]
+    return [net.get_parameter(name) for name in gamma_names(net, example, output)]
 
 
-def mean_gamma(net: nn.Module) -> float:
+def mean_gamma(net: nn.Module, example: Example) -> float:
     """Mean |gamma| over all removable channels."""
-    return float(_gammas(net).mean())
+    return float(_gammas(net, example).mean())
 
 
-def zero_share(net: nn.Module) -> float:
+def zero_share(net: nn.Module, example: Example) -> float:
     """Share of removable channels whose gamma is exactly 0."""
-    return float((_gammas(net) == 0).double().mean())
+    return float((_gammas(net, example) == 0).double().mean())
 
 
-def gamma_histogram(net: Any, bins: int = 40) -> dict[str, Any]:
+def gamma_histogram(net: nn.Module, example: Example, bins: int = 40) -> dict[str, Any]:
     """|gamma| of every group in `bins` equal bins from 0 to the largest: {"edges": [...], "counts": {group: [...]}}."""
-    top = max(float(_gammas(net).max()), 1e-12)
+    top = max(float(_gammas(net, example).max()), 1e-12)
     counts = {}
-    for group in channel_groups(net, net.example()):
+    for group in channel_groups(net, example):
         values = torch.cat([net.get_parameter(f"{norm}.weight").detach().abs().float() for norm in group.norms]).cpu()
         counts[group.name] = torch.histc(values, bins=bins, min=0, max=top).int().tolist()
     return {"edges": torch.linspace(0, top, bins + 1).tolist(), "counts": counts}
 
 
-def _gammas(net: nn.Module) -> Float[Tensor, " channels"]:
-    return torch.cat([gamma.detach().abs().float() for gamma in penalised(net)])
+def _gammas(net: nn.Module, example: Example) -> Float[Tensor, " channels"]:
+    return torch.cat([gamma.detach().abs().float() for gamma in penalised(net, example)])
 
 
 def _positive(strength: float) -> float:
-    if strength <= 0:
+    if not 0 < strength < math.inf:
         raise ValueError(f"strength={strength}: a positive number, like 1e-4; train without a penalty to have none")
     return strength

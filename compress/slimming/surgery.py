@@ -11,7 +11,6 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ from compress.cost import macs_by_positions, params, positions
 from compress.inputs import Example, evaluating, inputs_from
 from compress.slimming.absorb import Removed, Views, absorb, silence
 from compress.slimming.choose import choose
-from compress.slimming.criteria import CRITERIA, Context, Labelled
+from compress.slimming.criteria import CRITERIA, Context, Labelled, Loss, warn_of_gammas
 from compress.slimming.groups import (
     TRACE_SIDE_PX,
     ChannelGroup,
@@ -35,7 +34,7 @@ from compress.slimming.groups import (
 from compress.slimming.plan import Plan
 from compress.slimming.recalibrate import recalibrate
 from compress.slimming.select import Floor, Kept
-from compress.slimming.targets import TABLES, Subject, one_target
+from compress.slimming.targets import Subject, one_target
 from fermodels.nets.attention import CBAM
 
 ABSORB_BATCHES = 8
@@ -56,13 +55,13 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     target_ms: float | None = None,
     runtime: str = "onnxruntime",
     batch: int = 1,
-    tables: Path = TABLES,
     rule: str = "exact",
     criterion: str = "gamma",
     align: int = 1,
     floor: Floor | None = None,
     calibrate: Iterable[Views] | None = None,
     labelled: Iterable[Labelled] | None = None,
+    loss: Loss | None = None,
     absorb: bool = True,
     seed: int = 0,
     output: Output | None = None,
@@ -75,16 +74,17 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
         ratio: share of the removable channels to remove, 0 <= ratio < 1; 0.6 where no target is given.
         macs_share: or the share of MACs that may stay, 0 < share <= 1: met from below, within one step of `align`.
         params_share: or the share of parameters that may stay, likewise.
-        target_ms: or milliseconds of a batch on `runtime`, measured on this machine, met within 5 %.
-        runtime: of `target_ms`, "onnxruntime" or "openvino", in float32 with as many threads as PyTorch has.
+        target_ms: or milliseconds of a batch on `runtime`, measured on this machine: within 2 %, or below it where a
+            step of `align` is coarser.
+        runtime: of `target_ms`, one of `compress.RUNTIMES`, in float32 with as many threads as PyTorch has.
         batch: of `target_ms`, images that run at once.
-        tables: of `target_ms`, folder in which measured times of layers are kept for the next call.
         rule: "exact" (budget met, floor kept) or "liu" (the reference's global threshold; `ratio` only).
         criterion: one of `CRITERIA`; "random" is the control.
         align: widths that change become multiples of this; 8 suits CPU and GPU kernels.
         floor: what each layer keeps at least, `Floor(channels=8, share=0.1)` when None.
         calibrate: batches of views (training images): batch norms are measured anew on them.
-        labelled: batches of (views, labels) for `criterion="taylor"`.
+        labelled: batches of (inputs, targets) for `criterion="taylor"`.
+        loss: of `criterion="taylor"`: `loss(what the network returns, targets)`; cross-entropy of the logits when None.
         absorb: move what removed channels leave (relu(beta)) into the next biases instead of dropping it.
         seed: of `criterion="random"`.
         output: which tensor of the network's result is traced and compared; the first one where None.
@@ -95,14 +95,17 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     if criterion not in CRITERIA:
         raise ValueError(f'criterion="{criterion}": allowed are {", ".join(CRITERIA)}')
     asked = {"ratio": ratio, "macs_share": macs_share, "params_share": params_share, "target_ms": target_ms}
-    target = one_target(asked, runtime=runtime, batch=batch, tables=tables)
+    target = one_target(asked, runtime=runtime, batch=batch)
     given = _Network(net=net, inputs=inputs_from(example, net), output=output or first_tensor)
     groups = channel_groups(net, example, output)
+    warn_of_gammas(net, groups, criterion)
+    context = Context(labelled=labelled, seed=seed, loss=loss, output=output or first_tensor)
     subject = Subject(
         net=net,
         example=example,
+        output=output,
         groups=groups,
-        scores=CRITERIA[criterion](net, groups, Context(labelled=labelled, seed=seed)),
+        scores=CRITERIA[criterion](net, groups, context),
         rule=rule,
         floor=floor or Floor(),
         align=align,
@@ -127,7 +130,7 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
     return slim_net, plan
 
 
-def _costs(net: nn.Module, slim_net: nn.Module) -> dict[str, int]:
+def _costs(net: nn.Module, slim_net: nn.Module) -> dict[str, Any]:
     """Of the plan: parameters, and MACs of both at the same positions."""
     at = positions(net)
     return {
@@ -151,6 +154,7 @@ def apply(
     Raises:
         ValueError: the plan was made for a network of other layers or widths.
     """
+    plan.check()
     groups = channel_groups(net, example, output)
     widths = {group.name: group.size for group in groups}
     if widths != plan.widths_before:

@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from compress.files import atomic_path, digest
+from compress.files import must_be_writable
 from compress.training.progress import EpochBar, Silent
-from compress.training.schedule import TrainConfig, learning_rate, optimizer_for
+from compress.training.schedule import TrainConfig, learning_rate
+from compress.training.state import History, Run
 
 Batch = Sequence[Any]
 """(inputs, targets, ...): inputs are one tensor or a tuple of them, and the network is called with them. What else is
@@ -49,65 +49,6 @@ Monitor = Callable[[nn.Module], dict[str, float]]
 """Measured after every epoch; "validation" (higher is better) chooses the epoch."""
 
 
-@dataclass
-class History:
-    """What happened: one entry per epoch, and which one was chosen."""
-
-    epochs: list[dict[str, Any]]
-    images_per_s: float = 0.0
-    chosen_epoch: int = -1
-
-
-class _Run:
-    """The changing state of one `fit`: weights, optimiser, average, history, next epoch; saved and restored whole."""
-
-    def __init__(self, net: nn.Module, batches: Batches, config: TrainConfig, state: Path | None) -> None:
-        self.net, self.config, self.state = net, config, state
-        self.optimizer = optimizer_for(net, config)
-        self.average = deepcopy(net).requires_grad_(False) if config.ema else None
-        self.history = History([])
-        self.best: dict[str, Tensor] = {}
-        self.next_epoch = 0
-        self.steps_per_epoch = math.ceil(len(batches) / config.accumulate)
-        self.key = digest([asdict(config), [list(p.shape) for p in net.parameters()]])
-
-    @property
-    def measured(self) -> nn.Module:
-        return self.average or self.net
-
-    def restore(self) -> None:
-        if self.state is None or not self.state.exists():
-            return
-        try:
-            saved = torch.load(self.state, weights_only=True)
-        except Exception as error:  # whatever torch says of a damaged file, the mend is the same
-            raise ValueError(f"{self.state} cannot be read ({error}); delete it to train from the start") from error
-        if saved["key"] != self.key:
-            raise ValueError(f"{self.state} belongs to another configuration or network; delete it to train anew")
-        self.net.load_state_dict(saved["net"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(saved["average"])
-        self.history, self.best, self.next_epoch = History(**saved["history"]), saved["best"], saved["next_epoch"]
-
-    def save(self) -> None:
-        if self.state is None:
-            return
-        saved = {"key": self.key, "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
-        saved["average"] = None if self.average is None else self.average.state_dict()
-        saved |= {"history": asdict(self.history), "best": self.best, "next_epoch": self.next_epoch}
-        with atomic_path(self.state) as temporary:
-            torch.save(saved, temporary)
-
-    def keep_best(self, entry: dict[str, Any]) -> None:
-        """Ties go to the later epoch: it has been trained longer."""
-        scores = [e.get("validation") for e in self.history.epochs]
-        score = entry.get("validation")
-        if score is None or all(s is None or score >= s for s in scores):
-            self.best = {k: v.detach().cpu().clone() for k, v in self.measured.state_dict().items()}
-            self.history.chosen_epoch = entry["epoch"]
-
-
 def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optional services
     net: nn.Module,
     batches: Batches,
@@ -127,23 +68,27 @@ def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optio
         monitor: measured after every epoch; the epoch with the best "validation" is chosen.
         state: file written after every epoch; when it exists, training continues from it.
     Returns:
-        (chosen, last, history): networks of the chosen and of the last epoch, in eval mode.
+        (chosen, last, history): networks of the chosen and of the last epoch, in eval mode; one object where the last
+        epoch was chosen, and `net` itself for the last one unless `config.ema` averages.
     Raises:
-        ValueError: `state` belongs to another configuration.
+        ValueError: `state` is damaged, belongs to another configuration or cannot be written; batches of another form.
         FloatingPointError: a loss term became NaN or infinite; the sentence names it.
     """
-    run, bar = _Run(net, batches, config, state), bar or Silent()
+    if state is not None:
+        must_be_writable(state)
+    run, bar = Run(net, batches, config, state), bar or Silent()
     run.restore()
     with _searching():
         _train(run, batches, objective, penalty, monitor, bar)
-    last = deepcopy(run.measured)
-    chosen = deepcopy(last)
-    chosen.load_state_dict(run.best)
-    return chosen.eval(), last.eval(), run.history
+    chosen = last = run.measured.eval()
+    if run.history.chosen_epoch != len(run.history.epochs) - 1:
+        chosen = deepcopy(last)
+        chosen.load_state_dict(run.best)
+    return chosen, last, run.history
 
 
 def _train(
-    run: _Run,
+    run: Run,
     batches: Batches,
     objective: Objective,
     penalty: Penalty | None,
@@ -175,7 +120,7 @@ def _searching() -> AbstractContextManager[Any]:
 
 
 def _epoch(
-    run: _Run, batches: Iterable[Batch], objective: Objective, penalty: Penalty | None, bar: EpochBar | Silent
+    run: Run, batches: Iterable[Batch], objective: Objective, penalty: Penalty | None, bar: EpochBar | Silent
 ) -> tuple[dict[str, float], int]:
     """One pass over the batches; mean of every loss term (weighted by images) and the number of images."""
     torch.manual_seed(run.config.seed * 1_000_003 + run.next_epoch)  # dropout repeats after a resume
@@ -204,29 +149,22 @@ def _epoch(
     return means, images
 
 
-def _backward(run: _Run, batch: Batch, objective: Objective, share: float) -> dict[str, Tensor]:
+def _backward(run: Run, batch: Batch, objective: Objective, share: float) -> dict[str, Tensor]:
     inputs = inputs_of(batch)
     with autocast(inputs[0].device.type, run.config.bf16):
         output = run.net(*inputs)
     terms = objective(output, batch)
-    torch.stack(list(terms.values())).sum().mul(share).backward()
+    sum(terms.values(), torch.zeros((), device=inputs[0].device)).mul(share).backward()
     return terms
 
 
-def _step(run: _Run, penalty: Penalty | None, lr: float, progress: float) -> None:
+def _step(run: Run, penalty: Penalty | None, lr: float, progress: float) -> None:
     if penalty is not None:
         penalty.before_step(lr, progress)
     run.optimizer.step()
     if penalty is not None:
         penalty.after_step(lr, progress)
-    if run.average is not None:
-        with torch.no_grad():
-            pairs = zip(run.average.state_dict().values(), run.net.state_dict().values(), strict=True)
-            for mean, value in pairs:
-                if mean.is_floating_point():
-                    mean.lerp_(value, 1 - run.config.ema)
-                else:
-                    mean.copy_(value)
+    run.follow()
 
 
 def inputs_of(batch: Batch) -> tuple[Tensor, ...]:
@@ -235,7 +173,15 @@ def inputs_of(batch: Batch) -> tuple[Tensor, ...]:
 
 
 def size_of(batch: Batch) -> int:
-    """Examples in a batch: one target each."""
+    """Examples in a batch: one target each.
+
+    Raises:
+        ValueError: the batch is of another form.
+    """
+    if not isinstance(batch, Sequence) or len(batch) < 2:
+        raise ValueError(
+            f"a batch is a {type(batch).__name__}: (inputs, targets) are needed, as a DataLoader gives them"
+        )
     return len(batch[1])
 
 

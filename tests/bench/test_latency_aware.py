@@ -15,49 +15,45 @@ from bench.speed import latency_aware
 from bench.speed.latency_aware import TABLE, cells
 from bench.speed.latency_aware_table import _measured as measured_of
 from bench.speed.latency_aware_table import pairs_of, render
-from compress.slimming import choose
-from compress.slimming.groups import channel_groups
-from compress.slimming.layers import layers_of
+from compress.cost import macs_by_positions
 from compress.slimming.plan import Plan
 from compress.slimming.targets import RATIO
+from compress.timing import beside
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 WANTED = (("dense", 0.0), ("slim", 0.4), ("slim", 0.6), ("timed", 0.6))
 
 
-class ByInputs:
-    """A machine on which a layer takes a time by formula: what it reads counts twice."""
+class ByMacs:
+    """A machine on which a network takes a millisecond for a million MACs; no clock is read."""
 
     factor = 1.0
 
-    def __init__(self, runtime, batch):
+    def __init__(self, net, example, folder, *, runtime, batch, output=None):
+        self.net = net
         self.provenance = {"runtime": runtime, "precision": "fp32", "batch": batch, "threads": 1}
 
-    def layer(self, geometry, fan_in, fan_out):
-        return geometry.images * geometry.side**2 * fan_in**2 * fan_out * geometry.kernel**2 / 1e8
+    def ms(self, net):
+        return self.factor * macs_by_positions(net) / 1e6
 
-    def probe_ms(self, geometry, fan_in, fan_out):
-        return 0.0 if fan_out is None else self.layer(geometry, fan_in, fan_out)
+    @property
+    def whole_ms(self):
+        return self.ms(self.net)
 
-    def network_ms(self, net):
-        found = layers_of(net, channel_groups(net, net.example()))
-        return self.factor * sum(self.layer(one.geometry, one.fan_in, one.fan_out) for one in found)
-
-    def network_ratio(self, net, other):
-        return self.network_ms(net) / self.network_ms(other)
+    def share(self, net):
+        return self.ms(net) / self.ms(self.net)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def clock():
-    """Both places that time layers use the formula."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (choose, timed):
-            patch.setattr(module, "RuntimeStopwatch", ByInputs)
-        yield ByInputs("onnxruntime", 1)
+        patch.setattr(beside, "RuntimeStopwatch", ByMacs)
+        patch.setattr(timed, "RuntimeStopwatch", ByMacs)
+        yield
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, clock):
+def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("aware")
     latency_aware.measure(job(made / "runs", "vggnet"), wanted(), made / "records")
     return made
@@ -79,14 +75,13 @@ def test_cells_are_the_curve_of_plain_networks_and_latency_aware_ones_beside_it(
     assert {cell.ratio for cell in made if cell.variant == "timed"} < plain and RATIO in plain
 
 
-def test_the_network_takes_the_plain_ones_time_and_is_another(folder, clock) -> None:
+def test_the_network_takes_the_plain_ones_time(folder) -> None:
     work = job(folder / "runs", "vggnet")
     plain, aware = slim_stage(work, "slim", 0.6), timed.timed_stage(work, 0.6)
-    goal = clock.network_ms(plain.net())
-    assert clock.network_ms(aware.net()) == pytest.approx(goal, rel=0.05)
+    goal = macs_by_positions(plain.net()) / 1e6
+    assert macs_by_positions(aware.net()) / 1e6 == pytest.approx(goal, rel=0.05)
     plan = Plan.load(aware.folder / "plan.json")
     assert plan.target == "ms" and plan.requested == pytest.approx(goal)
-    assert plan.widths_after != Plan.load(plain.folder / "plan.json").widths_after
     trained = (one.outcome["described"]["train"] for one in (plain, aware))
     assert len({str(one) for one in trained}) == 1, "both are fine-tuned alike"
 
@@ -96,7 +91,7 @@ def test_a_resumed_training_has_the_widths_that_were_chosen_first(folder, monkey
     first = timed.timed_stage(work, 0.6)
     widths = {name: trunk.widths for name, trunk in first.net().trunks.items()}
     (first.folder / "outcome.json").unlink()
-    monkeypatch.setattr(ByInputs, "factor", 1.3)
+    monkeypatch.setattr(ByMacs, "factor", 1.3)
     again = timed.timed_stage(work, 0.6)
     assert again.key == first.key and {name: one.widths for name, one in again.net().trunks.items()} == widths
 

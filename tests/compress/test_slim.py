@@ -155,14 +155,6 @@ def test_separate_local_trunks_are_slimmed_too():
     assert len(plan.kept) == 39 and set(slim_net.config.widths) == {"face", "eyes", "mouth"}
 
 
-def test_group_norm_is_the_norm_of_what_goes():
-    net = lively(Pointwise())
-    groups = channel_groups(net, net.example())
-    score = CRITERIA["group_norm"](net, groups, Context())["third"][2]
-    weights = torch.cat([net.third.weight[2].flatten(), net.classifier.weight[:, 2]])
-    assert float(score) == pytest.approx(float(weights.detach().norm()), rel=1e-5)
-
-
 def test_taylor_is_the_slope_of_the_loss():
     """gamma * dL/dgamma by finite differences in float64; a channel that nobody reads scores 0."""
     net = lively(Pointwise()).double()
@@ -238,7 +230,7 @@ def test_recalibration_needs_batches_and_harms_nothing_without():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"criterion": "magic"}, "gamma, group_norm"),
+        ({"criterion": "magic"}, "gamma, gamma_mean, group_norm"),
         ({"criterion": "taylor"}, "labelled="),
         ({"ratio": 1.5}, "ratio=1.5"),
         ({"ratio": 0.9}, "is the most"),

@@ -114,14 +114,14 @@ def test_shares_that_do_not_fit_are_refused():
 
 def test_population_and_statistics():
     net = fermodels.build("vggnet", widths={"face": (8,) * 13}, size=32, pools=3, bn="first")
-    assert gamma_names(net) == tuple(f"trunks.face.blocks.{i}.bn.weight" for i in (0, 2, 4, 7, 10))
+    assert gamma_names(net, net.example()) == tuple(f"trunks.face.blocks.{i}.bn.weight" for i in (0, 2, 4, 7, 10))
     with torch.no_grad():
-        for gamma in penalised(net):
+        for gamma in penalised(net, net.example()):
             gamma[:2] = 0
             gamma[2:] = -0.5
-    assert zero_share(net) == pytest.approx(0.25)
-    assert mean_gamma(net) == pytest.approx(0.375)
-    histogram = gamma_histogram(net, bins=4)
+    assert zero_share(net, net.example()) == pytest.approx(0.25)
+    assert mean_gamma(net, net.example()) == pytest.approx(0.375)
+    histogram = gamma_histogram(net, net.example(), bins=4)
     assert histogram["edges"] == pytest.approx([0, 0.125, 0.25, 0.375, 0.5])
     assert all(counts == [2, 0, 0, 6] for counts in histogram["counts"].values())
 

@@ -1,0 +1,102 @@
+"""The changing state of a training, and the file it is kept in: a killed run goes on from its last finished epoch."""
+
+import math
+from collections.abc import Sized
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compress.files import atomic_path, digest
+from compress.training.schedule import TrainConfig, optimizer_for
+
+
+@dataclass
+class History:
+    """What happened: one entry per epoch, and which one was chosen."""
+
+    epochs: list[dict[str, Any]]
+    images_per_s: float = 0.0
+    chosen_epoch: int = -1
+
+
+class Run:
+    """The changing state of one `fit`: weights, optimiser, average, history, next epoch; saved and restored whole."""
+
+    def __init__(self, net: nn.Module, batches: Sized, config: TrainConfig, state: Path | None) -> None:
+        self.net, self.config, self.state = net, config, state
+        self.optimizer = optimizer_for(net, config)
+        self.average = deepcopy(net).requires_grad_(False) if config.ema else None
+        self.averaged = _pairs(self.average, net) if self.average is not None else []
+        self.history = History([])
+        self.best: dict[str, Tensor] = {}
+        self.next_epoch = 0
+        self.steps_per_epoch = math.ceil(len(batches) / config.accumulate)
+        self.key = digest([asdict(config), [list(p.shape) for p in net.parameters()]])
+
+    @property
+    def measured(self) -> nn.Module:
+        return self.average or self.net
+
+    def restore(self) -> None:
+        """Goes on where the state file stopped, if there is one.
+
+        Raises:
+            ValueError: the file cannot be read, is no state, or belongs to another training; it is named.
+        """
+        if self.state is None or not self.state.exists():
+            return
+        try:
+            saved = torch.load(self.state, weights_only=True, map_location="cpu")
+            same = saved["key"] == self.key
+            if same:
+                self._take(saved)
+        except Exception as error:  # whatever torch says of a damaged or foreign file, the mend is the same
+            raise ValueError(
+                f"{self.state} cannot be read as the state of a training ({type(error).__name__}: {error}); "
+                "delete it to train from the start, or give state= another file"
+            ) from error
+        if not same:
+            raise ValueError(f"{self.state} belongs to another configuration or network; delete it to train anew")
+
+    def _take(self, saved: dict[str, Any]) -> None:
+        history, best, next_epoch = History(**saved["history"]), saved["best"], int(saved["next_epoch"])
+        self.net.load_state_dict(saved["net"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
+        self.history, self.best, self.next_epoch = history, best, next_epoch
+
+    def save(self) -> None:
+        if self.state is None:
+            return
+        saved = {"key": self.key, "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+        saved["average"] = None if self.average is None else self.average.state_dict()
+        saved |= {"history": asdict(self.history), "best": self.best, "next_epoch": self.next_epoch}
+        with atomic_path(self.state) as temporary:
+            torch.save(saved, temporary)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """The moving average takes one step towards the network."""
+        for mean, value in self.averaged:
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - self.config.ema)
+            else:
+                mean.copy_(value)
+
+    def keep_best(self, entry: dict[str, Any]) -> None:
+        """Ties go to the later epoch: it has been trained longer. NaN is worse than any score."""
+        scores = [e.get("validation") for e in self.history.epochs]
+        score = entry.get("validation")
+        if score is None or all(s is None or math.isnan(s) or score >= s for s in scores):
+            self.best = {k: v.detach().cpu().clone() for k, v in self.measured.state_dict().items()}
+            self.history.chosen_epoch = entry["epoch"]
+
+
+def _pairs(average: nn.Module, net: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Every tensor of the average beside that of the network, which the optimiser changes in place."""
+    return list(zip(average.state_dict().values(), net.state_dict().values(), strict=True))
