@@ -16,12 +16,17 @@ import psutil
 import pytest
 from PIL import Image
 
-from fermodels.predict.__main__ import predictions
+import fermodels
+from compress.exporting.onnx_file import onnx_from_net
+from fermodels.predict.deployed import Deployed
 from fermodels.predict.pictures import Frame, photograph_of
-from fermodels.predict.predictor import Predictor
+from fermodels.predict.predictor import Predictor, predictions
+from fermodels.training.views import ViewConfig
 
 LIMIT_MS = 150.0
 LOAD_LIMIT_S = 2.0
+ANSWER_LIMIT_S = 1.5
+"""From typing the command to the first answer of an exported network, on a cropped face."""
 SOAK, SETTLED = 10_000, 2_000
 """Photographs in all, and those after which memory is looked at first: until then pools and caches fill."""
 GROWTH = 0.02
@@ -73,6 +78,22 @@ def test_loading_the_model_and_the_detector(benchmark):
     assert loading > 0
     if benchmark.enabled:
         assert loading <= LOAD_LIMIT_S
+
+
+def test_an_exported_network_answers_at_once(benchmark, tmp_path):
+    """In a fresh process, without PyTorch, from the interpreter's start to its end."""
+    pytest.importorskip("onnxruntime", reason="needs ONNX Runtime: pip install -e '.[onnx]'")
+    net = fermodels.build("vggnet", widths={"face": (16,) * 13}, size=56, pools=3)
+    graph = Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
+    onnx = onnx_from_net(graph, tmp_path / "net.onnx", {"classes": fermodels.EXPRESSIONS})
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / "face.png")
+    command = [sys.executable, "-m", "fermodels.predict", str(tmp_path / "face.png"), "--cropped", "--model", str(onnx)]
+    done = benchmark.pedantic(
+        subprocess.run, (command,), {"check": True, "capture_output": True}, rounds=5 if benchmark.enabled else 1
+    )
+    assert b'"faces": 1' in done.stdout
+    if benchmark.enabled:
+        assert benchmark.stats.stats.median <= ANSWER_LIMIT_S
 
 
 @pytest.mark.slow

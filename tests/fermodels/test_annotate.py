@@ -1,6 +1,7 @@
 """Annotated pictures: what is drawn where, how large it is, and the files it becomes."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -205,3 +206,10 @@ def test_an_annotated_video_lasts_as_long_as_its_source(tmp_path: Path, rate: fl
     lasts = capture.get(cv2.CAP_PROP_FRAME_COUNT) / capture.get(cv2.CAP_PROP_FPS)
     capture.release()
     assert lasts == pytest.approx((count - 1) * step, abs=1.5 / min(rate, 60))
+
+
+def test_a_class_of_any_name_is_drawn():
+    """A line feed would be a second line, for which there is no room."""
+    odd = replace(face(), expression="an\nger", probabilities={"an\nger": 0.8, "\N{SNOWMAN}\x1b": 0.2})
+    for faces in (1, 2):
+        assert annotated(photograph(), [odd] * faces).size == annotated(photograph(), [face()] * faces).size
