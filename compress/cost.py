@@ -1,20 +1,23 @@
-"""What a network costs: learnable parameters, and multiply-accumulates (MACs) of one image.
+"""What a network costs: parameters, and multiply-accumulates (MACs) of one image.
 
 Convention: one MAC is one multiply with its add, in convolutions and matrix products only; papers on faces call this
-FLOPs, others call twice this FLOPs. Two counters: `macs` (fvcore, says what it could not count) and
-`macs_by_positions` (closed form, milliseconds). A test holds both to `torch.utils.flop_counter`.
+FLOPs, others call twice this FLOPs. `macs` is a closed form over the layers and takes no arithmetic; tests hold it to
+`macs_by_flop_counter` (PyTorch's) and `macs_by_fvcore` (which also says what it did not count).
 """
 
 import copy
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
-import fermodels
+from compress.inputs import Example, inputs_from
+from compress.shapes import on_shapes
 
 MAC_OPERATORS = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "einsum"})
 """fvcore's names for what counts; its batch_norm (cheap, and folded away at inference) does not."""
@@ -32,21 +35,57 @@ class Macs:
 
 
 def params(net: nn.Module) -> int:
-    """Number of all learnable parameters; a shared one counts once."""
-    return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+    """Number of all parameters, frozen ones too; a shared one counts once.
 
-
-def macs(net: nn.Module) -> Macs:
-    """MACs of one image of `net.example()` through fvcore, in evaluation mode. `net` is left as it was.
-
-    The network is run once on real tensors (fvcore traces it), so this takes as long as one image does.
+    >>> params(nn.Linear(3, 2))
+    8
     """
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def macs(net: nn.Module, example: Example) -> int:
+    """MACs of one image in the convolutions and linear layers of `net`, in evaluation mode. `net` is left as it was.
+
+    >>> macs(nn.Conv2d(3, 8, 3, padding=1), torch.zeros(1, 3, 10, 10))
+    21600
+    """
+    return macs_by_positions(net, positions(net, example))
+
+
+def positions(net: nn.Module, example: Example) -> dict[str, int]:
+    """Convolution or linear layer -> output positions for one image: height * width * how often it sees the image.
+
+    They depend on the geometry and not on the widths. The first axis of `example` counts the images.
+    """
+    inputs = inputs_from(example, net)
+    return on_shapes(net, inputs, _positions)
+
+
+def macs_by_positions(net: nn.Module, at: Mapping[str, int]) -> int:
+    """MACs of one image by closed form: every output position of a layer costs one MAC for each of its weights.
+
+    `at` are the `positions` of `net`, or of any network of the same geometry.
+    """
+    return sum(net.get_parameter(f"{name}.weight").numel() * count for name, count in at.items())
+
+
+def macs_by_flop_counter(net: nn.Module, example: Example) -> int:
+    """MACs of one image through `torch.utils.flop_counter`: also those of matrix products outside layers."""
+    return on_shapes(net, inputs_from(example, net), _counted)
+
+
+def macs_by_fvcore(net: nn.Module, example: Example) -> Macs:
+    """MACs of one image through fvcore. It runs the network once on real tensors, which takes as long as an image does.
+
+    >>> macs_by_fvcore(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), torch.zeros(1, 3)).uncounted
+    {}
+    """
+    inputs = tuple(each[:1] for each in inputs_from(example, net))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # importing fvcore scripts a loss that nobody uses here
         from fvcore.nn import FlopCountAnalysis
 
-        twin = _twin(net)
-        analysis = FlopCountAnalysis(twin, _example(net))
+        analysis = FlopCountAnalysis(_twin(net), inputs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         with torch.no_grad():
             counts = analysis.by_operator()
@@ -56,46 +95,36 @@ def macs(net: nn.Module) -> Macs:
     return Macs(total=sum(counted.values()), uncounted=dict(sorted({**uncounted, **other}.items())))
 
 
-def positions(net: nn.Module) -> dict[str, int]:
-    """Convolution or linear layer -> output positions for one image: height * width * how often it sees the image.
-
-    They depend on the geometry and not on the widths, so they are measured on a network of the same class with one
-    channel in every trunk layer, which costs nearly nothing.
-    """
-    with torch.random.fork_rng(devices=[]):
-        thin = fermodels.rebuild(net, {trunk: (1,) * len(widths) for trunk, widths in _widths(net).items()})
+@torch.no_grad()
+def _positions(net: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for name, module in thin.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            module.register_forward_hook(partial(_count, counts, name))
-    with torch.no_grad():
-        thin.eval()(*_example(thin))
-    return counts
-
-
-def macs_by_positions(net: nn.Module, at: dict[str, int] | None = None) -> int:
-    """MACs of one image by closed form: every output position of a layer costs one MAC for each of its weights.
-
-    `at` are the `positions` of `net`, or of any network of the same geometry; measured when None.
-    """
-    at = positions(net) if at is None else at
-    return sum(net.get_parameter(f"{name}.weight").numel() * count for name, count in at.items())
+    layers = {name: module for name, module in net.named_modules() if isinstance(module, (_ConvNd, nn.Linear))}
+    for name, module in layers.items():
+        module.register_forward_hook(partial(_count, counts, name))
+    net(*inputs)
+    return {name: count // len(inputs[0]) for name, count in counts.items()}
 
 
 def _count(counts: dict[str, int], name: str, module: Any, inputs: Any, output: Tensor) -> None:
-    channels = module.out_channels if isinstance(module, nn.Conv2d) else module.out_features
-    counts[name] = counts.get(name, 0) + output.numel() // channels
+    """Transposed convolutions use each weight once for every position of their input, others of their output."""
+    at, channels = (
+        (inputs[0], module.in_channels) if getattr(module, "transposed", False) else (output, _outputs(module))
+    )
+    counts[name] = counts.get(name, 0) + at.numel() // channels
 
 
-def _widths(net: Any) -> dict[str, tuple[int, ...]]:
-    return net.config.widths
+def _outputs(module: Any) -> int:
+    return module.out_channels if isinstance(module, _ConvNd) else module.out_features
 
 
-def _example(net: Any) -> tuple[Tensor, ...]:
-    """One image for `net`, on its device; the random state of the caller is left alone."""
-    device = next(net.parameters()).device
-    with torch.random.fork_rng(devices=[]):
-        return tuple(view.to(device) for view in net.example(1))
+@torch.no_grad()
+def _counted(net: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    with counter:
+        net(*inputs)
+    return counter.get_total_flops() // 2 // len(inputs[0])
 
 
 def _twin(net: nn.Module) -> nn.Module:

@@ -21,7 +21,7 @@ from bench.measure import accuracy
 from bench.measure.environment import commit, environment
 from bench.records import Cell, Record
 from bench.tables import BATCHES
-from compress.cost import macs, params
+from compress.cost import macs_by_fvcore, params
 from compress.files import plain
 from compress.slimming.plan import Plan
 from compress.slimming.sparsity import gamma_histogram, zero_share
@@ -125,7 +125,7 @@ def _gammas(net: Any) -> dict[str, Any]:
 def network_result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     """The part of a result that every trained network has, with or without batch norms; see `result_of`."""
     net = stage.net()
-    counted = macs(net)
+    counted = macs_by_fvcore(net, net.example())
     return {
         "cost": {
             "params": params(net),

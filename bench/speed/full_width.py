@@ -73,7 +73,7 @@ def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[Arte
     start = time.perf_counter()
     made.onnx("fp32")
     spent = round(time.perf_counter() - start, 2)
-    return made, {"params": params(net), "macs": macs(net).total, "export_s": spent}
+    return made, {"params": params(net), "macs": macs(net, net.example()), "export_s": spent}
 
 
 def measure(root: Path, scale: Scale = PAPER) -> list[Path]:

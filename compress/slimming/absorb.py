@@ -1,14 +1,16 @@
 """What a removed channel leaves behind: a constant, moved into the biases of the layers that read it.
 
-A channel with gamma = 0 still sends relu(beta) to every reader. Dropping it shifts all of them; adding weight times
-constant to their bias does not. A reader without a bias has a batch norm behind it, which expects the constant instead.
-The constant is measured at the reader's input, so whatever lies between (pooling, an attention gate) is in it. Exact
-away from zero padding: beyond the border the reader saw zeros, which a bias cannot say. What a removed channel sent to
-the maps of a spatial attention is dropped.
+A channel with gamma = 0 still sends what the activation makes of beta (relu(beta)) to every reader. Dropping it shifts
+all of them; adding weight times constant to their bias does not. A reader without a bias has a batch norm behind it,
+which expects the constant instead. The constant is measured at the reader's input, so whatever lies between (pooling,
+an attention gate) is in it. Exact away from zero padding: beyond the border the reader saw zeros, which a bias cannot
+say. What a removed channel sent to the maps of a spatial attention is dropped, and so is what a reader gets that has
+neither a bias nor a batch norm right behind it (a DenseNet's): recalibration moves that into the batch norms behind.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from compress.inputs import evaluating
 from compress.slimming.groups import ChannelGroup, Reader
 
-Views = tuple[Float[Tensor, "b c h w"], ...]
+Batch = tuple[Tensor, ...]
 Removed = Mapping[str, Int[Tensor, " gone"]]
 """Group name -> channels to remove."""
 
@@ -33,15 +35,15 @@ def silence(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, *,
 
 
 @torch.no_grad()
-def absorb(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, batches: Iterable[Views]) -> None:
+def absorb(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, batches: Iterable[Batch]) -> None:
     """Adds to each reader's bias, in place, what it gets from the removed channels.
 
     Args:
         net: gamma of the removed channels is 0, their beta is not yet (see `silence`).
-        batches: views to measure on; relu(beta) does not depend on them, the mean of an attention map does.
+        batches: inputs to measure on; relu(beta) does not depend on them, the mean of an attention map does.
 
     Raises:
-        ValueError: no batch, or a reader with neither a bias nor a batch norm to take the constant.
+        ValueError: no batch.
     """
     means = _mean_inputs(net, {reader.name for group in groups for reader in group.readers}, batches)
     for group in groups:
@@ -50,39 +52,39 @@ def absorb(net: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, bat
                 _add(net, reader, removed[group.name], means[reader.name])
 
 
-def _mean_inputs(net: nn.Module, names: set[str], batches: Iterable[Views]) -> dict[str, Float[Tensor, " columns"]]:
+def _mean_inputs(net: nn.Module, names: set[str], batches: Iterable[Batch]) -> dict[str, Float[Tensor, " columns"]]:
     """Mean over images and positions (and calls, of a shared layer) of each input column of the layers `names`."""
     inputs: dict[str, list[Tensor]] = {name: [] for name in names}
     hooks = [net.get_submodule(name).register_forward_pre_hook(partial(_keep_mean, inputs[name])) for name in names]
     count = 0
     try:
         with evaluating(net):
-            for views in batches:
-                net(*views)
+            for batch in batches:
+                net(*batch)
                 count += 1
     finally:
         for hook in hooks:
             hook.remove()
     if not count:
-        raise ValueError("calibrate holds no batch: give at least one tuple of views, or None")
+        raise ValueError("calibrate holds no batch: give at least one, or None")
     return {name: torch.stack(means).mean(0) for name, means in inputs.items()}
 
 
 def _keep_mean(means: list[Tensor], module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    means.append(inputs[0].float().mean([axis for axis in range(inputs[0].ndim) if axis != 1]))
+    channels = inputs[0].ndim - 1 if isinstance(module, nn.Linear) else 1
+    means.append(inputs[0].float().mean([axis for axis in range(inputs[0].ndim) if axis != channels]))
 
 
 def _add(net: nn.Module, reader: Reader, gone: Tensor, means: Tensor) -> None:
-    module = net.get_submodule(reader.name)
-    assert isinstance(module, (nn.Conv2d, nn.Linear)), f"{reader.name} is a {type(module).__name__}"
-    if module.bias is None and not reader.norm:
-        raise ValueError(f"{reader.name} has no bias that could absorb its input's constants; use absorb=False")
+    module: Any = net.get_submodule(reader.name)
     columns = reader.columns[gone.cpu()].flatten().to(means.device)
-    weight = module.weight[:, columns].float()
-    weight = weight.sum((2, 3)) if weight.ndim > 2 else weight
-    constant = weight @ means[columns]
+    constant = (
+        module.weight[:, columns].flatten(2).sum(-1).float()
+        if module.weight.ndim > 2
+        else module.weight[:, columns].float()
+    )
+    constant = constant @ means[columns]
     if module.bias is not None:
         module.bias.add_(constant.to(module.bias.dtype))
-    else:
-        expected = net.get_buffer(f"{reader.norm}.running_mean")
+    elif reader.norm and (expected := getattr(net.get_submodule(reader.norm), "running_mean", None)) is not None:
         expected.sub_(constant.to(expected.dtype))

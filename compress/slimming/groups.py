@@ -1,12 +1,13 @@
-"""Which channels of a network can be removed, and what must go with them.
+"""Which channels of a network can be removed, what must go with them, and why the others stay.
 
-Found through Torch-Pruning's dependency graph, whose reading of a trace is mended first (see `_MendedGraph`).
-The population is every output channel of a convolution that has a batch norm: its gamma is the switch that sparsity
-training turns, and setting gamma and beta to 0 silences it. Sums tie channels to one group with several gammas.
-Attention, classifiers and fusion heads are not in it; a gate that weighs every channel loses those weights with them.
+The population is every output channel of a convolution or linear layer that a batch norm eats alone: its gamma is the
+switch that sparsity training turns, and setting gamma and beta to 0 silences it. Sums tie channels to one group with
+several gammas; depthwise convolutions and squeeze-and-excitation gates follow their channels. Whatever the dependency
+graph or the proof (see `proof`) cannot vouch for stays whole, and the reason is told.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,15 +15,17 @@ import torch_pruning as tp
 from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch_pruning.dependency.shape_infer import infer_out_channels_recursively
-from torch_pruning.ops import OPTYPE, _OutputOp
+from torch.nn.modules.conv import _ConvNd
+from torch_pruning import ops
 
-from compress.calling import Output, first_tensor
-from compress.inputs import Example, evaluating, inputs_from
-from fermodels.nets.attention import ChannelGate
+from compress.calling import Output
+from compress.inputs import Example
+from compress.shapes import on_shapes
+from compress.slimming.specimen import Specimen, specimen_of
+from compress.slimming.trace import Shuffle, dependency_graph, is_gate, norm_behind
 
-TRACE_SIDE_PX = 32
-"""Traces are taken on views cropped to this: channels of a globally pooled network hang together alike at any size."""
+WIRES = (ops._ConcatOp, ops._SplitOp, ops._UnbindOp, ops._ReshapeOp, ops._SliceOp, ops._ElementWiseOp, ops._ExpandOp)
+"""Operators of the graph without weights."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,13 +44,28 @@ class ChannelGroup:
     """Channels that are removed together. Names are module paths, so a group also fits every copy of its network."""
 
     name: str
-    """Path of the convolution that stands for the group, like "trunks.face.blocks.3.conv"."""
+    """Path of the convolution that stands for the group, the first of `convs`, like "layer1.0.conv1"."""
     convs: tuple[str, ...]
-    """All convolutions that produce the channels; more than one when sums tie them."""
+    """All convolutions and linear layers that produce the channels; more than one when sums tie them."""
     norms: tuple[str, ...]
-    """Their batch norms."""
+    """Their batch norms, and those behind depthwise convolutions."""
     readers: tuple[Reader, ...]
     size: int
+    followers: tuple[str, ...] = ()
+    """What follows its channels one by one: depthwise convolutions, PReLUs, the last layers of gates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What can be cut and what can't."""
+
+    groups: list[ChannelGroup]
+    whole: dict[str, str] = field(default_factory=dict)
+    """Convolution or linear layer whose outputs stay -> the reason."""
+
+
+class _Whole(Exception):
+    """Says why a group can't be cut."""
 
 
 def channel_groups(net: nn.Module, example: Example, output: Output | None = None) -> list[ChannelGroup]:
@@ -58,105 +76,193 @@ def channel_groups(net: nn.Module, example: Example, output: Output | None = Non
         output: which tensor of its result is traced; the first one where None.
 
     Raises:
-        ValueError: no convolution has a batch norm, so that there is no gamma to rank or to penalise.
+        ValueError: there is nothing to cut; the sentence says why.
     """
-    graph = dependency_graph(net, cropped(inputs_from(example, net), TRACE_SIDE_PX), output)
-    order = {module: position for position, module in enumerate(net.modules())}
-    names = {module: name for name, module in net.named_modules()}
-    gates = {module.excite for module in net.modules() if isinstance(module, ChannelGate)}
-    coupled = sorted(graph.get_all_groups(root_module_types=[nn.Conv2d]), key=lambda c: order[c[0].dep.target.module])
-    groups = [group for members in coupled if (group := _group_of(members, graph, names, gates)) is not None]
+    return survey(specimen_of(net, example, output)).groups
+
+
+def survey(specimen: Specimen) -> Survey:
+    """The groups of a network whose cut is proved, and the layers that stay whole.
+
+    Raises:
+        ValueError: there is nothing to cut; the sentence says why.
+    """
+    from compress.slimming.proof import proved
+
+    found = on_shapes(specimen.net, specimen.inputs, lambda net, inputs: _survey(net, inputs, specimen.output))
+    groups, unproved = proved(specimen, found.groups)
+    whole = found.whole | unproved
     if not groups:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(whole.items())[:3])
         raise ValueError(
-            'no convolution of this network has a batch norm, so there are no channels to slim: build it with bn="all"'
+            "there is nothing to slim in this network: channels go where a batch norm stands right behind a "
+            f'convolution{f" ({reasons})" if reasons else ""}; fermodels networks need bn="all"'
         )
-    return groups
+    return Survey(groups=groups, whole=whole)
 
 
-def cropped(inputs: tuple[Tensor, ...], side_px: int) -> tuple[Tensor, ...]:
-    """The first image of each of `inputs`, cropped to `side_px`."""
-    return tuple(each[:1, ..., :side_px, :side_px].contiguous() for each in inputs)
+def _survey(net: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> Survey:
+    """The groups as the graph has them, not proved yet."""
+    reading = _Reading(net, dependency_graph(net, inputs, output))
+    groups, whole, done = [], {}, set()
+    for root in reading.producers():
+        if root in done:
+            continue
+        made = [root]
+        try:
+            members = reading.members(root)
+            made = [each.dep.target.module for each in members if reading.produced(each)]
+            groups.append(reading.group_of(root, members))
+        except _Whole as reason:
+            whole |= {reading.names[module]: str(reason) for module in made}
+        done.update(made)
+    return Survey(groups=groups, whole=whole | dict.fromkeys(reading.unread(), "it is not used in evaluation"))
 
 
-def dependency_graph(net: nn.Module, inputs: tuple[Tensor, ...], output: Output | None = None) -> tp.DependencyGraph:
-    """Torch-Pruning's graph of `net`, traced on `inputs`, with its misreadings mended (see `_MendedGraph`)."""
-    with evaluating(net), torch.enable_grad():
-        return _MendedGraph().build_dependency(net, inputs, output_transform=output or first_tensor)
+class _Reading:
+    """A network's dependency graph with the names of its modules."""
+
+    def __init__(self, net: nn.Module, graph: tp.DependencyGraph) -> None:
+        self.net, self.graph = net, graph
+        self.names = {module: name for name, module in net.named_modules()}
+        self.order = {name: position for position, name in enumerate(self.names.values())}
+        weights = [
+            (module, id(each)) for module in self.names for each in module._parameters.values() if each is not None
+        ]
+        owners = Counter(weight for _, weight in weights)
+        self.tied = {module for module, weight in weights if owners[weight] > 1}
+
+    def producers(self) -> list[Any]:
+        """Convolutions and linear layers that make channels of their own, in the order of the modules."""
+        return [each for each in self.names if _makes(each) and each in self.graph.module2node]
+
+    def unread(self) -> list[str]:
+        """Convolutions and linear layers that the trace does not hold."""
+        return [name for each, name in self.names.items() if _makes(each) and each not in self.graph.module2node]
+
+    def members(self, root: Any) -> Any:
+        """Torch-Pruning's group of all that goes with the channels of `root`.
+
+        Raises:
+            _Whole: it fails, as it does in many ways behind what it does not understand.
+        """
+        try:
+            return self.graph.get_pruning_group(root, tp.prune_conv_out_channels, list(range(_width(root))))
+        except Exception as error:
+            raise _Whole("the dependency graph cannot follow its channels (a split, a slice or a shuffle)") from error
+
+    def produced(self, item: Any) -> bool:
+        """Whether `item` stands for the output channels of a layer that makes its own."""
+        return _makes(item.dep.target.module) and not self.graph.is_in_channel_pruning_fn(item.dep.handler)
+
+    def group_of(self, root: Any, members: Any) -> ChannelGroup:
+        """The coupled `members` as a group.
+
+        Raises:
+            _Whole: they are not of the population.
+        """
+        size = _width(root)
+        readers, norms, made, follow = [], [], [], []
+        for item in members:
+            module = item.dep.target.module
+            if isinstance(module, Shuffle):
+                raise _Whole("a reshape mixes its channels with each other or with positions")
+            if isinstance(module, ops._OutputOp):
+                raise _Whole("its channels are the network's answer")
+            if isinstance(module, WIRES):
+                continue
+            name = self._checked(module)
+            if _makes(module) and not self.produced(item):
+                behind = norm_behind(self.graph, module)
+                norm = "" if behind is None else self.names[behind]
+                readers.append(Reader(name=name, columns=_columns(item, size), norm=norm))
+                continue
+            _one_by_one(item, size, name)
+            (norms if isinstance(module, _BatchNorm) else made if _makes(module) else follow).append(name)
+        gates = self._gates(made + follow)
+        if size == 1 or not readers:
+            raise _Whole("it has one channel" if size == 1 else "no layer reads its channels")
+        return ChannelGroup(
+            name=self.names[root],
+            convs=self._ordered(set(made) - gates),
+            norms=self._ordered(set(norms)),
+            readers=tuple(readers),
+            size=size,
+            followers=self._ordered({*follow, *gates}),
+        )
+
+    def _ordered(self, names: set[str]) -> tuple[str, ...]:
+        return tuple(sorted(names, key=self.order.__getitem__))
+
+    def _gates(self, names: list[str]) -> set[str]:
+        """Those of the layers `names` that need no batch norm behind them, because they only multiply others' channels.
+
+        Raises:
+            _Whole: another one has none: what it sends cannot be silenced.
+        """
+        gates = set()
+        for name in names:
+            module: Any = self.net.get_submodule(name)
+            if isinstance(module, nn.PReLU) or norm_behind(self.graph, module) is not None:
+                continue
+            if is_gate(self.graph, module):
+                gates.add(name)
+            elif _makes(module) or module.bias is not None:
+                raise _Whole(f"no batch norm stands right behind {name}")
+        return gates
+
+    def _checked(self, module: Any) -> str:
+        """Name of `module`, which can be cut.
+
+        Raises:
+            _Whole: it can't.
+        """
+        if isinstance(module, nn.Parameter):
+            raise _Whole("its channels meet a parameter outside a layer")
+        name, kind = self.names[module], type(module).__name__
+        if not isinstance(module, (_ConvNd, nn.Linear, _BatchNorm, nn.PReLU)) or getattr(module, "transposed", False):
+            raise _Whole(f"its channels meet {name}, a {kind}")
+        if getattr(module, "groups", 1) > 1 and not _depthwise(module):
+            raise _Whole(f"{name} is a grouped convolution")
+        if module in self.tied:
+            raise _Whole(f"the weight of {name} is that of another layer, too")
+        if module._parameters.get("weight") is None:
+            raise _Whole(f"{name} has no weight of its own")
+        return name
 
 
-class _MendedGraph(tp.DependencyGraph):
-    """The graph with three misreadings mended before shapes and index mappings are inferred from it.
-
-    1. A one-channel map that multiplies C channels (an attention gate) is coupled with all of them, and when it is the
-       second factor, a concatenation behind it is taken for 1 channel wide and loses its offsets.
-    2. A slice along the batch of a (b, C) tensor is taken for a slice of the channels.
-    3. A mean or maximum over the channels is taken for a map that still has all of them.
-    """
-
-    def _trace(self, *args: Any, **options: Any) -> dict[Any, Any]:
-        nodes = super()._trace(*args, **options)
-        for node in reversed(list(nodes.values())):  # from the inputs on, so that widths behind a gate are right
-            if node.type == OPTYPE.SLICE and node.grad_fn._saved_dim == 0:
-                node.type = OPTYPE.ELEMENTWISE
-            if node.type == OPTYPE.ELEMENTWISE and getattr(node.grad_fn, "_saved_dim", None) == (1,):
-                for reader in list(node.outputs):
-                    _part(reader, [node])
-            if node.type == OPTYPE.ELEMENTWISE and len(node.inputs) > 1:
-                self._part_broadcast(node)
-        return nodes
-
-    def _part_broadcast(self, node: Any) -> None:
-        """Parts `node` from its one-channel inputs, where another input has more channels."""
-        widths = [infer_out_channels_recursively(self, source, [0]) or 0 for source in node.inputs]
-        _part(node, [source for source, width in zip(node.inputs, widths, strict=True) if width == 1 < max(widths)])
+def _one_by_one(item: Any, size: int, name: str) -> None:
+    """Raises _Whole unless channel i of the group is channel i of the layer `name`, and there are no others."""
+    module = item.dep.target.module
+    if isinstance(module, nn.PReLU) and module.num_parameters == 1:
+        return
+    own = module.weight.shape[0]
+    if own != size or list(item.idxs) != list(item.root_idxs) or sorted(item.idxs) != list(range(size)):
+        raise _Whole(f"its channels meet others in {name}, behind a concatenation, a split or a reshape")
 
 
-def _part(node: Any, sources: list[Any]) -> None:
-    """Removes the edges from `sources` to `node`."""
-    for source in sources:
-        node.inputs.remove(source)
-        source.outputs.remove(node)
+def _makes(module: Any) -> bool:
+    """Whether `module` is a layer that makes channels of its own."""
+    return isinstance(module, (_ConvNd, nn.Linear)) and not _depthwise(module)
 
 
-def _group_of(
-    members: Any, graph: tp.DependencyGraph, names: dict[nn.Module, str], gates: set[nn.Linear]
-) -> ChannelGroup | None:
-    """The coupled `members` as a group; None when they are not of the population.
+def _depthwise(module: Any) -> bool:
+    return isinstance(module, _ConvNd) and module.groups == module.out_channels == module.in_channels > 1
 
-    A layer of `gates` multiplies the channels: it needs no silencing, because 0 times anything is 0.
-    """
-    root = members[0].dep.target.module
-    convs, norms, behind, readers = [], set(), set(), []
-    for item in members:
-        module, handler = item.dep.target.module, item.dep.handler
-        if isinstance(module, _OutputOp):
-            return None
-        if isinstance(module, _BatchNorm):
-            norms.add(names[module])
-        elif isinstance(module, (nn.Conv2d, nn.Linear)):
-            if graph.is_in_channel_pruning_fn(handler):
-                columns = _columns(item, root.out_channels)
-                readers.append(Reader(name=names[module], columns=columns, norm=_norm_behind(module, graph, names)))
-            elif module not in gates:
-                convs.append(names[module])
-                behind.add(_norm_behind(module, graph, names))
-    if not readers or norms != behind:
-        return None  # a member without a batch norm of its own cannot be silenced; a map nobody reads has no channels
-    own = [name for name in names.values() if name in norms]
-    return ChannelGroup(
-        name=names[root], convs=tuple(convs), norms=tuple(own), readers=tuple(readers), size=root.out_channels
-    )
+
+def _width(module: Any) -> int:
+    return module.out_channels if isinstance(module, _ConvNd) else module.out_features
 
 
 def _columns(item: Any, size: int) -> Int[Tensor, "channels span"]:
-    """Input columns of the reader in `item` for each of the `size` channels of the group's root."""
+    """Input columns of the reader in `item` for each of the `size` channels of the group.
+
+    Raises:
+        _Whole: some channels have more columns than others.
+    """
     columns: list[list[int]] = [[] for _ in range(size)]
     for column, channel in zip(item.idxs, item.root_idxs, strict=True):
         columns[channel].append(column)
+    if len({len(each) for each in columns}) > 1:
+        raise _Whole("its channels part ways: a split or a slice gives some of them to one layer, some to another")
     return torch.tensor(columns)
-
-
-def _norm_behind(module: nn.Module, graph: tp.DependencyGraph, names: dict[nn.Module, str]) -> str:
-    """Name of the batch norm that alone eats the output of `module`, or ""."""
-    outputs = graph.module2node[module].outputs
-    return names[outputs[0].module] if len(outputs) == 1 and isinstance(outputs[0].module, _BatchNorm) else ""

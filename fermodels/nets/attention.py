@@ -53,6 +53,10 @@ class CBAM(nn.Module):
         """Channels of the features, as the modules are now."""
         return self.channel.squeeze.in_features
 
+    def narrow(self, share: float) -> None:
+        """Tells the spatial attention that only `share` of the channels are left (see `compress.slimming.cut`)."""
+        self.spatial.narrow(share)
+
 
 class ChannelGate(nn.Module):
     """M_C = sigmoid(MLP(AvgPool(F)) + MLP(MaxPool(F))), one perceptron for both (eq 5)."""

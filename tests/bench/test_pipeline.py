@@ -87,7 +87,7 @@ def test_the_checkpoint_of_a_slim_cell_is_an_ordinary_network(made):
     stage = recipes.slim_stage(job(made / "runs"), "slim", 0.6)
     net, config = checkpoint.load(stage.folder / "chosen")
     plan = Plan.load(stage.folder / "plan.json")
-    widths = [width for trunk in net.config.widths.values() for width in trunk]
+    widths = [width for trunk in net.trunks.values() for width in trunk.widths]
     assert sorted(widths) == sorted(plan.widths_after.values())
     assert config["n"] == 40 and config["accuracy"]["interval"][0] <= config["accuracy"]["overall"]
     assert fermodels.name_of(net) == "mrf"

@@ -39,7 +39,7 @@ def test_a_finished_stage_brings_its_record_and_accuracy(tmp_path: Path) -> None
     found = network(0.0, tmp_path)
     assert found.record == record
     assert found.facts["record"] == "table5/fer2013/cpu/mrf-dense-00-s0"
-    assert (found.facts["macs"], found.facts["params"]) == (macs(found.net).total, params(found.net))
+    assert (found.facts["macs"], found.facts["params"]) == (macs(found.net, found.net.example()), params(found.net))
     assert found.accuracy("fp32") == record.result["accuracy"]["val_selected"]["overall"]
     assert found.accuracy("int8") is None, "nobody measured it"
     assert recorded(0.6, tmp_path) is None

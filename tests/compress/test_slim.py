@@ -152,7 +152,7 @@ def test_readers_behind_the_concatenation_have_offsets():
 def test_separate_local_trunks_are_slimmed_too():
     net = lively(mrf(widths={"face": WIDTHS, "eyes": WIDTHS, "mouth": WIDTHS}, local_trunk="separate"))
     slim_net, plan = slim(net, net.example(), ratio=0.5, floor=FLOOR)
-    assert len(plan.kept) == 39 and set(slim_net.config.widths) == {"face", "eyes", "mouth"}
+    assert len(plan.kept) == 39 and set(slim_net.trunks) == {"face", "eyes", "mouth"}
 
 
 def test_taylor_is_the_slope_of_the_loss():

@@ -1,5 +1,6 @@
 """Budgets of MACs and of parameters: laws over random scores, and networks counted after the cut."""
 
+import copy
 from itertools import pairwise
 
 import pytest
@@ -10,16 +11,17 @@ from tiny_nets import small
 
 import fermodels
 from compress import Floor, Plan, apply, slim
-from compress.cost import macs_by_positions, params
+from compress.cost import macs, params
+from compress.slimming.cut import cut
 from compress.slimming.groups import channel_groups
 from compress.slimming.select import select_within
-from compress.slimming.widths import counter, trunk_widths
+from compress.slimming.widths import counter
 
 SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
 FLOOR = Floor(channels=2, share=0.1)
 WIDTHS = (10, 12, 9, 11, 10, 12, 14, 10, 9, 12, 11, 10, 13)
 SHARES = (0.35, 1.0)
-COUNTS = {"macs_share": macs_by_positions, "params_share": params}
+COUNTS = {"macs_share": lambda net: macs(net, net.example()), "params_share": params}
 
 
 def scores_of(sizes, seed):
@@ -116,11 +118,10 @@ def test_counting_without_weights_is_counting(name, config):
     net = small(name, **config)
     groups = channel_groups(net, net.example())
     widths = {group.name: 2 + i % 5 for i, group in enumerate(groups)}
-    smaller = fermodels.rebuild(net, trunk_widths(net, groups, widths))
-    made = {group.name: {smaller.get_submodule(conv).out_channels for conv in group.convs} for group in groups}
-    assert made == {name: {width} for name, width in widths.items()}
+    smaller = copy.deepcopy(net)
+    cut(smaller, groups, {group.name: torch.arange(widths[group.name], group.size) for group in groups})
     assert counter(net, net.example(), groups, "params")(widths) == params(smaller)
-    assert counter(net, net.example(), groups, "macs")(widths) == macs_by_positions(smaller)
+    assert counter(net, net.example(), groups, "macs")(widths) == macs(smaller, smaller.example())
 
 
 def test_plan_on_disk_keeps_its_target(tmp_path):
@@ -129,7 +130,7 @@ def test_plan_on_disk_keeps_its_target(tmp_path):
     plan.save(tmp_path / "plan.json")
     again = Plan.load(tmp_path / "plan.json")
     assert again == plan and again.summary()["target"] == "macs"
-    assert apply(again, net, net.example()).config.widths == slim_net.config.widths
+    assert params(apply(again, net, net.example())) == params(slim_net)
 
 
 @pytest.mark.parametrize(

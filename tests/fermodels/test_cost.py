@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import fermodels
-from compress.cost import macs, macs_by_positions, params
+from compress.cost import macs, macs_by_flop_counter, macs_by_fvcore, params
 from fermodels.nets.vgg import VGG16
 
 
@@ -34,14 +34,17 @@ def test_counters_agree(name, config):
     with counter, torch.no_grad():
         net.eval()(*net.example())
     net.train()
-    assert 2 * macs(net).total == 2 * macs_by_positions(net) == counter.get_total_flops()
+    example = net.example()
+    assert 2 * macs_by_fvcore(net, example).total == 2 * macs(net, example) == counter.get_total_flops()
+    assert macs_by_flop_counter(net, example) == macs(net, example)
     assert net.training
 
 
 def test_full_vggnet_is_the_closed_form():
     """VGG-16's convolutions at 224 px cost 15,346,630,656 MACs; the classifier adds 512 * 7."""
     assert trunk_macs(VGG16, 224, 5) == 15_346_630_656
-    assert macs_by_positions(fermodels.build("vggnet")) == 15_346_630_656 + 512 * 7
+    net = fermodels.build("vggnet")
+    assert macs(net, net.example()) == 15_346_630_656 + 512 * 7
 
 
 def test_full_mrf_is_the_closed_form():
@@ -49,19 +52,19 @@ def test_full_mrf_is_the_closed_form():
     net = fermodels.build("mrf")
     gate = 49 * 9 * (512 * 128 + 128 * 1)
     heads = 2 * (1024 * 512 + 512 * 7)
-    assert macs_by_positions(net) == 3 * 15_346_630_656 + gate + heads
+    assert macs(net, net.example()) == 3 * 15_346_630_656 + gate + heads
     assert params(net) == 31_094_159
 
 
 def test_what_is_not_counted_is_said():
     net = fermodels.build("mrf", widths={"face": (8,) * 13, "local": (8,) * 13}, size=16, local_size=16, pools=2)
-    uncounted = macs(net).uncounted
+    uncounted = macs_by_fvcore(net, net.example()).uncounted
     assert uncounted["max_pool2d"] == 4 and uncounted["sigmoid"] == 1 and uncounted["mul"] == 1
     assert not {"conv", "linear", "batch_norm"} & set(uncounted)
 
 
-def test_frozen_weights_are_not_learnable():
+def test_frozen_weights_are_parameters_too():
     net = fermodels.build("vggnet", widths={"face": (8,) * 13}, size=16, pools=2)
     whole = params(net)
     net.classifier.weight.requires_grad_(False)
-    assert params(net) == whole - 8 * 7
+    assert params(net) == whole

@@ -6,7 +6,7 @@ from tiny_nets import RESNET18, small
 from torch.nn import functional
 
 import fermodels
-from compress.cost import macs_by_positions, params
+from compress.cost import macs, params
 from compress.training.loop import fit
 from compress.training.schedule import TrainConfig
 from fermodels.nets.attention import CBAM
@@ -130,7 +130,7 @@ def test_full_width_costs_five_trunks_cbam_and_a_classifier():
     assert params(net) == 11_689_512 - 513_000 + cbam + 5 * 512 * 7 + 7
     trunk = fermodels.build("resnet18", size=112, classes=1)
     cbam_macs = 2 * 2 * 512 * 32 + 4 * 4 * 2 * 49
-    assert macs_by_positions(net) == 5 * (macs_by_positions(trunk) - 512 + cbam_macs) + 5 * 512 * 7
+    assert macs(net, net.example()) == 5 * (macs(trunk, trunk.example()) - 512 + cbam_macs) + 5 * 512 * 7
 
 
 def with_maps(monkeypatch, net, maps):

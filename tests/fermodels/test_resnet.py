@@ -8,7 +8,7 @@ from tiny_nets import small
 from torch import nn
 
 import fermodels
-from compress.cost import macs_by_positions, params
+from compress.cost import macs, params
 from fermodels.nets.pretrained import load_torchvision
 from fermodels.nets.resnet import RESNET18, RESNET50, ResNetTrunk
 
@@ -20,7 +20,7 @@ from fermodels.nets.resnet import RESNET18, RESNET50, ResNetTrunk
 def test_full_width_is_torchvisions_network(name, parameters, multiplies):
     """With 1000 classes: torchvision's documented parameters, and its convolutions and classifier at 224 px."""
     net = fermodels.build(name, classes=1000)
-    assert (params(net), macs_by_positions(net)) == (parameters, multiplies)
+    assert (params(net), macs(net, net.example())) == (parameters, multiplies)
 
 
 def names(blocks, convs, projecting):

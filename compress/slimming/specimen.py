@@ -1,0 +1,129 @@
+"""A network with all that slimming must know of it: what it is called with, and which tensor of its result counts."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compress.calling import Output, first_tensor
+from compress.inputs import Example, evaluating, inputs_from
+
+TRIAL_SIDE_PX = 64
+"""Side to which images are cropped for proofs, where the network takes them: 2 x 2 positions after five pools."""
+HALF = (torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specimen:
+    """What is cut."""
+
+    net: nn.Module
+    """Without wrappers; a float32 copy where its weights are of half precision."""
+    types: dict[str, torch.dtype]
+    """Name of a weight or buffer -> its type as the user gave it."""
+    inputs: tuple[Tensor, ...]
+    """On the device of the network, as it takes them."""
+    output: Output
+
+    def copy(self) -> nn.Module:
+        """A deep copy with weights of its own."""
+        return copy.deepcopy(self.net)
+
+    def twin(self) -> nn.Module:
+        """A copy that shares its large weights with `net`: nothing may write to those in place."""
+        memo: dict[int, Any] = {id(weight): weight for weight in self.net.parameters() if weight.ndim > 1}
+        return copy.deepcopy(self.net, memo)
+
+    def as_before(self, small: nn.Module) -> nn.Module:
+        """`small`, cut from `copy()`, in place with the floating types of the network as the user gave it."""
+        for name, value in small.state_dict(keep_vars=True).items():
+            value.data = value.data.to(self.types[name])
+        return small
+
+    def noise(self, seed: int) -> tuple[Tensor, ...]:
+        """Random inputs, the smallest that the network takes; the random state of the caller is left alone."""
+        shapes = self._smallest
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return tuple(
+                torch.randn(shape).to(each.device) if each.is_floating_point() else each[: shape[0]]
+                for shape, each in zip(shapes, self.inputs, strict=True)
+            )
+
+    @torch.no_grad()
+    def answer(self, net: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The tensor that counts of what `net` answers, in evaluation mode."""
+        with evaluating(net):
+            return self.output(net(*inputs))
+
+    @cached_property
+    def _smallest(self) -> list[tuple[int, ...]]:
+        whole = [tuple(each.shape) for each in self.inputs]
+        one = [(1, *shape[1:]) for shape in whole]
+        cropped = [(*shape[:2], *(min(side, TRIAL_SIDE_PX) for side in shape[2:])) for shape in one]
+        for shapes in (cropped, one):
+            try:
+                self.answer(
+                    self.net, tuple(_resized(each, shape) for each, shape in zip(self.inputs, shapes, strict=True))
+                )
+                return shapes
+            except Exception:  # a network that is made for one size says so in many ways
+                continue
+        return whole
+
+
+def specimen_of(net: nn.Module, example: Example, output: Output | None = None) -> Specimen:
+    """What is cut when a user gives `net`: without wrappers, its inputs on its device.
+
+    Raises:
+        ValueError: a network that can't be cut as it is; the sentence says why and what to do.
+    """
+    net = unwrapped(net)
+    _check(net)
+    types = {name: value.dtype for name, value in net.state_dict().items()}
+    if not set(HALF).isdisjoint(types.values()):
+        net = copy.deepcopy(net)._apply(lambda each: each.float() if each.dtype in HALF else each)
+    return Specimen(net=net, types=types, inputs=inputs_from(example, net), output=output or first_tensor)
+
+
+def unwrapped(net: Any) -> nn.Module:
+    """The network inside DataParallel, DistributedDataParallel or torch.compile.
+
+    Raises:
+        ValueError: it is no module, or compiled by TorchScript, which cannot be changed.
+    """
+    while isinstance(net, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or hasattr(net, "_orig_mod"):
+        net = net._orig_mod if hasattr(net, "_orig_mod") else net.module
+    if not isinstance(net, nn.Module) or isinstance(net, torch.jit.ScriptModule):
+        raise ValueError(f"a {type(net).__name__} cannot be slimmed: give the torch.nn.Module that it was made from")
+    return net
+
+
+@contextmanager
+def plain_numbers(net: nn.Module) -> Iterator[None]:
+    """Inside, no autocast and no inference mode of the caller change what is computed with `net`."""
+    kinds = {"cpu", *(each.device.type for each in net.parameters())} - {"meta"}
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        for kind in sorted(kinds):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+def _check(net: nn.Module) -> None:
+    tensors = dict(net.state_dict(keep_vars=True))
+    places = sorted({str(each.device) for each in tensors.values()})
+    if len(places) > 1 or "meta" in places:
+        raise ValueError(f"the network lies on {', '.join(places)}: move it to one device that computes")
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name} holds NaN or infinite values: the training diverged, take an earlier checkpoint")
+
+
+def _resized(each: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return each[tuple(slice(side) for side in shape)].contiguous()
