@@ -1,6 +1,6 @@
 """How a network gets smaller.
 
->>> slim_net, plan = compress.slim(net, ratio=0.6, rule="exact", criterion="gamma", align=8, calibrate=batches)
+> slim_net, plan = compress.slim(net, example, ratio=0.6, rule="exact", criterion="gamma", align=8, calibrate=batches)
 
 The names below are loaded when they are first asked for: an exported network runs where PyTorch is not.
 """
@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from compress.checkpoint import load, save
     from compress.slimming.criteria import CRITERIA, Context
     from compress.slimming.groups import ChannelGroup, channel_groups
     from compress.slimming.plan import Plan
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from compress.training.fitting import fit
 
 _HOMES = {
+    "compress.checkpoint": ("load", "save"),
     "compress.slimming.criteria": ("CRITERIA", "Context"),
     "compress.slimming.groups": ("ChannelGroup", "channel_groups"),
     "compress.slimming.plan": ("Plan",),
@@ -44,5 +46,7 @@ __all__ = [
     "apply",
     "channel_groups",
     "fit",
+    "load",
+    "save",
     "slim",
 ]

@@ -23,7 +23,9 @@ FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
-def save(net: nn.Module, folder: Path | str, about: Mapping[str, Any] | None = None, *, overwrite: bool = False) -> None:
+def save(
+    net: nn.Module, folder: Path | str, about: Mapping[str, Any] | None = None, *, overwrite: bool = False
+) -> None:
     """Writes the weights of `net` and what is known of it to `folder`: both files or none.
 
     >>> with tempfile.TemporaryDirectory() as parent:

@@ -21,7 +21,7 @@ from torch_pruning import ops
 from compress.calling import Output
 from compress.inputs import Example
 from compress.shapes import on_shapes
-from compress.slimming.specimen import Specimen, specimen_of
+from compress.slimming.specimen import Specimen, plain_numbers, specimen_of
 from compress.slimming.trace import Shuffle, dependency_graph, is_gate, norm_behind
 
 WIRES = (ops._ConcatOp, ops._SplitOp, ops._UnbindOp, ops._ReshapeOp, ops._SliceOp, ops._ElementWiseOp, ops._ExpandOp)
@@ -78,7 +78,8 @@ def channel_groups(net: nn.Module, example: Example, output: Output | None = Non
     Raises:
         ValueError: there is nothing to cut; the sentence says why.
     """
-    return survey(specimen_of(net, example, output)).groups
+    with plain_numbers(net):
+        return survey(specimen_of(net, example, output)).groups
 
 
 def survey(specimen: Specimen) -> Survey:
