@@ -15,7 +15,7 @@ from bench.speed import latency_aware
 from bench.speed.latency_aware import TABLE, cells
 from bench.speed.latency_aware_table import _measured as measured_of
 from bench.speed.latency_aware_table import pairs_of, render
-from compress.cost import macs_by_positions
+from compress.cost import macs
 from compress.slimming.plan import Plan
 from compress.slimming.targets import RATIO
 from compress.timing import beside
@@ -34,7 +34,7 @@ class ByMacs:
         self.provenance = {"runtime": runtime, "precision": "fp32", "batch": batch, "threads": 1}
 
     def ms(self, net):
-        return self.factor * macs_by_positions(net) / 1e6
+        return self.factor * macs(net, net.example()) / 1e6
 
     @property
     def whole_ms(self):
@@ -78,8 +78,8 @@ def test_cells_are_the_curve_of_plain_networks_and_latency_aware_ones_beside_it(
 def test_the_network_takes_the_plain_ones_time(folder) -> None:
     work = job(folder / "runs", "vggnet")
     plain, aware = slim_stage(work, "slim", 0.6), timed.timed_stage(work, 0.6)
-    goal = macs_by_positions(plain.net()) / 1e6
-    assert macs_by_positions(aware.net()) / 1e6 == pytest.approx(goal, rel=0.05)
+    goal = macs(plain.net(), plain.net().example()) / 1e6
+    assert macs(aware.net(), aware.net().example()) / 1e6 == pytest.approx(goal, rel=0.05)
     plan = Plan.load(aware.folder / "plan.json")
     assert plan.target == "ms" and plan.requested == pytest.approx(goal)
     trained = (one.outcome["described"]["train"] for one in (plain, aware))
