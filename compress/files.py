@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,19 @@ def _to_disk(path: Path) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def writable(path: Path | None) -> None:
+    """Raises OSError where a file could not be written to `path`: told before long work, not after it."""
+    if path is not None:
+        if Path(path).is_dir():
+            raise IsADirectoryError(EISDIR, "this is a folder, a file shall be written here", str(path))
+        with suppress(_Tried), atomic_path(path):
+            raise _Tried
+
+
+class _Tried(Exception):
+    """Leaves `atomic_path` without a file."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

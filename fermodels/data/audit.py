@@ -9,7 +9,6 @@ removed; the reports score the test split with and without the rows that are fla
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from compress.files import write_atomic
+from compress.exit_status import exit_status
+from compress.files import json_text, writable, write_json
 from fermodels.data import DATASETS, open_dataset
 from fermodels.data.duplicates import NEAR, Audit, audit
 from fermodels.data.likeness import MOST_BITS
@@ -126,20 +126,22 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
     given = arguments(argv)
+    return exit_status("audit", lambda: run(given), kept="decoded pictures stay in --cache, the same command goes on")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Audits, shows and writes what the command line asks for."""
+    for path in (given.json, given.sheet):
+        writable(path)
     place = {"size": given.size, "cache": given.cache, "skip_broken": given.skip_broken}
-    try:
-        found = audit(open_dataset(given.data, progress=True, **place), given.near)
-    except ValueError as error:
-        print(f"audit: {error}", file=sys.stderr)
-        return 2
+    found = audit(open_dataset(given.data, progress=True, **place), given.near)
     counts = summary(found)
     show(counts)
     if given.json is not None:
-        write_atomic(given.json, json.dumps({**counts, **details(found)}, indent=1) + "\n")
+        write_json(given.json, counts | details(found))
     if given.sheet is not None:
         write_sheet(given.sheet, found)
-    print(json.dumps(counts))
-    return 0
+    print(json_text(counts))
 
 
 if __name__ == "__main__":

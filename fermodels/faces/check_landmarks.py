@@ -7,7 +7,6 @@ figure. Photographs are cut to a central square, since nothing here detects a fa
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from io import BytesIO
@@ -18,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
-from compress.files import write_atomic
+from compress.exit_status import exit_status
+from compress.files import json_text, writable, write_atomic
 from fermodels.data.eight_bits import as_mode
 from fermodels.data.open_picture import open_picture
 from fermodels.faces.landmark_base import Crops, FacePoints, Landmarker
@@ -101,6 +101,7 @@ def compare(find: Landmarker, given: argparse.Namespace) -> tuple[dict[str, Any]
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Measures, draws, and returns what the last line of standard output says."""
+    writable(given.sheet)
     find, faces = landmarker(given.landmarks), unseen_faces(given.drawn)
     told: dict[str, Any] = {"landmarks": given.landmarks, "drawn": {"faces": given.drawn} | measured(find, faces)}
     found = find(faces.images[: 2 * COLUMNS])
@@ -139,12 +140,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
-    try:
-        print(json.dumps(run(arguments(argv))))
-    except ValueError as error:
-        print(f"check_landmarks: {error}", file=sys.stderr)
-        return 2
-    return 0
+    given = arguments(argv)
+    return exit_status("check_landmarks", lambda: print(json_text(run(given))))
 
 
 if __name__ == "__main__":

@@ -9,17 +9,17 @@ photographs, so a killed run goes on where it stopped.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import numpy as np
 
+from compress.exit_status import exit_status
+from compress.files import json_text
 from fermodels.data import folder as folder_set
 from fermodels.data import lfw
 from fermodels.data.prepared import FORMAT, Prepared, write_meta, write_split
@@ -28,10 +28,12 @@ from fermodels.data.splits import Source
 from fermodels.faces.contact_sheet import write_sheet
 from fermodels.faces.detect import DETECTORS, open_detector
 from fermodels.faces.landmarks import LANDMARKS, landmarker
+from fermodels.faces.own_folder import SHEET, claim, refuse_full_disk, remove_parts, unfinish
 from fermodels.faces.prepare_chunks import Job, aligned_split, stored
 
 PHOTOGRAPHS: dict[str, Callable[..., Source]] = {"folder": folder_set.source, "lfw": lfw.source}
 """Data sets of photographs: name -> source(path, skips, whole=True), the listed rows with uncropped pictures."""
+KEPT = "every 128 photographs were kept, the same command goes on from there"
 SMALLEST = 32.0
 """Side in pixels; photographs for a data set of faces show one that is larger."""
 
@@ -44,14 +46,17 @@ def prepare(spec: str, out: Path, job: Job) -> dict[str, Any]:
         Counts by split: photographs, kept, no face, several faces; and seconds and photographs a second of this run.
 
     Raises:
-        ValueError: not a data set of photographs, a broken picture that may not be skipped, or a split without a face.
+        ValueError: not a data set of photographs, a folder that is not this tool's (`claim`), a broken picture that may
+            not be skipped, or a split without a face.
     """
     name, _, path = spec.partition(":")
     if name not in PHOTOGRAPHS:
         raise ValueError(f"{spec} is no data set of photographs: prepare {', '.join(f'{n}:PATH' for n in PHOTOGRAPHS)}")
     skips = Skips(allowed=job.skip_broken)
     source = PHOTOGRAPHS[name](path or None, skips, whole=True)
+    claim(out, spec)
     listed = {"train": source.train, "validation": source.validation, "test": source.test}
+    refuse_full_disk(out, sum(len(rows) for rows in listed.values() if rows is not None), job.size)
     counts: dict[str, dict[str, int]] = {}
     checks: dict[str, int] = {}
     samples: list[np.ndarray] = []
@@ -67,11 +72,12 @@ def prepare(spec: str, out: Path, job: Job) -> dict[str, Any]:
         )
         if not kept:
             raise ValueError(f"{spec}: no face was found in any {split} photograph by {job.detector.name}")
+        unfinish(out)
         checks[split] = write_split(out / split, (stored(part, ("images",))["images"] for part in parts), columns)
         counts[split] = {"photographs": len(rows), "kept": kept, "no_face": missed, "several": several}
         samples += _samples(out / split / "images.u8", kept, job.size)
         fresh += made
-    write_sheet(out / "sheet.png", samples)
+    write_sheet(out / SHEET, samples)
     write_meta(
         out,
         Prepared(
@@ -86,7 +92,7 @@ def prepare(spec: str, out: Path, job: Job) -> dict[str, Any]:
             checks=checks,
         ),
     )
-    rmtree(out / "parts", ignore_errors=True)
+    remove_parts(out)
     seconds = time.monotonic() - began
     return {**counts, "seconds": round(seconds, 1), "photographs_per_s": round(fresh / max(seconds, 1e-9), 1)}
 
@@ -145,21 +151,14 @@ def _asked(landmarks: str | None) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
     chosen = arguments(argv)
-    try:
+
+    def run() -> None:
         detector = open_detector(chosen.detector, smallest=chosen.smallest)
-        job = Job(
-            detector=detector,
-            size=chosen.size,
-            skip_broken=chosen.skip_broken,
-            progress=True,
-            **_asked(chosen.landmarks),
-        )
-        result = prepare(chosen.data, chosen.out, job)
-    except ValueError as error:
-        print(f"prepare: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps({"prepared": str(chosen.out), **result}))
-    return 0
+        settings = {"size": chosen.size, "skip_broken": chosen.skip_broken, "progress": True}
+        job = Job(detector=detector, **settings, **_asked(chosen.landmarks))
+        print(json_text({"prepared": str(chosen.out), **prepare(chosen.data, chosen.out, job)}))
+
+    return exit_status("prepare", run, kept=KEPT)
 
 
 if __name__ == "__main__":

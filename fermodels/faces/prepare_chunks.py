@@ -22,6 +22,7 @@ from fermodels.data.rows import Rows, Skips
 from fermodels.faces.align import RAISED, align
 from fermodels.faces.detect import Detector, Face
 from fermodels.faces.landmark_base import Landmarker, as_shares
+from fermodels.faces.own_folder import PARTS
 
 CHUNK = 128
 """Photographs between two savings."""
@@ -88,7 +89,7 @@ def aligned_split(rows: Rows, out: Path, job: Job, skips: Skips) -> tuple[list[P
     with live_bar(f"aligning {rows.name}", len(rows), job.progress) as advance:
         for start in range(0, len(rows), CHUNK):
             chunk = range(start, min(start + CHUNK, len(rows)))
-            path = out / "parts" / f"{key}-{start:08}.npz"
+            path = out / PARTS / f"{key}-{start:08}.npz"
             if not _whole(path):
                 made += len(chunk)
                 write_arrays(path, _chunk(rows, chunk, job))

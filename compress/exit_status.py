@@ -1,0 +1,55 @@
+"""How a command ends: 0, or 2 and one sentence, or 130 and 143 and what is kept when somebody stops it."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from compress.escaping import printed
+
+
+class Terminated(KeyboardInterrupt):
+    """Another program asked this one to end (SIGTERM)."""
+
+
+def exit_status(command: str, run: Callable[[], object], *, kept: str = "nothing is kept") -> int:
+    """Runs `run`; its mistakes and interruptions become one line on the error stream.
+
+    Args:
+        command: name that begins the line.
+        kept: what an interrupted run leaves and how to go on; ends the line.
+    """
+    before = _on_terminate(_terminated)
+    try:
+        run()
+    except BrokenPipeError:  # whoever read our output has what he wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt as error:
+        print(f"{command}: stopped; {kept}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(printed(f"{command}: {place}{error.strerror or error}"), file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(printed(f"{command}: {error}"), file=sys.stderr)
+        return 2
+    finally:
+        _on_terminate(before)
+    return 0
+
+
+def _terminated(*_: object) -> None:
+    raise Terminated
+
+
+def _on_terminate(handler: object) -> object:
+    """Sets what SIGTERM does, where a thread may; returns what it did."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    before = signal.getsignal(signal.SIGTERM)
+    if handler is not None:
+        signal.signal(signal.SIGTERM, handler)  # type: ignore[arg-type]
+    return before
