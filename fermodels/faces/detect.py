@@ -103,7 +103,7 @@ def open_detector(spec: str = "mtcnn", *, smallest: float = SMALLEST) -> Detecto
     name, _, path = spec.partition(":")
     if name not in DETECTORS:
         raise ValueError(f'no detector "{name}": a detector is NAME or NAME:PATH, NAME one of {", ".join(DETECTORS)}')
-    if not smallest >= 12:
+    if not 12 <= smallest < np.inf:
         raise ValueError(f"smallest={smallest}: no detector finds faces below 12 pixels a side; give 12 or more")
     return Detector(name=name, smallest=smallest, backend=DETECTORS[name](path or None, smallest))
 

@@ -4,6 +4,8 @@ One thing to know: nothing that was there before is lost. Inputs are never overw
 when that is asked for.
 """
 
+import errno
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from io import BytesIO
@@ -53,6 +55,8 @@ class AnnotatedFiles:
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             raise ValueError(f"--annotate {out} cannot be written: {error.strerror}; name a folder that can") from error
         self.names: set[str] = set()

@@ -53,6 +53,8 @@ def answers_of(named: Mapping[str, np.ndarray], classes: int) -> Answers:
     Raises:
         ValueError: there are more or fewer probabilities than `classes`, or one of them is none.
     """
+    if "probabilities" not in named or named["probabilities"].ndim != 2:
+        raise ValueError(f"the model tells {', '.join(named)}, no probability for each class: export it again")
     probabilities, attention = named["probabilities"], named.get("attention")
     if probabilities.shape[1] != classes:
         raise ValueError(f"the model tells {probabilities.shape[1]} expressions and names {classes}: save it again")

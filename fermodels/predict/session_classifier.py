@@ -75,7 +75,16 @@ def _in_onnxruntime(path: Path, precision: str | None) -> tuple[Run, str | None]
     if precision is not None and told is not None and (has := _read(told, path)[0]["precision"]) != precision:
         raise ValueError(f"{path} is {has} and ONNX Runtime runs it as it is: leave out --precision {precision}")
     outputs = [one.name for one in session.get_outputs()]
-    return lambda pixels: dict(zip(outputs, session.run(None, {"face": pixels}), strict=True)), told
+
+    def run(pixels: Float32[np.ndarray, "b 3 side side"]) -> dict[str, np.ndarray]:
+        try:
+            return dict(zip(outputs, session.run(None, {"face": pixels}), strict=True))
+        except Exception as error:  # its errors share no base class
+            raise ValueError(
+                f"{path} cannot be run on {pixels.shape} pixels ({error}): export the network again"
+            ) from error
+
+    return run, told
 
 
 def _in_runtime(path: Path, name: str, precision: str | None) -> tuple[Run, str]:

@@ -93,6 +93,16 @@ def test_an_onnx_file_that_needs_regions_is_refused(tmp_path: Path):
         open_model(path)
 
 
+def test_an_onnx_file_whose_metadata_is_another_ones_is_a_sentence(tmp_path: Path):
+    """Faces of another side than the network takes, and a network that gives something else."""
+    model = open_model(mean_colour(tmp_path / "a.onnx", SAID | {"inputs": {"face": {"side": 8}}}))
+    with pytest.raises(ValueError, match=r"cannot be run on \(2, 3, 8, 8\) pixels"):
+        model(np.zeros((2, 8, 8, 3), np.uint8))
+    for named in ({"logits": np.zeros((2, 3))}, {"probabilities": np.zeros(3)}):
+        with pytest.raises(ValueError, match="no probability for each class: export it again"):
+            answers_of(named, 3)
+
+
 def test_an_onnx_file_of_others_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="carries no fermodels metadata"):
         open_model(mean_colour(tmp_path / "a.onnx", None))

@@ -575,6 +575,32 @@ def test_the_options_of_the_command_are_these(capsys: pytest.CaptureFixture[str]
     assert found == {*OPTIONS.split(), "webcam"}
 
 
+@pytest.mark.parametrize("option", ["--model", "--detector", "--annotate"])
+@pytest.mark.parametrize("place", ["missing/a/b", "file/a", "file", "empty", "a" * 300, "nul\0byte"])
+def test_every_option_that_takes_a_path_ends_in_an_answer_or_a_sentence(
+    option: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("no model")
+    Path("empty").mkdir()
+    save(Path("p.png"), noise(1, 48, 3))
+    cropped = [] if option == "--detector" else ["--cropped"]
+    words = [option, f"yunet:{place}" if option == "--detector" else place]
+    status = main(["p.png", "--model", str(tiny_checkpoint("vggnet", tmp_path / "net")), *cropped, *words])
+    told = capsys.readouterr()
+    assert status in (0, 2) and (status == 0) == (option == "--annotate" and place in ("empty", "missing/a/b"))
+    assert status == 0 or told.err.splitlines()[-1].startswith("predict: ")
+
+
+@pytest.mark.parametrize("words", ["--smallest 3", "--smallest inf", "--smallest nan", "--device cuda:99"])
+def test_numbers_and_devices_that_cannot_be_are_sentences(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photo = save(tmp_path / "p.png", noise(1, 48, 3))
+    assert main([str(photo), "--model", str(tiny_checkpoint("vggnet", tmp_path / "net")), *words.split()]) == 2
+    assert "give" in capsys.readouterr().err
+
+
 def test_a_photograph_of_a_person_through_mtcnn(tmp_path: Path):
     if find_spec("facenet_pytorch") is None:  # importing it here would be before its torchvision is mended
         pytest.skip("facenet-pytorch is not installed")

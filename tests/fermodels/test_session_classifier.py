@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,19 @@ def test_a_model_can_be_pickled(folder: Path):
         model = open_model(path)
         again = pickle.loads(pickle.dumps(model))
         np.testing.assert_array_equal(again(faces(3)).probabilities, model(faces(3)).probabilities)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
+def test_a_model_is_shared_by_threads(folder: Path, runtime: str):
+    """Four threads, thirty batches of one to four faces each: as one after the other."""
+    try:
+        model = open_model(folder, runtime=runtime)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+    given = [faces(1 + seed % 4) for seed in range(30)]
+    alone = [model(one).probabilities for one in given]
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: [model(one).probabilities for one in given], range(4)))
+    for run in runs:
+        for found, wanted in zip(run, alone, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-6)
