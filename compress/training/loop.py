@@ -6,7 +6,7 @@ is written atomically after every epoch, so a killed run continues and ends with
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from pathlib import Path
@@ -182,6 +182,8 @@ def size_of(batch: Batch) -> int:
         raise ValueError(
             f"a batch is a {type(batch).__name__}: (inputs, targets) are needed, as a DataLoader gives them"
         )
+    if not isinstance(batch[1], Sized):
+        raise ValueError(f"targets are a {type(batch[1]).__name__}: give one for each example, like a tensor (b,)")
     return len(batch[1])
 
 

@@ -47,8 +47,13 @@ class TrainConfig:
         for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f'{name}="{getattr(self, name)}": allowed are {", ".join(allowed)}')
-        if min(self.epochs, self.batch, self.accumulate) < 1:
-            raise ValueError(f"epochs={self.epochs}, batch={self.batch}, accumulate={self.accumulate}: each at least 1")
+        counts = (self.epochs, self.batch, self.accumulate)
+        if min(counts) < 1 or not all(isinstance(count, int) for count in counts):
+            told = f"epochs={self.epochs}, batch={self.batch}, accumulate={self.accumulate}"
+            raise ValueError(f"{told}: each a whole number, at least 1")
+        if not 0 < self.lr < math.inf or not 0 <= self.momentum < 1 or not 0 <= self.weight_decay < math.inf:
+            told = f"lr={self.lr}, momentum={self.momentum}, weight_decay={self.weight_decay}"
+            raise ValueError(f"{told}: above 0; from 0 to below 1; 0 or more")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema}: a decay in [0, 1), such as 0.999")
 

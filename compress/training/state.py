@@ -55,8 +55,9 @@ class Run:
             if same:
                 self._take(saved)
         except Exception as error:  # whatever torch says of a damaged or foreign file, the mend is the same
+            reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no reason')}"
             raise ValueError(
-                f"{self.state} cannot be read as the state of a training ({type(error).__name__}: {error}); "
+                f"{self.state} cannot be read as the state of a training ({reason}); "
                 "delete it to train from the start, or give state= another file"
             ) from error
         if not same:

@@ -73,3 +73,26 @@ def test_the_term_is_float32_under_autocast():
 def test_mistakes_are_sentences(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         distillation(Fixed(torch.zeros(1, 1, 7)), **options)
+
+
+def test_plain_logits_of_any_network_are_one_head():
+    torch.manual_seed(0)
+    said, given = torch.randn(4, 7), torch.randn(4, 7)
+    wanted = functional.kl_div((given / 2).log_softmax(-1), (said / 2).softmax(-1), reduction="batchmean")
+    teacher = nn.Linear(3, 7)
+    with torch.no_grad():
+        teacher.weight.zero_()
+        teacher.bias.copy_(said[0])
+    term = distillation(teacher, temperature=2.0)
+    alone = functional.kl_div((given[:1] / 2).log_softmax(-1), (said[:1] / 2).softmax(-1), reduction="batchmean")
+    assert float(term(given[:1], torch.zeros(1, 3))) == pytest.approx(4 * float(alone), rel=1e-5)
+    named = distillation(Fixed(said[None]), output=lambda answer: answer.logits)
+    assert float(named(Answer(given[None]), torch.zeros(4, 3))) == pytest.approx(4 * float(wanted), rel=1e-5)
+
+
+def test_logits_that_do_not_fit_are_a_sentence():
+    term = distillation(Fixed(torch.zeros(2, 4, 7)))
+    with pytest.raises(ValueError, match='level="mean"'):
+        term(Answer(torch.zeros(1, 4, 7)), torch.zeros(1))
+    with pytest.raises(ValueError, match="give output="):
+        distillation(Fixed(torch.zeros(2, 4, 7, 3)))(Answer(torch.zeros(1, 4, 7)), torch.zeros(1))

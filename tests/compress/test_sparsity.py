@@ -9,6 +9,7 @@ from compress.slimming.sparsity import (
     PENALTIES,
     Proximal,
     SubGradient,
+    by_macs,
     by_width,
     gamma_histogram,
     gamma_names,
@@ -161,3 +162,16 @@ def test_with_kept_scale_no_step_kills_a_whole_layer():
     penalty = Proximal([gamma], 1.0, ramp=0, cool=0, keep_scale=True)
     penalty.after_step(1.0, 0.5)
     assert gamma.tolist() == pytest.approx([0.02, -0.01])
+
+
+def test_by_macs_weighs_a_channel_by_what_goes_with_it():
+    """MACs of one channel by hand: what its convolution computes for it, and what its readers read of it."""
+    net = fermodels.build("vggnet", widths={"face": (8, 12, 8, *(8,) * 10)}, size=32, pools=3)
+    weights = by_macs(net, net.example())
+    first = 32 * 32 * 9 * (3 + 12)  # three planes in, twelve filters read it
+    second = 32 * 32 * 9 * 8 + 16 * 16 * 9 * 8  # read behind the pool
+    assert weights[0] / weights[1] == pytest.approx(first / second)
+    assert max(weights) == 1 and len(weights) == len(penalised(net, net.example()))
+    gammas = [nn.Parameter(torch.ones(2)) for _ in weights]
+    Proximal(gammas, 1.0, ramp=0, cool=0, weights=weights).after_step(0.5, 0.5)
+    assert [gamma[0].item() for gamma in gammas] == pytest.approx([1 - 0.5 * weight for weight in weights])
