@@ -1,12 +1,14 @@
 """What channels are worth: against Torch-Pruning's own scores, and against chance on a network trained here."""
 
+import warnings
+
 import pytest
 import torch
 import torch_pruning as tp
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from compress import CRITERIA, Context, channel_groups, slim
+from compress import CRITERIA, Context, Floor, channel_groups, fit, slim
 
 CLASSES, SIDE = 6, 8
 
@@ -60,7 +62,7 @@ def test_gammas_that_are_not_finite_are_a_sentence(bad, criterion):
     net = lively(plain())
     with torch.no_grad():
         norms(net)[1].weight[3] = bad
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="NaN|finite"):
         slim(net, EXAMPLE, ratio=0.5, criterion=criterion)
 
 
@@ -73,6 +75,27 @@ def test_the_sign_of_a_gamma_does_not_matter(criterion):
     groups = channel_groups(net, EXAMPLE)
     ours, theirs = (CRITERIA[criterion](one, groups, Context()) for one in (net, other))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("gammas", [torch.ones(24), torch.rand(24) + 0.5])
+def test_a_network_without_a_penalty_is_told_so_before_gammas_choose(gammas):
+    net = plain()
+    with torch.no_grad():
+        for norm in norms(net):
+            norm.weight.copy_(gammas[: len(norm.weight)])
+    with pytest.warns(UserWarning, match="0% of the gammas are near zero.*gamma_mean"):
+        slim(net, EXAMPLE, ratio=0.5)
+
+
+def test_after_a_penalty_and_with_other_criteria_nothing_is_said():
+    net = lively(plain())
+    with torch.no_grad():
+        for norm in norms(net):
+            norm.weight[::2] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        slim(net, EXAMPLE, ratio=0.5)
+        slim(plain(), EXAMPLE, ratio=0.5, criterion="gamma_mean")
 
 
 def scores_of(net, **context):
@@ -94,6 +117,13 @@ def test_taylor_takes_any_loader_and_any_loss():
     assert all(bool(one.isfinite().all()) and float(one.max()) > 0 for one in other.values())
 
 
+def test_taylor_leaves_frozen_gammas_frozen():
+    net = lively(plain()).requires_grad_(False)
+    found = scores_of(net, labelled=[(torch.randn(4, 3, SIDE, SIDE), torch.arange(4))])
+    assert all(float(one.max()) > 0 for one in found.values())
+    assert not any(one.requires_grad or one.grad is not None for one in net.parameters())
+
+
 @pytest.mark.parametrize(
     ("labelled", "sentence"),
     [
@@ -107,3 +137,28 @@ def test_taylor_takes_any_loader_and_any_loss():
 def test_mistakes_of_taylor_are_sentences(labelled, sentence):
     with pytest.raises(ValueError, match=sentence):
         scores_of(plain(), labelled=labelled)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network that learned to tell noisy patterns apart, without any penalty; and a test of it."""
+    random = torch.Generator().manual_seed(1)
+    patterns = torch.randn(CLASSES, 3, SIDE, SIDE, generator=random)
+    y = torch.randint(0, CLASSES, (1408,), generator=random)
+    x = patterns[y] + 3 * torch.randn(len(y), 3, SIDE, SIDE, generator=random)
+    net = plain()
+    batches = list(zip(x[:1024].split(64), y[:1024].split(64), strict=True))
+    fit(net, batches, epochs=5, lr=0.05, weight_decay=5e-3, progress=False)
+    return net, x, y
+
+
+def test_group_norm_is_clearly_better_than_chance(trained):
+    net, x, y = trained
+
+    def accuracy(criterion, seed=0):
+        how = {"ratio": 0.6, "floor": Floor(channels=2), "calibrate": [(x[:512],)], "seed": seed}
+        small, _ = slim(net, EXAMPLE, criterion=criterion, labelled=[(x[:512], y[:512])], **how)
+        return float((small(x[1024:]).argmax(1) == y[1024:]).double().mean())
+
+    chance = sum(accuracy("random", seed) for seed in range(4)) / 4
+    assert accuracy("group_norm") > chance + 0.1
