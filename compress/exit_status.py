@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from compress.escaping import printed
+from compress.libraries import Unavailable
 
 
 class Terminated(KeyboardInterrupt):
@@ -18,11 +19,12 @@ def exit_status(command: str, run: Callable[[], object], *, kept: str = "nothing
 
     Args:
         command: name that begins the line.
+        run: what it gives is the status, when that is a number.
         kept: what an interrupted run leaves and how to go on; ends the line.
     """
     before = _on_terminate(_terminated)
     try:
-        run()
+        status = run()
     except BrokenPipeError:  # whoever read our output has what he wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -33,12 +35,12 @@ def exit_status(command: str, run: Callable[[], object], *, kept: str = "nothing
         place = f"{error.filename}: " if error.filename else ""
         print(printed(f"{command}: {place}{error.strerror or error}"), file=sys.stderr)
         return 2
-    except ValueError as error:
+    except (ValueError, Unavailable) as error:
         print(printed(f"{command}: {error}"), file=sys.stderr)
         return 2
     finally:
         _on_terminate(before)
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _terminated(*_: object) -> None:

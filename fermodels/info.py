@@ -5,12 +5,13 @@ python -m fermodels.info demo      # a network that ships
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from compress.escaping import printed
+from compress.exit_status import exit_status
 from fermodels.claims import describe
 from fermodels.predict.shipped import SHIPPED
 
@@ -72,17 +73,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for what is no checkpoint."""
     name = arguments(argv).checkpoint
-    folder = SHIPPED.get(name) or name
-    try:
-        lines = _checked(describe(folder), folder).splitlines()
-    except ValueError as error:
-        print(printed(f"info: {error}"), file=sys.stderr)
-        return 2
-    try:
-        print(*map(printed, lines), sep="\n", flush=True)
-    except BrokenPipeError:  # whoever read the lines (head, less) has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return exit_status("info", lambda: _print(SHIPPED.get(name) or name))
+
+
+def _print(folder: Path | str) -> None:
+    print(*map(printed, _checked(describe(folder), folder).splitlines()), sep="\n", flush=True)
 
 
 def _checked(about: dict[str, Any], folder: object) -> str:

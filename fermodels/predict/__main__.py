@@ -9,7 +9,6 @@ file holds ends the run. In Python: `Predictor(model, detector).predict(image)`.
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.escaping import printed
-from compress.libraries import Unavailable
+from compress.exit_status import exit_status
 from fermodels.data.open_picture import SUFFIXES
 from fermodels.faces.detect import DETECTORS
 from fermodels.predict.models import open_model
@@ -156,23 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in what was asked; 130 when it was stopped."""
     if isinstance(sys.stdout, TextIOWrapper):  # a name that the terminal cannot write shall not end the run
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        return run(arguments(argv))
-    except (ValueError, Unavailable) as error:
-        print(printed(f"predict: {error}"), file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever read the rows (head, less) has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:  # the results cannot be written
-        print(
-            printed(f"predict: {error.filename or 'standard output'} cannot be written: {error.strerror}"),
-            file=sys.stderr,
-        )
-        return 2
-    except KeyboardInterrupt:
-        print("predict: stopped; the rows above and the pictures written are whole", file=sys.stderr)
-        return 130
+    given = arguments(argv)
+    return exit_status("predict", lambda: run(given), kept="the rows above and the pictures written are whole")
 
 
 if __name__ == "__main__":
