@@ -21,12 +21,14 @@ from fermodels import EXPRESSIONS
 from fermodels.data.arrays import Wanted, read_array, read_arrays, write_arrays
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.decode import live_bar
-from fermodels.data.rows import Skips, file_rows, fingerprint
+from fermodels.data.rows import Skips, file_rows, fingerprint, inside
 from fermodels.data.splits import Source, against_published, assemble
 
 LABELS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 """AffectNet's own numbers; 8 None, 9 Uncertain and 10 No-Face follow and are never used."""
 CODES = 11
+FARTHEST = 1e6
+"""Pixels: no face box is larger or farther away."""
 CONTEMPT = LABELS.index("contempt")
 PUBLISHED = {
     "train": (24882, 3803, 6378, 134415, 25459, 14090, 74874, 3750),
@@ -200,6 +202,8 @@ def _csv_listing(path: Path, skips: Skips) -> Listing:
     for number, cells in _csv_rows(path):
         try:
             code = int(cells["expression"])
+            if not inside(cells[COLUMNS[0]]):
+                raise ValueError(f'"{cells[COLUMNS[0]]}" leads outside the set')
             if not 0 <= code < CODES:
                 raise ValueError(f"expression {code}, allowed 0 to 10")
             box, landmarks = _geometry(cells) if code < len(LABELS) else ((0, 0, 0, 0), [0.0] * 136)
@@ -219,23 +223,51 @@ def _csv_listing(path: Path, skips: Skips) -> Listing:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by column; a file without a header is read in the published order."""
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader, columns = csv.reader(file), list(COLUMNS)
-        for cells in reader:
-            if reader.line_num == 1 and COLUMNS[0] in cells:
-                columns = cells
-                if missing := set(COLUMNS) - set(columns):
-                    raise ValueError(f"{path} has no column {', '.join(sorted(missing))}. {HELP}")
-            elif cells:
-                yield reader.line_num, dict(zip(columns, cells, strict=False))
+    """Line number and cells by column, in whatever order the header names them. The published validation.csv has no
+    header: a first line that is a row is read in the published order, any other one must be a header.
+
+    Raises:
+        ValueError: a first line that is neither, or a file that is no csv.
+    """
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.reader(file)
+        try:
+            first = next(reader, [])
+            columns = _columns(path, first)
+            if columns == list(COLUMNS) and _is_row(first):
+                yield 1, dict(zip(columns, first, strict=False))
+            for cells in reader:
+                if cells:
+                    yield reader.line_num, dict(zip(columns, cells, strict=False))
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}. {HELP}") from None
+
+
+def _columns(path: Path, first: list[str]) -> list[str]:
+    """The names of the columns, from the first line."""
+    if _is_row(first):
+        return list(COLUMNS)
+    known = {name.lower(): name for name in COLUMNS}
+    columns = [known.get(cell.strip().lower(), cell.strip()) for cell in first]
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing or len(set(columns)) != len(columns):
+        raise ValueError(f"{path} has no column {', '.join(missing) or 'twice'}; it begins {first[:9]}. {HELP}")
+    return columns
+
+
+def _is_row(cells: list[str]) -> bool:
+    """Whether these are a row in the published order, not names."""
+    try:
+        return len(cells) >= len(COLUMNS) and all(map(np.isfinite, map(float, (*cells[1:5], cells[6]))))
+    except ValueError:
+        return False
 
 
 def _geometry(cells: dict[str, str]) -> tuple[tuple[int, int, int, int], list[float]]:
     """The face box made square around its centre (pixels), and the 68 points as share of its side, x y x y ..."""
     x, y, width, height = (float(cells[column]) for column in COLUMNS[1:5])
-    if not (width > 0 and height > 0):
-        raise ValueError(f"face box {width:g} x {height:g} pixels")
+    if not (0 < width < FARTHEST and 0 < height < FARTHEST and abs(x) < FARTHEST and abs(y) < FARTHEST):
+        raise ValueError(f"face box {width:g} x {height:g} pixels at ({x:g}, {y:g})")
     side = max(round(max(width, height)), 1)
     left, upper = round(x + (width - side) / 2), round(y + (height - side) / 2)
     values = np.array(cells["facial_landmarks"].split(";")).astype(np.float64)

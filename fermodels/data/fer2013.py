@@ -60,9 +60,9 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     skips = Skips(allowed=options.skip_broken)
     if not place.exists():
         raise ValueError(f"{path} does not exist. {HELP}")
-    if place.suffix == ".npz":
+    if place.suffix.lower() == ".npz":
         return assemble(_by_usage(path, *_npz_rows(place, skips)), options, skips)
-    if place.suffix == ".csv":
+    if place.suffix.lower() == ".csv":
         return assemble(_by_usage(path, *_csv_rows(place, skips)), options, skips)
     if place.is_dir():
         return assemble(_from_folders(path, place, skips), options, skips)
@@ -173,13 +173,13 @@ def _csv_image(path: Path, offset: int, position: int) -> Image.Image:
 
 def _from_folders(path: str, root: Path, skips: Skips) -> Source:
     """Class folders. Where the files' own names tell PublicTest from PrivateTest, the official splits come back."""
-    splits, classes = class_tree(root, f"fer2013:{path}", skips)
+    splits, classes, left_out = class_tree(root, f"fer2013:{path}", skips)
     if classes != EXPRESSIONS:
         raise ValueError(
             f"{path} has the class folders {list(classes)}; fer2013's are {', '.join(EXPRESSIONS)}. {HELP}"
         )
     parts = {name: file_rows(f"fer2013-{name}", root, *files) for name, files in splits.items()}
-    notes = ["Read from class folders."]
+    notes = ["Read from class folders.", *left_out]
     usages = np.array([PurePosixPath(name).name.split("_")[0] for name in parts["test"].names])
     published = {
         "train": PUBLISHED["Training"],

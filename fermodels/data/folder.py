@@ -18,6 +18,7 @@ from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.open_picture import SUFFIXES
 from fermodels.data.rows import Skips, file_rows, whole_rows
 from fermodels.data.splits import Source, assemble
+from fermodels.data.walk import LeftOut, pictures_below
 
 SPELLINGS = {
     "angry": "anger",
@@ -32,8 +33,12 @@ SPELLINGS = {
     **{name: name for name in EXPRESSIONS},
 }
 """Folder name (in lower case) -> expression."""
-SPLITS = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
-"""Split -> the folder names under which it is known."""
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("val", "validation", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+"""Split -> the folder names under which it is known, in small letters or capitals."""
 HELP = "folder:PATH needs PATH/train/<class>/ and PATH/test/<class>/ with images, and may have PATH/val/<class>/"
 
 Files = tuple[list[str], np.ndarray]
@@ -58,7 +63,7 @@ def source(path: str | None, skips: Skips, *, whole: bool = False) -> Source:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise ValueError(f"{path} is not a folder. {HELP}")
-    splits, classes = class_tree(root, f"folder:{path}", skips)
+    splits, classes, left_out = class_tree(root, f"folder:{path}", skips)
     rows = {name: file_rows(f"folder-{name}", root, *files) for name, files in splits.items()}
     if whole:
         rows = {name: whole_rows(each, root) for name, each in rows.items()}
@@ -70,31 +75,35 @@ def source(path: str | None, skips: Skips, *, whole: bool = False) -> Source:
         train=rows["train"],
         validation=rows.get("validation"),
         test=rows["test"],
-        notes=(f"Classes by folder name: {', '.join(classes)}.",),
+        notes=(f"Classes by folder name: {', '.join(classes)}.", *left_out),
         licence="Unknown to this project: the owner of the folder knows.",
     )
 
 
-def class_tree(root: Path, spec: str, skips: Skips) -> tuple[dict[str, Files], tuple[str, ...]]:
-    """The files of each split that is there, and the classes. `validation` may be absent.
+def class_tree(root: Path, spec: str, skips: Skips) -> tuple[dict[str, Files], tuple[str, ...], tuple[str, ...]]:
+    """The files of each split that is there, the classes, and notes on what was left out. `validation` may be absent.
 
     Raises:
         ValueError: train or test is missing, or a class folder is empty or not a class of train.
     """
     present = _subfolders(root)
-    places = {split: next((n for n in names if n in present), None) for split, names in SPLITS.items()}
+    spelled = {place.lower(): place for place in reversed(present)}
+    places = {split: next((spelled[n] for n in names if n in spelled), None) for split, names in SPLITS.items()}
     if missing := [split for split in ("train", "test") if places[split] is None]:
         raise ValueError(f"{spec} has no {' and no '.join(missing)} folder; there is: {_told(present)}. {HELP}")
     folders = {split: _subfolders(root / place) for split, place in places.items() if place}
     classes, labels = _classes(folders)
     files: dict[str, Files] = {}
+    left_out = LeftOut()
     for split, names in folders.items():
         if not names:
             raise ValueError(f"{root / str(places[split])} has no class folders. {HELP}")
         if unknown := [name for name in names if name not in labels]:
             raise ValueError(f"{root}/{places[split]}/{unknown[0]} is not a class of train: {', '.join(classes)}")
-        files[split] = _files(root, [f"{places[split]}/{name}" for name in names], labels, skips)
-    return files, classes
+        files[split] = _files(root, [f"{places[split]}/{name}" for name in names], labels, skips, left_out)
+    other = sorted(set(present) - set(places.values()))
+    unused = (f"Folders that are no split, left out: {_told(other)}.",) if other else ()
+    return files, classes, (*left_out.notes, *unused)
 
 
 def _classes(folders: dict[str, list[str]]) -> tuple[tuple[str, ...], dict[str, int]]:
@@ -108,22 +117,17 @@ def _classes(folders: dict[str, list[str]]) -> tuple[tuple[str, ...], dict[str, 
     return classes, {name: label for label, name in enumerate(classes)}
 
 
-def _files(root: Path, folders: Iterable[str], labels: dict[str, int], skips: Skips) -> Files:
-    """The images of the class `folders` (paths below `root`) in the order of their names."""
+def _files(root: Path, folders: Iterable[str], labels: dict[str, int], skips: Skips, left_out: LeftOut) -> Files:
+    """The images of the class `folders` (paths below `root`) and of folders in them, in the order of their names."""
     paths: list[str] = []
     of: list[np.ndarray] = []
     for folder in folders:
-        with os.scandir(root / folder) as entries:
-            found = sorted(entry.name for entry in entries if _is_image(entry.name))
+        found = pictures_below(root, folder, left_out)
         if not found:
             skips.report(f"{root}/{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
-        paths += [f"{folder}/{name}" for name in found]
+        paths += found
         of.append(np.full(len(found), labels[folder.rpartition("/")[2]], np.int64))
     return paths, np.concatenate(of)
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def _subfolders(place: Path) -> list[str]:

@@ -24,7 +24,7 @@ from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.prepared import is_prepared
 from fermodels.data.prepared import load as prepared
-from fermodels.data.rows import Rows, Skips, fingerprint, open_whole
+from fermodels.data.rows import Rows, Skips, fingerprint, inside, open_whole
 from fermodels.data.splits import Source, assemble
 
 CLASSES = tuple(name for name in EXPRESSIONS if name not in ("disgust", "fear"))
@@ -155,15 +155,22 @@ def _open(path: Path, typed: str) -> _Store:
 
 def _listed(store: _Store, skips: Skips) -> tuple[list[str], list[str], Int64[np.ndarray, " n"], str]:
     """Files, persons and labels in the order of the file names, and what was dropped, in words."""
-    reader = csv.DictReader(io.StringIO(store.read(LABELS).decode("utf-8", "replace")))
-    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+    reader = csv.DictReader(io.StringIO(store.read(LABELS).decode("utf-8-sig", "replace")))
+    try:
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        rows = list(enumerate(reader, 2))
+    except csv.Error as error:
+        raise ValueError(f"{store.path}, {LABELS}, line {reader.line_num}: {error}. {HELP}") from None
+    if missing := [name for name in COLUMNS if name not in reader.fieldnames]:
         raise ValueError(f"{store.path}, {LABELS} has no column {', '.join(missing)}. {HELP}")
     found: list[tuple[str, str, int]] = []
     dropped: Counter[str] = Counter()
-    for number, row in enumerate(reader, 2):
+    for number, row in rows:
         file, person, emotion = (str(row[name] or "") for name in COLUMNS)
         if not person or emotion not in (*EXPRESSIONS, "contempt"):
             skips.report(f'{store.path}, {LABELS}, line {number}: person "{person}", emotion "{emotion}"')
+        elif not inside(file):
+            skips.report(f'{store.path}, {LABELS}, line {number}: "{file}" leads outside the set')
         elif not store.has(file):
             skips.report(f"{store.path} has no {file} ({LABELS}, line {number})")
         elif emotion in CLASSES:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, LoadOptions
-from fermodels.data.rows import Rows, Skips, file_rows
+from fermodels.data.rows import Rows, Skips, file_rows, inside
 from fermodels.data.splits import Source, against_published, assemble
 
 LABELS = {
@@ -77,11 +77,11 @@ def _listed(path: Path, skips: Skips) -> dict[str, tuple[list[str], list[int]]]:
     """Image paths below the root and labels, by split, in the order of the names."""
     found: dict[str, tuple[list[str], list[int]]] = {"train": ([], []), "test": ([], [])}
     entries: list[tuple[str, int]] = []
-    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), 1):
         name, _, label = line.strip().partition(" ")
         if not name:
             continue
-        if label.strip() not in LABELS or name.split("_")[0] not in found:
+        if label.strip() not in LABELS or name.split("_")[0] not in found or not inside(name):
             skips.report(f'{path}, line {number}: "{line.strip()[:60]}" is not "train_... 1" to "test_... 7"')
             continue
         entries.append((name, EXPRESSIONS.index(LABELS[label.strip()])))

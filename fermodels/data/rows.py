@@ -105,6 +105,13 @@ def fingerprint(paths: Iterable[Path | str], *settings: object) -> str:
     return state.hexdigest()
 
 
+def inside(name: str) -> bool:
+    """Whether a listed name stays below the folder of its set: relative, without "..". Links there are followed: a
+    list cannot make them, and sets are often made of them."""
+    parts = name.replace("\\", "/").split("/")
+    return bool(name) and bool(parts[0]) and ".." not in parts and ":" not in parts[0] and "\0" not in name
+
+
 def open_whole(source: Path | str | IO[bytes]) -> Image.Image:
     """The upright image at a path or in an open file."""
     return open_picture(source).image

@@ -22,6 +22,7 @@ from fermodels.data.decode import decode, pixel_hash
 from fermodels.data.folder import SPLITS
 from fermodels.data.open_picture import SUFFIXES
 from fermodels.data.rows import Skips, file_rows
+from fermodels.data.walk import LeftOut, pictures_below
 
 HELP = f"give NAME:PATH, NAME one of {', '.join(DATASETS)}, or a folder of pictures"
 
@@ -171,15 +172,14 @@ def _opened(spec: str, options: LoadOptions) -> Dataset | np.ndarray:
     root = Path(spec).expanduser()
     if not root.is_dir():
         raise ValueError(f'"{spec}" is neither a data set nor a folder: {HELP}')
-    if splits := [name for name in SPLITS["test"] if (root / name).is_dir()]:
+    if splits := [p.name for p in root.iterdir() if p.name.lower() in SPLITS["test"] and p.is_dir()]:
         raise ValueError(f"{spec} has a folder {splits[0]}/: name it folder:{spec}, so that its pictures stay out")
     return _pictures(root, spec, options)
 
 
 def _pictures(root: Path, spec: str, options: LoadOptions) -> np.ndarray:
     """Every picture below `root`, RGB, its central square."""
-    found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    names = sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+    names = pictures_below(root, "", LeftOut())
     if not names:
         raise ValueError(f"{spec} holds no picture ({', '.join(sorted(SUFFIXES))}): {HELP}")
     rows = file_rows("pictures", root, names, np.zeros(len(names), np.int64))
