@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.measure.environment import environment
 from compress.timing.latency import synchronised
+from compress.timing.machine import environment
 
 
 class SynchronisedBenchmark(BenchmarkFixture):

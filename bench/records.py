@@ -58,7 +58,7 @@ class Record:
     environment: dict[str, Any]
     commit: str
     dirty: bool
-    """True when the code that measures differed from `commit` (`bench.measure.environment.commit`)."""
+    """True when the code that measures differed from `commit` (`compress.timing.machine.commit`)."""
     created: str
     """UTC, ISO 8601, to the second."""
     schema: int = field(default=SCHEMA)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import fermodels
-from compress.exporting.onnx_file import onnx_from_net
+from fermodels.predict.artefacts import FaceArtefacts
 from fermodels.predict.deployed import Deployed
 from fermodels.predict.pictures import Frame, photograph_of
 from fermodels.predict.predictor import Predictor, predictions
@@ -85,7 +85,7 @@ def test_an_exported_network_answers_at_once(benchmark, tmp_path):
     pytest.importorskip("onnxruntime", reason="needs ONNX Runtime: pip install -e '.[onnx]'")
     net = fermodels.build("vggnet", widths={"face": (16,) * 13}, size=56, pools=3)
     graph = Deployed(net, ViewConfig(size=56, local_size=28), stored=64)
-    onnx = onnx_from_net(graph, tmp_path / "net.onnx", {"classes": fermodels.EXPRESSIONS})
+    onnx = FaceArtefacts(graph, None, {"classes": fermodels.EXPRESSIONS}, tmp_path).files.onnx("fp32")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / "face.png")
     command = [sys.executable, "-m", "fermodels.predict", str(tmp_path / "face.png"), "--cropped", "--model", str(onnx)]
     done = benchmark.pedantic(

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.measure.stats import Difference, Ratio, independent_difference, independent_ratio, mcnemar, paired_difference
+from bench.measure.stats import Difference, independent_difference, mcnemar, paired_difference
 from bench.pages.columns import FORMATS
 from bench.pages.values import correct
 from bench.records import Cell, Record
+from compress.timing.stats import Ratio, independent_ratio
 
 PASS, UNCLEAR, FAIL = "pass", "not comparable", "fail"
 OUTCOMES = (PASS, UNCLEAR, FAIL)

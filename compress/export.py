@@ -2,7 +2,11 @@
 
 import sys
 
-from compress.commands.export import main
-
 if __name__ == "__main__":
+    from compress.commands.export import main
+
     sys.exit(main())
+
+from compress.exporting.export import export
+
+sys.modules[__name__] = export  # type: ignore[assignment] - an import of this module must not hide the function

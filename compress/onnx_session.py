@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from compress.exporting.signed_onnx import whole
 from compress.libraries import library
 
 REST = ("session.force_spinning_stop", "1")
@@ -24,9 +25,10 @@ def onnx_session(path: Path, *, optimised: Path | None = None) -> Any:
 
     Raises:
         Unavailable: ONNX Runtime is not installed.
-        ValueError: the file cannot be opened by it.
+        ValueError: the file is damaged, or cannot be opened by it.
     """
     onnxruntime = library("onnxruntime")
+    whole(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     options.log_severity_level = 3

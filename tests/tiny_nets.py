@@ -1,5 +1,6 @@
 """Small networks with batch norms that have something to say, and the graphs and checkpoints they become."""
 
+import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -8,7 +9,9 @@ import torch
 from torch import nn
 
 import fermodels
-from compress.exporting import onnx_file
+from compress.exporting.artefacts import Artefacts
+from compress.exporting.program import PROGRAM
+from fermodels.predict.artefacts import FaceArtefacts
 from fermodels.predict.deployed import Deployed
 from fermodels.training.views import ViewConfig
 
@@ -85,12 +88,21 @@ def tiny_checkpoint(model: str, folder: Path) -> Path:
 _FILES = tempfile.TemporaryDirectory(prefix="tiny-onnx-")  # goes when the tests end
 
 
+def tiny_files(model: str, folder: Path) -> Artefacts:
+    """`tiny_graph` as the files it becomes in `folder`."""
+    return FaceArtefacts(tiny_graph(model), None, ABOUT, folder).files
+
+
 @lru_cache
 def tiny_onnx(model: str, precision: str = "fp32") -> Path:
-    """`tiny_graph` as an ONNX file, exported once for all tests of a process: copy it, change nothing in its folder."""
-    graph = tiny_graph(model)
-    path = onnx_file.onnx_from_net(
-        graph, Path(_FILES.name) / model / precision / "net.onnx", ABOUT, precision=precision
-    )
-    assert next(graph.net.parameters()).dtype == torch.float32, "the network given was changed"
-    return path
+    """`tiny_graph` as an ONNX file with its program beside it, exported once for all tests of a process: copy both,
+    change nothing in their folder."""
+    return tiny_files(model, Path(_FILES.name) / model / precision).onnx(precision)
+
+
+def tiny_deployed(model: str, folder: Path) -> Path:
+    """A folder with both of `tiny_onnx`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in (tiny_onnx(model), tiny_onnx(model).with_name(PROGRAM)):
+        shutil.copy(file, folder)
+    return folder

@@ -18,7 +18,6 @@ from bench.make.pretraining import pretrain_stage
 from bench.make.recipes import CUTS, dense_stage, say, slim_stage, sparse_stage
 from bench.make.stages import Job, Stage
 from bench.measure import accuracy
-from bench.measure.environment import commit, environment
 from bench.records import Cell, Record
 from bench.tables import BATCHES
 from compress.cost import macs_by_fvcore, params
@@ -26,6 +25,7 @@ from compress.files import plain
 from compress.slimming.plan import Plan
 from compress.slimming.sparsity import gamma_histogram, zero_share
 from compress.timing.latency import Latency, latency_of
+from compress.timing.machine import commit, environment
 
 TIMED = ("dense", "slim")
 """The sparse network has the dense one's shape and the random control is a control of accuracy: neither is timed."""

@@ -20,12 +20,12 @@ from bench.make.scales import QUICK, scale_for
 from bench.make.stages import Stage, stage_by_key
 from bench.records import Cell, Record
 from compress.cost import macs, params
-from compress.exporting.artefacts import Artefacts, artefacts_of
 from compress.exporting.quantize import quantise
 from compress.runtimes import RUNTIMES, Session, Unavailable
 from compress.slimming.surgery import slim
 from compress.timing.footprint import Built, built
 from fermodels import checkpoint
+from fermodels.predict.artefacts import FaceArtefacts, artefacts_of
 
 ROOT = Path(__file__).parents[2] / "reports"
 MODEL = "mrf"
@@ -106,7 +106,7 @@ class SuiteNetworks:
     def __init__(self, folder: Path, root: Path = ROOT) -> None:
         self.folder, self.root = folder, root
         self.networks: dict[float, Network] = {}
-        self.artefacts: dict[float, Artefacts] = {}
+        self.artefacts: dict[float, FaceArtefacts] = {}
         self.missing: dict[str, Unavailable] = {}
         self.built: dict[tuple[str, str, float], Built] = {}
 
@@ -129,25 +129,23 @@ class SuiteNetworks:
     def _built(self, ratio: float, runtime: str, precision: str) -> Built:
         key = (runtime, precision, ratio)
         if key not in self.built:
-            self.built[key] = built(RUNTIMES[runtime], self._source(ratio, runtime, precision), precision=precision)
+            self.built[key] = built(RUNTIMES[runtime], self._source(ratio, precision), precision=precision)
         return self.built[key]
 
-    def _source(self, ratio: float, runtime: str, precision: str) -> Path:
-        """The ONNX file to build from; PyTorch's runtimes look only for the checkpoint beside it."""
+    def _source(self, ratio: float, precision: str) -> Path:
+        """The ONNX file to build from."""
         if ratio not in self.networks:
             self.networks[ratio] = network(ratio, self.root)
             folder = self.folder / f"{round(100 * ratio):02d}"
             checkpoint.save(self.networks[ratio].net, folder / "given", self.networks[ratio].about)
             self.artefacts[ratio] = artefacts_of(folder / "given", folder, keep=True)
         made = self.artefacts[ratio]
-        if runtime.startswith("torch"):
-            return made.folder / "fp32.onnx"
-        return self._int8(made) if precision == "int8" else made.onnx(precision)
+        return self._int8(made) if precision == "int8" else made.files.onnx(precision)
 
-    def _int8(self, made: Artefacts) -> Path:
+    def _int8(self, made: FaceArtefacts) -> Path:
         path = made.folder / "int8.onnx"
         if not path.exists():
-            views = [view.numpy() for view in made.graph.example(CALIBRATION)]
-            feed = dict(zip(made.graph.inputs, views, strict=True))
-            quantise(made.onnx("fp32"), path, [feed], method="minmax")
+            views = [view.numpy() for view in made.deployed.example(CALIBRATION)]
+            feed = dict(zip(made.deployed.inputs, views, strict=True))
+            quantise(made.files.onnx("fp32"), path, [feed], method="minmax")
         return path

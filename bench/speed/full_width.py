@@ -21,18 +21,18 @@ from bench.make.networks import NETWORKS
 from bench.make.recipes import say
 from bench.make.scale import Scale
 from bench.make.scales import PAPER
-from bench.measure.environment import commit, environment
 from bench.pages.rows import Records
 from bench.records import Cell, Record
 from bench.speed import runtime_table
 from bench.speed.runtimes import REFERENCE, latencies_of
 from compress.cost import macs, params
-from compress.exporting.artefacts import Artefacts, artefacts_of
 from compress.files import plain, write_atomic
 from compress.runtimes import Session, Unavailable
 from compress.slimming.surgery import slim
 from compress.timing.footprint import opened
+from compress.timing.machine import commit, environment
 from fermodels import checkpoint
+from fermodels.predict.artefacts import FaceArtefacts, artefacts_of
 
 TABLE, DATA = "fullwidth", "random"
 TITLE = "Full width, 224 px, random weights: export, build and latency"
@@ -60,7 +60,7 @@ def cells(scale: Scale = PAPER) -> list[Cell]:
     ]
 
 
-def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[Artefacts, dict[str, Any]]:
+def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[FaceArtefacts, dict[str, Any]]:
     """One network with its verified ONNX file, and what it costs; `export_s` includes the verification."""
     torch.manual_seed(0)
     net = NETWORKS[model].build(scale)
@@ -71,7 +71,7 @@ def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[Arte
     fermodels.save(net, folder / "given", about)
     made = artefacts_of(folder / "given", folder, keep=True)
     start = time.perf_counter()
-    made.onnx("fp32")
+    made.files.onnx("fp32")
     spent = round(time.perf_counter() - start, 2)
     return made, {"params": params(net), "macs": macs(net, net.example()), "export_s": spent}
 
@@ -81,7 +81,7 @@ def measure(root: Path, scale: Scale = PAPER) -> list[Path]:
     with tempfile.TemporaryDirectory() as name:
         results: dict[Cell, dict[str, Any]] = {}
         running: dict[Cell, Session] = {}
-        networks: dict[tuple[str, float], tuple[Artefacts, dict[str, Any]]] = {}
+        networks: dict[tuple[str, float], tuple[FaceArtefacts, dict[str, Any]]] = {}
         for cell in cells(scale):
             key = (cell.model, cell.ratio)
             if key not in networks:
@@ -94,10 +94,10 @@ def measure(root: Path, scale: Scale = PAPER) -> list[Path]:
     return [records.save(_record(cell, result, scale), root) for cell, result in results.items()]
 
 
-def _opened(cell: Cell, made: Artefacts, cost: dict[str, Any], running: dict[Cell, Session]) -> dict[str, Any]:
+def _opened(cell: Cell, made: FaceArtefacts, cost: dict[str, Any], running: dict[Cell, Session]) -> dict[str, Any]:
     result: dict[str, Any] = {"missing": None, "cost": cost, "latency": {}}
     try:
-        running[cell], size = opened(made, cell.runtime, cell.precision)
+        running[cell], size = opened(made.files, cell.runtime, cell.precision)
     except Unavailable as reason:
         return result | {"missing": str(reason)}
     return result | {"cost": cost | size}

@@ -18,13 +18,13 @@ from bench.make.timed import BATCH, RUNTIME, VARIANT
 from bench.measure import accuracy
 from bench.records import Cell
 from compress.cost import macs, params
-from compress.exporting.artefacts import BATCH as WHOLE_BATCH
-from compress.exporting.artefacts import artefacts_of
 from compress.files import plain
 from compress.runtimes import RUNTIMES, Session
 from compress.slimming.plan import Plan
 from compress.timing.latency import subject_of_session, summarise
 from compress.timing.turns import Samples, calmest, measure_turns
+from fermodels.predict.artefacts import BATCH as WHOLE_BATCH
+from fermodels.predict.artefacts import artefacts_of
 
 TABLE = "latency-aware"
 PLAIN_RATIOS = (0.4, 0.5, 0.6, 0.7, 0.8)
@@ -66,7 +66,7 @@ def _opened(job: Job, cell: Cell, stage: Stage) -> tuple[Session, dict[str, Any]
     """The session of one network and what is known before its time: accuracy on the test split, cost, plan."""
     place: dict[str, Any] = {"data": job.data, "stored": job.scale.geometry.stored}
     made = artefacts_of(stage.folder / "chosen", stage.folder / "deployed", **place, keep=True)
-    session = made.session(RUNTIMES[RUNTIME], PRECISION)
+    session = made.files.session(RUNTIMES[RUNTIME], PRECISION)
     found = made.through(session, [batch.views for batch in made.views("test").evaluation(WHOLE_BATCH)])
     truth, data = np.asarray(job.data.test.labels), job.data
     net, cut = stage.net(), cell.variant in (*CUTS, VARIANT)

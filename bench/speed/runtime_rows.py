@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from bench.measure.accuracy import from_digits
-from bench.measure.stats import Difference, paired_difference, ratio_interval
+from bench.measure.stats import Difference, paired_difference
 from bench.records import Cell, Record
 from bench.speed.runtimes import BATCHES, REFERENCE
+from compress.timing.stats import ratio_interval
 
 ALIGNED = 16
 """Widths at whose multiples kernels step: blocks of 16 floats in AVX-512, of 8 halves in tensor cores."""

@@ -23,20 +23,19 @@ from bench.measure import accuracy
 from bench.records import Cell
 from bench.tables import TABLES
 from compress.cost import macs, params
-from compress.exporting.artefacts import BATCH, Artefacts, artefacts_of
-from compress.exporting.onnx_file import TOLERANCES
+from compress.exporting.parity import TOLERANCES
 from compress.files import plain
 from compress.runtimes import RUNTIMES, Session, Unavailable
+from compress.timing.deployed import REFERENCE
 from compress.timing.energy import energy_of
 from compress.timing.footprint import opened
 from compress.timing.latency import Latency, subject_of_session, summarise
 from compress.timing.turns import Samples, measure_turns
+from fermodels.predict.artefacts import BATCH, FaceArtefacts, artefacts_of
 
 TABLE = "runtimes"
 RATIOS = {model: (0.0, *table.ratios) for table in TABLES.values() for model in table.models}
 """Every network that slims, and the shares of its channels that are removed."""
-REFERENCE = ("torch", "fp32")
-"""What every other runtime and precision of the same network is compared with."""
 ON_CPU = ("onnxruntime", "openvino")
 """Runtimes that are opened on the CPU, whatever else there is: no rows where the networks are measured on a GPU."""
 BATCHES = (1, BATCH)
@@ -98,18 +97,18 @@ def _ready(job: Job, own: Sequence[Cell], stages: Mapping[Cell, Stage]) -> list[
     faces = [batch.views for batch in made.views("test").evaluation(BATCH)]
     net = stage.net()
     cost = {"params": params(net), "macs": macs(net, net.example())}
-    reference = made.through(opened(made, *REFERENCE)[0], faces)
+    reference = made.through(opened(made.files, *REFERENCE)[0], faces)
     return [_opened(job, cell, made, (faces, reference), cost) for cell in own]
 
 
 def _opened(
-    job: Job, cell: Cell, made: Artefacts, tested: tuple[list[tuple[Tensor, ...]], np.ndarray], cost: dict[str, Any]
+    job: Job, cell: Cell, made: FaceArtefacts, tested: tuple[list[tuple[Tensor, ...]], np.ndarray], cost: dict[str, Any]
 ) -> _Ready:
     faces, reference = tested
     try:
         if job.device != "cpu" and cell.runtime in ON_CPU:
             raise Unavailable("runs on the CPU here, the others on the GPU: time it with --device cpu")
-        session, size = opened(made, cell.runtime, cell.precision)
+        session, size = opened(made.files, cell.runtime, cell.precision)
         found = made.through(session, faces)
     except (Unavailable, ValueError) as reason:
         say(f"{cell.id}: {reason}")

@@ -1,85 +1,126 @@
-"""The command that exports a checkpoint: an artefact of one runtime, verified on real faces.
+"""The command that exports a network: an artefact of one runtime, verified on real inputs.
 
     python -m compress.export slim60 --runtime onnxruntime --precision int8 --data fer2013:fer2013.csv --out deployed
+    python -m compress.export --net timm:resnet18 --input 3,224,224 --out deployed
 
-OUT then holds checkpoint/ (what PyTorch runs), fp32.onnx, the ONNX file of the precision, and the runtime's engine.
+OUT then holds program.pt2 (what PyTorch runs), the ONNX file of the precision, and the runtime's engine.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
 
-from compress.commands.parser import dataset_of, parser_of, status_of
-from compress.exporting.artefacts import Artefacts, artefacts_of
-from compress.exporting.onnx_file import TOLERANCES, parity
+from compress.commands.networks import CHECKPOINTS, example_of, named, network_of
+from compress.commands.parser import status_of
+from compress.exporting.artefacts import Artefacts
+from compress.exporting.graph import graph_of
+from compress.exporting.parity import TOLERANCES, verified
+from compress.exporting.triton import repository_from_artefact
 from compress.files import plain, size_bytes
-from compress.runtimes import RUNTIMES, Runtime, Session, Unavailable
-from compress.runtimes.tensor_rt import EngineConfig, TensorRt
-from fermodels import checkpoint
-from fermodels.training.views import recorded_views
+from compress.runtimes import RUNTIMES, Runtime, Session, Target, Unavailable
+
+
+class Deployment(Protocol):
+    """What a checkpoint becomes; `compress.commands.networks.CHECKPOINTS` gives one."""
+
+    @property
+    def files(self) -> Artefacts: ...
+
+    def scores(self, session: Session) -> dict[str, Any]:
+        """What `session` is worth on the data set, for the command's answer."""
+        ...
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = parser_of(
-        "compress.export",
-        description="Exports a checkpoint to ONNX, builds the runtime's artefact, and verifies it against PyTorch.",
-        epilog="Without --data the verification runs on random images; int8 needs --data for its calibration.",
-        result="the artefacts",
-        data="verifies on its validation split",
+    parser = argparse.ArgumentParser(
+        prog="python -m compress.export",
+        description="Exports a network to ONNX, builds the runtime's artefact, and verifies it against PyTorch.",
+        epilog="Without --data the verification runs on random inputs; int8 needs --data for its calibration.",
     )
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="folder that fermodels.save wrote")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the artefacts")
     parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES, help="(default: onnxruntime)")
     parser.add_argument("--precision", default="fp32", help="fp32, fp16, bf16 or int8, where the runtime has it")
-    parser.add_argument("--batch", default="1,32,128", help="smallest, best, largest batch of a TensorRT engine")
+    parser.add_argument("--batch", default="1,32,128", help="smallest, best, largest batch of an engine or of Triton")
     parser.add_argument("--capability", default="", help='GPUs to build a tensorrt-rtx engine for, like "8.6,8.9"')
-    parser.add_argument("--stored", type=int, help="side of the aligned face in pixels, where the checkpoint is silent")
+    parser.add_argument("--triton", type=Path, metavar="DIR", help="also write a model repository for Triton there")
+    faces = parser.add_argument_group("a checkpoint of faces")
+    faces.add_argument("--data", metavar="NAME:PATH", help="data set whose validation split verifies")
+    faces.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
+    faces.add_argument("--stored", type=int, help="side of the aligned face in pixels, where the checkpoint is silent")
+    own = parser.add_argument_group("a network of your own")
+    own.add_argument("--net", metavar="SPEC", help="timm:NAME, or package.module:function that gives the network")
+    own.add_argument("--input", action="append", metavar="SHAPE", help="of each input without batch, like 3,224,224")
     return parser.parse_args(argv)
 
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Exports, builds and verifies; returns what the last line of standard output says."""
-    runtime = _runtime(given)
-    _, stored = recorded_views(checkpoint.describe(given.checkpoint), stored=given.stored)
-    data = dataset_of(given, stored=stored) if given.data else None
-    made = artefacts_of(given.checkpoint, given.out, data=data, stored=stored)
+    runtime, target = _asked(given)
+    for option in ("out", "triton"):
+        _writable(option, getattr(given, option))
+    runtime.require()
+    made, deployment = _network(given)
     path = made.onnx(given.precision)
-    said: dict[str, Any] = {"onnx": str(path), "artefact": None, "verified": None}
-    if isinstance(runtime, TensorRt):
-        sides = {name: (3, side, side) for name, side in made.graph.sides.items()}
-        said["trtexec"] = runtime.config.trtexec(path, sides)
-        print(said["trtexec"], file=sys.stderr)
-    artefact = runtime.build(path, precision=given.precision)
-    said |= {"artefact": str(artefact), "bytes": size_bytes(artefact)}
+    artefact = runtime.build(path, precision=given.precision, target=target)
+    said: dict[str, Any] = {"onnx": str(path), "artefact": str(artefact), "bytes": size_bytes(artefact)}
+    if given.triton:
+        served = path if artefact.suffix not in (".onnx", ".engine") else artefact
+        place = repository_from_artefact(served, path, given.triton, given.out.resolve().name, target=target)
+        said["triton"] = str(place)
     try:
         session = runtime.open(artefact, precision=given.precision)
     except Unavailable as missing:
         print(f"built, but not run here: {missing}", file=sys.stderr)
-        return said
-    return said | {"verified": _verified(made, session) | {"faces": given.data or "random images"}}
+        return said | {"verified": None}
+    same = verified(session, made.graph, made.checks).checked(TOLERANCES[session.precision])
+    scores = {} if deployment is None else deployment.scores(session)
+    return said | {"verified": plain(asdict(same)) | {"inputs": given.data or "random inputs"} | scores}
 
 
-def _verified(made: Artefacts, session: Session) -> dict[str, Any]:
-    """Parity with PyTorch through the artefact itself, and both accuracies on the validation split."""
-    found = made.through(session)
-    same = parity(found, made.wanted).checked(TOLERANCES[session.precision])
-    return plain(asdict(same)) | {"accuracy": made.accuracy(found), "accuracy_pytorch": made.accuracy(made.wanted)}
+def _network(given: argparse.Namespace) -> tuple[Artefacts, Deployment | None]:
+    """The network's files, and what a checkpoint knows beside them."""
+    if (given.checkpoint is None) == (given.net is None):
+        raise ValueError("which network? give the folder of a checkpoint, or --net, and not both")
+    if given.net is None:
+        opened = named(CHECKPOINTS)(given.checkpoint, given.out, data=given.data, stored=given.stored, runs=given.runs)
+        return opened.files, opened
+    if given.data or given.precision == "int8":
+        raise ValueError("--data holds faces for a checkpoint: for int8 of a network of your own call compress.export")
+    return Artefacts(
+        folder=given.out, graph=graph_of(network_of(given.net), example_of(given.input or ["3,224,224"]))
+    ), None
 
 
-def _runtime(given: argparse.Namespace) -> Runtime:
-    """The runtime as asked; a precision it lacks and a batch that makes no sense are refused before any work."""
+def _asked(given: argparse.Namespace) -> tuple[Runtime, Target]:
+    """The runtime and what to build for; a precision it lacks and a batch that makes no sense are refused."""
     runtime = RUNTIMES[given.runtime]
     if given.precision not in runtime.precisions:
         raise ValueError(f'{given.runtime} has no precision "{given.precision}": {", ".join(runtime.precisions)}')
-    if not isinstance(runtime, TensorRt):
-        return runtime
     try:
         low, best, high = (int(batch) for batch in given.batch.split(","))
     except ValueError as error:
         raise ValueError(f"--batch {given.batch}: three numbers are needed, like 1,32,128") from error
     capabilities = tuple(word for word in given.capability.split(",") if word)
-    return replace(runtime, config=EngineConfig(batches=(low, best, high), capabilities=capabilities))
+    return runtime, Target(batches=(low, best, high), capabilities=capabilities)
+
+
+def _writable(option: str, folder: Path | None) -> None:
+    """Makes `folder`; refuses one that cannot be written to, before anything takes long."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fine = os.access(folder, os.W_OK)
+    except OSError:
+        fine = False
+    if not fine:
+        raise ValueError(f"--{option} {folder}: no folder that can be written to; name another")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,9 +6,10 @@ and the first convolution of every trunk (1 % of the MACs, but it sees the pixel
 best depends on the network, so all are tried and validation decides.
 """
 
-import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,15 +17,17 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Float
 
-from compress.exporting.onnx_file import METADATA
-from compress.files import atomic_path
+from compress.exporting.signed_onnx import described, write_onnx
+from compress.files import write_atomic
 from compress.libraries import library
 
-Feed = Mapping[str, Float[np.ndarray, "b 3 side side"]]
+Feed = Mapping[str, Float[np.ndarray, "b ..."]]
 QUANTISED = ("Conv", "Gemm", "MaxPool")
 """Operators between which activations stay in 8 bit."""
 ENOUGH = 500
-"""Training faces below which the ranges of activations are not to be trusted."""
+"""Different inputs below which the ranges of activations are not to be trusted."""
+CHUNK = 128
+"""Most inputs that run together while ranges are measured."""
 METHODS: dict[str, dict[str, Any]] = {
     "minmax": {"calibrate_method": "MinMax"},
     "percentile": {"calibrate_method": "Percentile", "CalibPercentile": 99.99},
@@ -47,29 +50,52 @@ def int8_from_onnx(
     """Quantises the float32 file `source` by every calibration method and keeps the best one at `path`.
 
     Args:
-        calibration: batches of training faces as the graph eats them, at least `ENOUGH` faces in all.
-        score: accuracy of an ONNX file on the validation split; ties go to the earlier method.
+        calibration: batches of training inputs as the graph eats them. Constant ones and copies are left out; at least
+            `ENOUGH` must stay.
+        score: how good an ONNX file is, like its accuracy on validation; ties go to the earlier method.
         methods: names of `METHODS` to try; none: all.
 
     Raises:
-        ValueError: too few faces, or an unknown method.
+        ValueError: too few inputs, or an unknown method.
     """
-    faces = sum(len(next(iter(feed.values()))) for feed in calibration)
-    if faces < ENOUGH:
-        raise ValueError(f"{faces} faces to calibrate on: ranges of activations need at least {ENOUGH}")
+    even = evened(calibration)
     if unknown := set(methods) - set(METHODS):
         raise ValueError(f"calibration {sorted(unknown)}: allowed are {', '.join(METHODS)}")
     scores: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         made = {name: Path(folder) / f"{name}.onnx" for name in methods or METHODS}
         for name, file in made.items():
-            quantise(source, file, calibration, method=name)
+            quantise(source, file, even, method=name)
             scores[name] = score(file)
         best = max(scores, key=lambda name: scores[name])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            Path(temporary).write_bytes(made[best].read_bytes())
+        write_atomic(path, made[best].read_bytes())
     return Quantised(path=path, method=best, scores=scores)
+
+
+def evened(calibration: Sequence[Feed]) -> list[Feed]:
+    """The different inputs of `calibration` in batches of one size: ONNX Runtime cannot add ranges of unequal ones up.
+
+    Raises:
+        ValueError: fewer than `ENOUGH` inputs that are neither constant nor copies of others.
+    """
+    together = {name: np.concatenate([feed[name] for feed in calibration]) for name in calibration[0]}
+    seen: dict[bytes, int] = {}
+    given = len(next(iter(together.values())))
+    for i in range(given):
+        if all(values[i].min() < values[i].max() for values in together.values()):
+            seen.setdefault(b"".join(values[i].tobytes() for values in together.values()), i)
+    if len(seen) < ENOUGH:
+        raise ValueError(
+            f"{len(seen)} of {given} inputs to calibrate on are neither constant nor copies: ranges of activations "
+            f"need at least {ENOUGH}"
+        )
+    kept = np.array(list(seen.values()))
+    parts = -(-len(kept) // CHUNK)
+    size = len(kept) // parts
+    return [
+        {name: values[kept[start : start + size]] for name, values in together.items()}
+        for start in range(0, parts * size, size)
+    ]
 
 
 def quantise(source: Path, path: Path, calibration: Sequence[Feed], *, method: str) -> None:
@@ -79,24 +105,21 @@ def quantise(source: Path, path: Path, calibration: Sequence[Feed], *, method: s
     settings = dict(METHODS[method])
     calibrate = quantization.CalibrationMethod[settings.pop("calibrate_method")]
     extra = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False} | settings
-    quantization.quantize_static(
-        source,
-        path,
-        cast(Any, _Reader(calibration)),
-        quant_format=quantization.QuantFormat.QDQ,
-        op_types_to_quantize=list(QUANTISED),
-        nodes_to_exclude=_seeing_pixels(source),
-        per_channel=True,
-        activation_type=quantization.QuantType.QInt8,
-        weight_type=quantization.QuantType.QInt8,
-        calibrate_method=calibrate,
-        extra_options=extra,
-    )
-    model = onnx.load(path)
-    found = {entry.key: entry.value for entry in model.metadata_props}
-    said = json.loads(found[METADATA]) | {"precision": "int8", "calibration": method}
-    onnx.helper.set_model_props(model, found | {METADATA: json.dumps(said)})
-    onnx.save(model, path)
+    with redirect_stdout(sys.stderr):  # it tells its progress there, where commands give their answer
+        quantization.quantize_static(
+            source,
+            path,
+            cast(Any, _Reader(calibration)),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTISED),
+            nodes_to_exclude=_seeing_pixels(source),
+            per_channel=True,
+            activation_type=quantization.QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=calibrate,
+            extra_options=extra,
+        )
+    write_onnx(onnx.load(path), path, described(source) | {"precision": "int8", "calibration": method})
 
 
 def _seeing_pixels(source: Path) -> list[str]:

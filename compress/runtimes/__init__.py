@@ -7,9 +7,10 @@
 A runtime whose library, driver or device is missing raises `Unavailable` with the mend, which tables print as a row.
 """
 
+from compress.libraries import Unavailable
 from compress.runtimes.onnx_runtime import OnnxRuntime
 from compress.runtimes.open_vino import OpenVino
-from compress.runtimes.session import IO, Resident, Runtime, Session, TensorSpec, Unavailable
+from compress.runtimes.session import IO, Runtime, Session, Target, TensorSpec
 from compress.runtimes.tensor_rt import TensorRt
 from compress.runtimes.torch_runtimes import Compiled, Eager, Graphed
 
@@ -23,7 +24,4 @@ RUNTIMES: dict[str, Runtime] = {
     "tensorrt-rtx": TensorRt("tensorrt-rtx"),
 }
 
-FROM_CHECKPOINT = tuple(name for name, runtime in RUNTIMES.items() if isinstance(runtime, Eager))
-"""Runtimes that take the checkpoint beside an ONNX file, and no such file."""
-
-__all__ = ["FROM_CHECKPOINT", "IO", "RUNTIMES", "Resident", "Runtime", "Session", "TensorSpec", "Unavailable"]
+__all__ = ["IO", "RUNTIMES", "Runtime", "Session", "Target", "TensorSpec", "Unavailable"]

@@ -25,6 +25,10 @@ class Gpu(Protocol):
         """Copies `given`, from wherever it lies, on the current stream."""
         ...
 
+    def kept(self, tensor: Tensor) -> Tensor:
+        """A copy that later runs do not overwrite."""
+        ...
+
     def stream(self) -> int:
         """Handle of the current stream."""
         ...
@@ -52,6 +56,9 @@ class Cuda:
     def copy(self, into: Tensor, given: Tensor) -> None:
         with torch.inference_mode():  # which also lets tensors that were made in it be written to
             into.copy_(given)
+
+    def kept(self, tensor: Tensor) -> Tensor:
+        return tensor.clone()
 
     def stream(self) -> int:
         return torch.cuda.current_stream().cuda_stream

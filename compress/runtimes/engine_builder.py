@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from compress.files import write_atomic
-from compress.runtimes.engines import EngineConfig
+from compress.runtimes.session import Target
 
 COMPUTING = ("CONVOLUTION", "MATRIX_MULTIPLY")
 NAMES = {"FLOAT": "fp32", "HALF": "fp16", "INT8": "int8", "BF16": "bf16"}
 
 
-def build_engine(trt: Any, onnx: Path, config: EngineConfig, timing_cache: Path | None) -> tuple[bytes, dict[str, str]]:
+def build_engine(trt: Any, onnx: Path, target: Target, timing_cache: Path | None) -> tuple[bytes, dict[str, str]]:
     """Serialised engine, and the precision of every computing layer as the strongly typed network has it.
 
     Args:
@@ -30,10 +30,10 @@ def build_engine(trt: Any, onnx: Path, config: EngineConfig, timing_cache: Path 
         errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise ValueError(f"TensorRT does not read {onnx} ({errors}); export it with compress.export")
     settings = builder.create_builder_config()
-    settings.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, config.workspace_mib << 20)
+    settings.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, target.workspace_mib << 20)
     settings.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    settings.add_optimization_profile(_profile(builder, network, config))
-    _target(trt, settings, config)
+    settings.add_optimization_profile(_profile(builder, network, target))
+    _target(trt, settings, target)
     if timing_cache is not None:
         _start_from(settings, timing_cache)
     settings.progress_monitor = _monitor(trt, onnx.name)
@@ -77,22 +77,22 @@ def _monitor(trt: Any, title: str) -> Any:
     return Monitor()
 
 
-def _profile(builder: Any, network: Any, config: EngineConfig) -> Any:
+def _profile(builder: Any, network: Any, target: Target) -> Any:
     profile = builder.create_optimization_profile()
     for index in range(network.num_inputs):
         given = network.get_input(index)
-        profile.set_shape(given.name, *((batch, *tuple(given.shape)[1:]) for batch in config.batches))
+        profile.set_shape(given.name, *((batch, *tuple(given.shape)[1:]) for batch in target.batches))
     return profile
 
 
-def _target(trt: Any, settings: Any, config: EngineConfig) -> None:
+def _target(trt: Any, settings: Any, target: Target) -> None:
     """The compute capabilities to build for; TensorRT proper knows only the GPU at hand."""
     known = getattr(trt, "ComputeCapability", None)
     if known is None:
-        if config.capabilities:
+        if target.capabilities:
             raise ValueError("capabilities can only be named for tensorrt-rtx: tensorrt builds for the GPU at hand")
         return
-    wanted = [f"SM{capability.replace('.', '')}" for capability in config.capabilities] or ["CURRENT"]
+    wanted = [f"SM{capability.replace('.', '')}" for capability in target.capabilities] or ["CURRENT"]
     members = known.__members__
     if unknown := [name for name in wanted if name not in members]:
         allowed = ", ".join(f"{name[2:-1]}.{name[-1]}" for name in members if name.startswith("SM"))

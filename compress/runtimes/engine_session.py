@@ -17,7 +17,7 @@ from torch import Tensor
 from compress.runtimes.buffers import BUFFERS
 from compress.runtimes.cuda_graphs import Cuda, Gpu
 from compress.runtimes.engine_builder import logger_of
-from compress.runtimes.session import IO, TensorSpec
+from compress.runtimes.session import IO, Session, TensorSpec
 
 DTYPES = {"FLOAT": torch.float32, "HALF": torch.float16, "INT8": torch.int8, "INT32": torch.int32, "INT64": torch.int64}
 SHAPES = 8
@@ -57,66 +57,47 @@ class Recorded:
 
 
 @final
-class TensorRtSession:
-    """An engine on the current GPU, on PyTorch's current stream and in its context.
-
-    With `buffers="torch"` and no graphs each run's outputs are the caller's. Otherwise they are the session's own
-    buffers, overwritten by the next run of the same shapes (clone what must last), because a copy would be timed along
-    with the network, and memory from the other libraries is too slow to get for every run.
-    """
+class TensorRtSession(Session):
+    """An engine on the current GPU, on PyTorch's current stream and in its context."""
 
     gpu: Gpu = Cuda()
 
     def __init__(
         self, trt: Any, engine: Path, *, runtime: str, precision: str, buffers: str = "torch", graphs: bool = False
     ) -> None:
-        self.trt, self.runtime, self.precision = trt, runtime, precision
-        self.buffers, self.graphs = buffers, graphs
-        BUFFERS[buffers]((1,), torch.float32)  # a missing library is told now, not in the first run
+        self.trt, self.allocate, self.graphs = trt, BUFFERS[buffers], graphs
+        self.allocate((1,), torch.float32)  # a missing library is told now, not in the first run
         self._runtime = trt.Runtime(logger_of(trt))
         self._engine = self._runtime.deserialize_cuda_engine(engine.read_bytes())
         if self._engine is None:
             raise ValueError(f"TensorRT cannot load {engine}: {self._said()}; build it again")
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
-        specs = {name: self._spec(name) for name in names}
         reads = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
-        self.io = IO(
-            inputs=tuple(specs[name] for name in reads),
-            outputs=tuple(spec for name, spec in specs.items() if name not in reads),
-            device="cuda",
-        )
+        inputs = tuple(self._spec(name) for name in reads)
+        outputs = tuple(self._spec(name) for name in names if name not in reads)
+        super().__init__(IO(inputs=inputs, outputs=outputs, device="cuda"), runtime=runtime, precision=precision)
         self._context = None if graphs else self._new_context()
-        self._outputs: Recent[dict[str, Tensor]] = Recent()
         self._records: Recent[Recorded] = Recent()
 
-    def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Outputs by name, ready when this returns; whose they are says the class.
-
-        Raises:
-            ValueError: `batch` does not fit, or is no batch that the engine was built for.
-            RuntimeError: TensorRT failed, or its work cannot be recorded as a graph; says why.
-        """
-        found = self.launch(batch)
-        self.gpu.synchronize()
-        return found
-
-    def launch(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """As `run`, but returns when the work is on the stream: what `compress.timing.launch` times."""
-        self.io.check(batch)
+    def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As `Session.run`; RuntimeError where TensorRT fails, or its work cannot be recorded as a graph."""
         if self.graphs:
             record = self._filled(batch)
             record.replay()
-            return dict(record.outputs)
-        fed = {name: self.gpu.resident(tensor) for name, tensor in batch.items()}
-        outputs = self._bound(self._context, fed, keep=self.buffers != "torch")
-        self._enqueue(self._context, self.gpu.stream())
+            outputs = {name: self.gpu.kept(tensor) for name, tensor in record.outputs.items()}
+        else:
+            fed = {name: self.gpu.resident(tensor) for name, tensor in batch.items()}
+            outputs = self._bound(self._context, fed)
+            self._enqueue(self._context, self.gpu.stream())
+        self.gpu.synchronize()
         return outputs
 
     def resident(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`batch` where the engine reads it. Feed it to `run`, as it is or with new values in it: nothing is copied."""
         self.io.check(batch)
         if self.graphs:
-            return dict(self._filled(batch).inputs)
+            with self._turn:
+                return dict(self._filled(batch).inputs)
         return {name: self.gpu.resident(tensor) for name, tensor in batch.items()}
 
     def precision_by_layer(self) -> dict[str, str]:
@@ -134,10 +115,9 @@ class TensorRtSession:
 
     def _record(self, batch: Mapping[str, Tensor]) -> Recorded:
         context = self._new_context()
-        allocate = BUFFERS[self.buffers]
-        inputs = {spec.name: allocate(tuple(batch[spec.name].shape), spec.dtype) for spec in self.io.inputs}
+        inputs = {spec.name: self.allocate(tuple(batch[spec.name].shape), spec.dtype) for spec in self.io.inputs}
         self._fill(inputs, batch)
-        outputs = self._bound(context, inputs, keep=False)  # the record keeps them
+        outputs = self._bound(context, inputs)
         try:
             replay = self.gpu.captured(partial(self._enqueue, context))
         except RuntimeError as error:
@@ -152,8 +132,8 @@ class TensorRtSession:
             if batch[name] is not own:
                 self.gpu.copy(own, batch[name])
 
-    def _bound(self, context: Any, inputs: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
-        """Sets shapes and addresses on `context`; returns the outputs it will write: new ones, or those kept."""
+    def _bound(self, context: Any, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Sets shapes and addresses on `context`; returns the outputs it will write."""
         for name, tensor in inputs.items():
             if not context.set_input_shape(name, tuple(tensor.shape)):
                 low, _, high = (tuple(shape) for shape in self._engine.get_tensor_profile_shape(name, 0))
@@ -162,16 +142,11 @@ class TensorRtSession:
                     "build it for other batches (--batch of compress.export)"
                 )
             context.set_tensor_address(name, tensor.data_ptr())
-        make = partial(self._allocated, context)
-        outputs = self._outputs.get(self._shapes(inputs), make) if keep else make()
+        shapes = {spec.name: tuple(context.get_tensor_shape(spec.name)) for spec in self.io.outputs}
+        outputs = {spec.name: self.allocate(shapes[spec.name], spec.dtype) for spec in self.io.outputs}
         for name, tensor in outputs.items():
             context.set_tensor_address(name, tensor.data_ptr())
-        return dict(outputs)
-
-    def _allocated(self, context: Any) -> dict[str, Tensor]:
-        """Outputs of the shapes that `context` has worked out from those of its inputs."""
-        allocate = BUFFERS[self.buffers]
-        return {spec.name: allocate(tuple(context.get_tensor_shape(spec.name)), spec.dtype) for spec in self.io.outputs}
+        return outputs
 
     def _enqueue(self, context: Any, stream: int) -> None:
         if not context.execute_async_v3(stream):

@@ -6,44 +6,33 @@ a byte of it.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from compress.files import plain
+from compress.runtimes.session import Target
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineConfig:
-    """What an engine is built for. All of it is in the sidecar."""
+def engine_path(onnx: Path, runtime: str, target: Target) -> Path:
+    """Where the engine of `onnx` for `target` lies."""
+    gpus = "".join(f"-sm{capability.replace('.', '')}" for capability in target.capabilities)
+    return onnx.with_name(f"{onnx.stem}-{runtime}{gpus}.engine")
 
-    batches: tuple[int, int, int] = (1, 32, 128)
-    """Smallest, best and largest batch of the optimisation profile."""
-    capabilities: tuple[str, ...] = ()
-    """Compute capabilities, like "8.6"; none: the GPU at hand. Only TensorRT for RTX builds for absent ones."""
-    workspace_mib: int = 1024
-    """Upper limit of scratch memory while running."""
 
-    def __post_init__(self) -> None:
-        low, best, high = self.batches
-        if not 1 <= low <= best <= high:
-            raise ValueError(f"batches={self.batches}: smallest, best, largest, each at least 1 and rising")
+def trtexec(onnx: Path, inputs: Mapping[str, Sequence[int]], target: Target) -> str:
+    """The command that builds and times the same engine with TensorRT's own tool.
 
-    @property
-    def suffix(self) -> str:
-        """What tells the file of an engine for named GPUs from others of the same network."""
-        return "".join(f"-sm{capability.replace('.', '')}" for capability in self.capabilities)
+    Args:
+        inputs: name to shape, without the batch.
+    """
 
-    def trtexec(self, onnx: Path, inputs: Mapping[str, tuple[int, ...]]) -> str:
-        """The command that builds and times the same engine with TensorRT's own tool."""
+    def shapes(batch: int) -> str:
+        return ",".join(f"{name}:{'x'.join(map(str, (batch, *sides)))}" for name, sides in inputs.items())
 
-        def shapes(batch: int) -> str:
-            return ",".join(f"{name}:{'x'.join(map(str, (batch, *sides)))}" for name, sides in inputs.items())
-
-        low, best, high = map(shapes, self.batches)
-        profile = f"--minShapes={low} --optShapes={best} --maxShapes={high} --shapes={best}"
-        return f"trtexec --onnx={onnx} --stronglyTyped {profile} --memPoolSize=workspace:{self.workspace_mib}M"
+    low, best, high = map(shapes, target.batches)
+    profile = f"--minShapes={low} --optShapes={best} --maxShapes={high} --shapes={best}"
+    return f"trtexec --onnx={onnx} --stronglyTyped {profile} --memPoolSize=workspace:{target.workspace_mib}M"
 
 
 def sidecar(engine: Path) -> Path:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from compress.exporting.signed_onnx import checked
 from compress.libraries import library
-from compress.runtimes.session import IO, Session, TensorSpec, asked, honoured, onnx_file
+from compress.runtimes.session import ANY, IO, Session, Target, TensorSpec, asked, honoured
 
 COMPUTING = {"Convolution", "MatMul", "FullyConnected", "GroupConvolution", "Subgraph:MatMul"}
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -16,26 +17,22 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 NAMES = {"FP32": "fp32", "f32": "fp32", "BF16": "bf16", "bf16": "bf16", "I8": "int8", "i8": "int8", "U8": "int8"}
 NAMES |= {"u8": "int8", "FP16": "fp16", "f16": "fp16"}
 HONOURED = {"fp32": ("fp32",), "bf16": ("bf16", "fp32"), "int8": ("int8", "fp32")}
-DTYPES = {"f32": torch.float32, "f16": torch.float16, "u8": torch.uint8}
+DTYPES = {"f32": torch.float32, "f16": torch.float16, "u8": torch.uint8, "i64": torch.int64, "i32": torch.int32}
 
 
-class OpenVinoSession:
+@final
+class OpenVinoSession(Session):
     """A compiled model with one inference request, tuned for latency."""
 
-    runtime = "openvino"
-
     def __init__(self, path: Path, precision: str) -> None:
-        self.precision = precision
         self._model = _compiled(path, precision)
         self._request = self._model.create_infer_request()
-        self.io = IO(
-            inputs=tuple(_spec(port) for port in self._model.inputs),
-            outputs=tuple(_spec(port) for port in self._model.outputs),
-        )
+        inputs = tuple(_spec(port) for port in self._model.inputs)
+        outputs = tuple(_spec(port) for port in self._model.outputs)
+        super().__init__(IO(inputs=inputs, outputs=outputs), runtime="openvino", precision=precision)
 
-    def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        self.io.check(batch)
-        found = self._request.infer({name: tensor.numpy() for name, tensor in batch.items()})
+    def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        found = self._request.infer({name: tensor.numpy(force=True) for name, tensor in batch.items()})
         return {spec.name: torch.from_numpy(found[spec.name]) for spec in self.io.outputs}
 
     def precision_by_layer(self) -> dict[str, str]:
@@ -49,15 +46,23 @@ class OpenVinoSession:
         return layers
 
 
+@final
 class OpenVino:
     """OpenVINO's CPU plug-in."""
 
     name = "openvino"
     precisions = ("fp32", "bf16", "int8")
 
-    def build(self, onnx: Path, *, precision: str) -> Path:
+    def require(self) -> None:
+        library("openvino")
+
+    def source(self, onnx: Path) -> Path:
+        return onnx
+
+    def build(self, onnx: Path, *, precision: str, target: Target = ANY) -> Path:
         asked(self, precision)
-        return onnx_file(onnx)
+        checked(onnx)
+        return onnx
 
     def open(self, artefact: Path, *, precision: str) -> Session:
         asked(self, precision)
@@ -66,6 +71,7 @@ class OpenVino:
 
 def _compiled(path: Path, precision: str) -> Any:
     openvino = library("openvino")
+    checked(path)  # OpenVINO itself crashes on some invalid files
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
     settings |= {"INFERENCE_NUM_THREADS": str(torch.get_num_threads()), "NUM_STREAMS": "1"}
     try:

@@ -1,54 +1,51 @@
 """PyTorch itself, eager, compiled and replayed: the references every other runtime is held to.
 
 They run on the current GPU where PyTorch sees one (`CUDA_VISIBLE_DEVICES=` hides it), else on the CPU. The artefact is
-the checkpoint that `compress.export` puts beside the ONNX file, wrapped in the same `Deployed` graph.
+the program that `compress.export` puts beside the ONNX file: no source code of the network is needed.
 """
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
 
+from compress.exporting.program import PROGRAM, load_program
+from compress.exporting.signed_onnx import described
+from compress.libraries import Unavailable
 from compress.runtimes.cuda_graphs import Cuda, Gpu
 from compress.runtimes.engine_session import Recent
-from compress.runtimes.session import IO, Session, TensorSpec, Unavailable, asked
-from fermodels import checkpoint
-from fermodels.predict.deployed import Deployed
-from fermodels.training.views import recorded_views
+from compress.runtimes.session import ANY, IO, Session, Target, TensorSpec, asked
 
-CHECKPOINT = "checkpoint"
-"""Name of the checkpoint's folder beside the ONNX file."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+Call = Callable[..., tuple[Tensor, ...]]
 
 
-class TorchSession:
-    """A `Deployed` graph in inference mode, channels_last, on one device."""
+@final
+class TorchSession(Session):
+    """A program in inference mode, channels_last, on one device; inputs and outputs are float32 in any precision."""
 
-    def __init__(self, graph: Deployed, call: Callable[..., Any], *, runtime: str, precision: str) -> None:
-        self.graph, self.call, self.runtime, self.precision = graph, call, runtime, precision
-        inputs = [
-            TensorSpec(name=name, dtype=torch.float32, shape=(None, 3, side, side))
-            for name, side in graph.sides.items()
-        ]
-        outputs = [TensorSpec(name=name, dtype=torch.float32, shape=(None,)) for name in graph.outputs]
-        self.io = IO(inputs=tuple(inputs), outputs=tuple(outputs), device=str(next(graph.parameters()).device))
+    def __init__(self, module: nn.Module, call: Call, io: IO, *, runtime: str, precision: str) -> None:
+        super().__init__(io, runtime=runtime, precision=precision)
+        self.module, self.call = module, call
 
-    def run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        self.io.check(batch)
+    def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        dtype, device = DTYPES[self.precision], self.io.device
         with torch.inference_mode():
-            found = self.call(*(batch[name].to(self.io.device) for name in self.graph.inputs))
-            if found[0].is_cuda:
-                torch.cuda.synchronize(found[0].device)
-        return dict(zip(self.graph.outputs, found, strict=True))
+            fed = [batch[spec.name].to(device) for spec in self.io.inputs]
+            answers = self.call(*(one.to(dtype) if one.is_floating_point() else one for one in fed))
+            named = zip(self.io.outputs, answers, strict=True)
+            found = {spec.name: answer.to(spec.dtype, copy=answer.is_cuda) for spec, answer in named}
+            if device != "cpu":
+                torch.cuda.synchronize()
+        return found
 
     def precision_by_layer(self) -> dict[str, str]:
         names = {dtype: name for name, dtype in DTYPES.items()}
-        layers = [(name, m) for name, m in self.graph.net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        return {name: names[module.weight.dtype] for name, module in layers}
+        return {name: names[weight.dtype] for name, weight in self.module.named_parameters() if weight.ndim > 1}
 
 
 class Eager:
@@ -57,42 +54,53 @@ class Eager:
     name = "torch"
     precisions = ("fp32", "bf16")
 
-    def build(self, onnx: Path, *, precision: str) -> Path:
+    def require(self) -> None:
+        """PyTorch is always there."""
+
+    def source(self, onnx: Path) -> Path:
+        return onnx.with_name(PROGRAM)
+
+    def build(self, onnx: Path, *, precision: str, target: Target = ANY) -> Path:
+        """The program beside `onnx`, where it is of the same weights."""
         asked(self, precision)
-        folder = onnx.parent / CHECKPOINT
-        if not (folder / checkpoint.CONFIG).is_file():
-            raise ValueError(f"{self.name} runs the checkpoint beside {onnx}, and {folder} holds none: export it again")
-        return folder
+        program = self.source(onnx)
+        if not program.is_file():
+            raise ValueError(f"{self.name} runs {PROGRAM} beside {onnx}, and there is none: export the network again")
+        if onnx.is_file() and described(onnx)["weights"] != load_program(program)[1]["weights"]:
+            raise ValueError(f"{onnx} comes from another network than {PROGRAM} beside it: export them together")
+        return program
 
     def open(self, artefact: Path, *, precision: str) -> Session:
         asked(self, precision)
-        graph = graph_from_checkpoint(artefact)
-        graph.net.to(DTYPES[precision])
-        graph.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return TorchSession(graph, self._callable(graph), runtime=self.name, precision=precision)
+        program, said = load_program(artefact)
+        io = _io(program, said)
+        module = _free_of_casts(program.module())
+        module.to(DTYPES[precision])
+        module.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return TorchSession(module, self._callable(module), io, runtime=self.name, precision=precision)
 
-    def _callable(self, graph: Deployed) -> Callable[..., Any]:
-        return graph
+    def _callable(self, module: nn.Module) -> Call:
+        return module
 
 
 VARIANTS = 256
 """Networks times batch sizes that one process may compile. Beyond its own limit of 8, dynamo would run eagerly."""
 
 
+@final
 class Compiled(Eager):
     """torch.compile with frozen weights; the first run of every batch size compiles.
 
     The whole graph is compiled or nothing (`fullgraph`): a part left to eager mode would carry the wrong name. On a GPU
-    its launches are replayed as a CUDA graph, so outputs are good until the next run.
+    its launches are replayed as a CUDA graph.
     """
 
     name = "torch-compile"
 
-    def _callable(self, graph: Deployed) -> Callable[..., Any]:
-        frozen = copy.deepcopy(graph).requires_grad_(False)
+    def _callable(self, module: nn.Module) -> Call:
         torch._dynamo.config.recompile_limit = VARIANTS
         options: dict[str, Any] = {"freezing": True, "triton.cudagraphs": device() == "cuda"}
-        return torch.compile(frozen, options=options, dynamic=False, fullgraph=True)
+        return torch.compile(module, options=options, dynamic=False, fullgraph=True)
 
 
 @final
@@ -107,13 +115,10 @@ class _Record:
 
 @final
 class Replayed:
-    """A graph whose launches are recorded once for every combination of input shapes, and replayed at once after that.
+    """A module whose launches are recorded once for every combination of input shapes, and replayed after that."""
 
-    Outputs are overwritten by the next run of the same shapes.
-    """
-
-    def __init__(self, graph: Callable[..., tuple[Tensor, ...]], gpu: Gpu) -> None:
-        self.graph, self.gpu = graph, gpu
+    def __init__(self, module: Call, gpu: Gpu) -> None:
+        self.module, self.gpu = module, gpu
         self._records = Recent[_Record]()
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -128,7 +133,7 @@ class Replayed:
         outputs: list[Tensor] = []
 
         def launch(stream: int) -> None:
-            outputs[:] = self.graph(*own)
+            outputs[:] = self.module(*own)
 
         try:
             replay = self.gpu.captured(launch)
@@ -137,6 +142,7 @@ class Replayed:
         return _Record(own, tuple(outputs), replay)
 
 
+@final
 class Graphed(Eager):
     """Eager PyTorch without the wait for Python: all launches of a run are replayed as one CUDA graph."""
 
@@ -147,8 +153,8 @@ class Graphed(Eager):
             raise Unavailable(f"{self.name} replays CUDA graphs: it needs an NVIDIA GPU that PyTorch sees")
         return super().open(artefact, precision=precision)
 
-    def _callable(self, graph: Deployed) -> Callable[..., Any]:
-        return Replayed(graph, Cuda())
+    def _callable(self, module: nn.Module) -> Call:
+        return Replayed(module, Cuda())
 
 
 def device() -> str:
@@ -156,16 +162,28 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def graph_from_checkpoint(folder: Path, *, stored: int | None = None, regions: str | None = None) -> Deployed:
-    """The deployable graph of a checkpoint.
+def _io(program: ExportedProgram, said: Mapping[str, Any]) -> IO:
+    """What the program eats and gives, by the names in its metadata."""
+    values = {node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta}
+    signature = program.graph_signature
+    inputs = [_spec(name, values[node]) for name, node in zip(said["inputs"], signature.user_inputs, strict=True)]
+    outputs = [_spec(name, values[node]) for name, node in zip(said["outputs"], signature.user_outputs, strict=True)]
+    return IO(inputs=tuple(inputs), outputs=tuple(outputs), device=device())
 
-    Args:
-        stored: side of the aligned face in pixels; by default what the checkpoint says.
-        regions: "fixed" or "given" (see `Deployed`); by default what the checkpoint says, else "fixed".
 
-    Raises:
-        ValueError: as `fermodels.training.views.recorded_views`.
-    """
-    net, about = checkpoint.load(folder)
-    config, side = recorded_views(about, stored=stored)
-    return Deployed(net, config, stored=side, regions=regions or about.get("regions") or "fixed")
+def _spec(name: str, value: Tensor) -> TensorSpec:
+    shape = tuple(side if isinstance(side, int) else None for side in value.shape)
+    return TensorSpec(name=name, dtype=value.dtype, shape=shape)
+
+
+def _free_of_casts(module: nn.Module) -> nn.Module:
+    """`module` without casts that change nothing and checks of types, which keep it in the type it was traced in."""
+    assert isinstance(module, fx.GraphModule)
+    for node in list(module.graph.nodes):
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            module.graph.erase_node(node)
+        elif node.target is torch.ops.aten.to.dtype and node.args[0].meta["val"].dtype == node.args[1]:
+            node.replace_all_uses_with(node.args[0])
+            module.graph.erase_node(node)
+    module.recompile()
+    return module

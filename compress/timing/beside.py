@@ -6,7 +6,6 @@ turns of a pair alike. `compress.timing.latency` is for figures that are told; t
 
 import platform
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, final
 
@@ -15,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from compress.calling import Output
-from compress.exporting.onnx_file import onnx_from_net
+from compress.exporting.graph import graph_of
+from compress.exporting.onnx_file import onnx_from_graph
+from compress.exporting.program import program_of
 from compress.inputs import Example
 from compress.runtimes import RUNTIMES, Session
 from compress.timing.processor import cpu_model
@@ -87,20 +88,11 @@ class RuntimeStopwatch:
     def _run_of(self, net: nn.Module) -> Subject:
         """One run of `net` on the runtime, on random inputs."""
         self._opened += 1
-        graph, runtime = _deployed(net), RUNTIMES[self.runtime]
-        path = onnx_from_net(graph, self.folder / f"{self._opened}.onnx", {})
+        graph, runtime = graph_of(net, self.example, output=self.output), RUNTIMES[self.runtime]
+        path = onnx_from_graph(graph, program_of(graph), self.folder / f"{self._opened}.onnx", {})
         session = runtime.open(runtime.build(path, precision="fp32"), precision="fp32")
-        batch = dict(zip(graph.inputs, _repeated(graph.example(1), self.batch), strict=True))
+        batch = dict(zip(graph.inputs, _repeated(graph.example, self.batch), strict=True))
         return _subject(session, batch)
-
-
-def _deployed(net: Any) -> Any:
-    from fermodels.predict.deployed import Deployed
-    from fermodels.training.views import ViewConfig
-
-    size = net.config.size
-    config = ViewConfig(size=size, local_size=getattr(net.config, "local_size", size))
-    return Deployed(deepcopy(net).cpu().float(), config, stored=size)
 
 
 def _subject(session: Session, batch: Mapping[str, Tensor]) -> Subject:

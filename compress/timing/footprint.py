@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 
-from compress.exporting.artefacts import Artefacts, onnx_name
+from compress.exporting.artefacts import Artefacts
 from compress.files import size_bytes
-from compress.runtimes import FROM_CHECKPOINT, RUNTIMES, Runtime, Session
-from compress.runtimes.tensor_rt import TensorRt
+from compress.runtimes import RUNTIMES, Runtime, Session
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -82,15 +81,12 @@ def opened(made: Artefacts, name: str, precision: str) -> tuple[Session, dict[st
     Raises:
         Unavailable, ValueError: those of the export, of `Runtime.build` and of `Runtime.open`.
     """
-    runtime = RUNTIMES[name]
-    if isinstance(runtime, TensorRt):
-        runtime.library()  # else an export and a calibration would end in "not installed"
-    onnx = made.folder / onnx_name(precision) if name in FROM_CHECKPOINT else made.onnx(precision)
-    return opened_file(onnx, name, precision)
+    RUNTIMES[name].require()  # else an export and a calibration would end in "not installed"
+    return opened_file(made.onnx(precision), name, precision)
 
 
 def opened_file(onnx: Path, name: str, precision: str) -> tuple[Session, dict[str, float]]:
-    """As `opened`, from an ONNX file as it lies; PyTorch takes the checkpoint beside it and needs no such file.
+    """As `opened`, from an ONNX file as it lies.
 
     Raises:
         Unavailable, ValueError: those of `Runtime.build` and of `Runtime.open`.

@@ -4,10 +4,11 @@ A subject is any `Callable[[], None]` that returns when its output is ready for 
 PyTorch network, `subject_of_session` one of any runtime's session. Subjects take turns (`compress.timing.turns`), so a
 ratio of two is paired, and noisy measurements are repeated.
 
-`python -m bench.speed` times what compress.export wrote.
+`python -m compress.speed` times what compress.export wrote.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
@@ -16,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.measure.accuracy import evaluating
-from bench.measure.environment import load_between
-from bench.measure.stats import Ratio
-from compress.runtimes import Resident, Session
+from compress.inputs import evaluating
+from compress.runtimes import Session
 from compress.timing.footprint import PeakMemory, peak_memory
 from compress.timing.launch import Launch, launch_times
+from compress.timing.machine import load_between
+from compress.timing.stats import Ratio
 from compress.timing.turns import Samples, Subject, calmest, measure_turns
 
 ATTEMPTS = 3
@@ -45,7 +46,9 @@ class Latency:
     p99_ms: float
     n: int
     cv: float
-    """Standard deviation over mean of the samples."""
+    """Standard deviation over mean of the samples, outliers included."""
+    spread: float
+    """Robust spread of the turns beside those of the others (`compress.timing.turns.Samples.spread`)."""
     samples_ms: tuple[float, ...]
     images_per_s: float
     """batch / median."""
@@ -55,7 +58,7 @@ class Latency:
     ratio_to_dense: Ratio | None
     """This / reference over paired turns: below 1 is faster. None for the reference itself."""
     noisy: bool
-    """`cv` above `compress.timing.turns.NOISY_CV`, or the machine was busy with something else."""
+    """`spread` above `compress.timing.turns.NOISY_SPREAD`."""
     load: dict[str, Any]
     """Machine load before and after, and the percent of the time in which some task waited for a processor."""
     warmup_runs: int
@@ -93,6 +96,7 @@ def summarise(
         p99_ms=p99,
         n=len(ms),
         cv=samples.cv,
+        spread=samples.spread,
         samples_ms=tuple(ms.tolist()),
         images_per_s=1000 * batch / p50,
         threads=torch.get_num_threads(),
@@ -133,7 +137,9 @@ def latency_of(
     precisions = {_precision(net) for net in nets.values()}
     if len(precisions) > 1:
         raise ValueError(f"networks of {sorted(precisions)} in one measurement: measure each precision by itself")
-    with evaluating(*nets.values()):
+    with ExitStack() as modes, torch.inference_mode():
+        for net in nets.values():
+            modes.enter_context(evaluating(net))
         works = {name: _work_of(net, batch) for name, net in nets.items()}
         subjects = {name: _ready(work, nets[name]) for name, work in works.items()}
         samples = calmest(partial(measure_turns, subjects, min_runs=min_runs, min_seconds=min_seconds), attempts)
@@ -154,7 +160,7 @@ def latency_sweep(
 def subject_of(net: nn.Module, batch: int) -> Subject:
     """One call of `net` on resident random inputs (the same for every call and session), in channels_last.
 
-    Run it inside `evaluating`. It returns when the output is ready, on CUDA too.
+    Run it in evaluation and inference mode. It returns when the output is ready, on CUDA too.
     """
     return _ready(_work_of(net, batch), net)
 
@@ -165,15 +171,9 @@ def subject_of_session(session: Session, batch: int) -> Subject:
     The inputs lie where the session runs: copying them there is not in its time.
     """
     random = torch.Generator().manual_seed(0)
-    feed = {
-        spec.name: torch.randint(0, 256, tuple(side or batch for side in spec.shape), generator=random).to(
-            session.io.device, spec.dtype
-        )
-        for spec in session.io.inputs
-    }
-    if isinstance(session, Resident):
-        feed = session.resident(feed)
-    return synchronised(partial(_discard, session.run, (feed,)))
+    shapes = {spec: tuple(side or batch for side in spec.shape) for spec in session.io.inputs}
+    feed = {spec.name: torch.randint(0, 256, shapes[spec], generator=random).to(spec.dtype) for spec in shapes}
+    return synchronised(partial(_discard, session.run, (session.resident(feed),)))
 
 
 def uses_cuda() -> bool:

@@ -17,14 +17,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from bench.measure.environment import Load, busy, machine_load
-from bench.measure.stats import Ratio, ratio_interval
+from compress.timing.machine import Load, machine_load
+from compress.timing.stats import Ratio, drift_of_others, ratio_interval, robust_spread
 
 Subject = Callable[[], None]
 Progress = Callable[[float], None]
 """Told the share done, 0 to 1, between rounds and never inside a timed run."""
-NOISY_CV = 0.025
-"""Coefficient of variation above which a figure is marked noisy."""
+NOISY_SPREAD = 0.05
+"""Robust spread of a subject's turns beside the others' above which its milliseconds are marked noisy. On a machine
+with nothing else to do it is some 0.01; the coefficient of variation of single runs is no measure of it, because one
+run in a thousand that is interrupted makes that several hundred percent."""
 TURN_MS = 30.0
 """Shortest turn: several times what idle threads of OpenMP spin, and 100 of them are 3 s of runs."""
 
@@ -58,18 +60,25 @@ class Samples:
     after: Load
     per_turn: int = 1
     """How many of the runs make a turn."""
+    drift: Float[np.ndarray, " turns"] | float = 1.0
+    """How many times as long as usual the other subjects took in each turn."""
     attempts: int = 1
     """How often the measurement was made; these are the turns of the calmest attempt."""
 
     @property
     def cv(self) -> float:
-        """Coefficient of variation: standard deviation (n - 1) over mean."""
+        """Coefficient of variation of single runs, outliers included: standard deviation (n - 1) over mean."""
         return float(self.ms.std(ddof=1) / self.ms.mean())
 
     @property
+    def spread(self) -> float:
+        """Robust spread of the turns, once what slowed all subjects down alike is taken out."""
+        return robust_spread(self.medians_ms / self.drift)
+
+    @property
     def noisy(self) -> bool:
-        """Whether the spread is above `NOISY_CV`, or the machine was busy with something else."""
-        return self.cv > NOISY_CV or busy(self.before, self.after)
+        """Whether the spread is above `NOISY_SPREAD`."""
+        return self.spread > NOISY_SPREAD
 
     @property
     def medians_ms(self) -> Float[np.ndarray, " turns"]:
@@ -133,7 +142,7 @@ def measure_turns(  # noqa: PLR0913 - what and how long; the rest are services
             if progress is not None:
                 progress(share)
         after = machine_load()
-    return {
+    found = {
         name: Samples(
             ms=np.array(kept[name]).round(4),
             per_turn=one.runs_in(turn_ms),
@@ -144,6 +153,8 @@ def measure_turns(  # noqa: PLR0913 - what and how long; the rest are services
         )
         for name, one in ready.items()
     }
+    drifts = drift_of_others(np.stack([one.medians_ms for one in found.values()]))
+    return {name: replace(one, drift=drift) for (name, one), drift in zip(found.items(), drifts, strict=True)}
 
 
 def calmest(measure: Callable[[], dict[str, Samples]], attempts: int) -> dict[str, Samples]:
@@ -164,8 +175,8 @@ def calmest(measure: Callable[[], dict[str, Samples]], attempts: int) -> dict[st
 
 
 def _unrest(samples: Mapping[str, Samples]) -> tuple[int, float]:
-    """Number of noisy subjects, and the largest coefficient of variation."""
-    return sum(one.noisy for one in samples.values()), max(one.cv for one in samples.values())
+    """Number of noisy subjects, and the largest spread."""
+    return sum(one.noisy for one in samples.values()), max(one.spread for one in samples.values())
 
 
 def _warmed(subject: Subject, warmup: WarmUp, clock: Callable[[], int]) -> _Ready:

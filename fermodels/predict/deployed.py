@@ -24,8 +24,6 @@ BOXES: dict[str, tuple[float, ...]] = dict(zip(("eyes", "mouth"), FALLBACK_BOXES
 class Deployed(nn.Module):
     """`net` with its preprocessing: pixels (0 to 255, RGB, float32) in, probabilities and the attention map out.
 
-    A network in half precision is fed in half precision; inputs, preprocessing and outputs stay float32.
-
     Args:
         net: any network of `fermodels.MODELS`; it is put into evaluation mode.
         preprocessing: how its training views were made.
@@ -68,11 +66,10 @@ class Deployed(nn.Module):
             face = ready["face"][:, :, corner : corner + config.size, corner : corner + config.size]
             cut = {name: self._cut(face, name) for name in self.views if name != "face"}
             ready = {"face": face} | cut
-        dtype = next(self.net.parameters()).dtype
         look: Any = self.net.mapped if isinstance(self.net, OCL) else self.net
-        output = look(*(ready[name].to(dtype) for name in self.views))
+        output = look(*(ready[name] for name in self.views))
         answers = probabilities(output)
-        return (answers,) if output.attention is None else (answers, output.attention.float())
+        return (answers,) if output.attention is None else (answers, output.attention)
 
     def _cut(self, face: Float[Tensor, "b 3 s s"], name: str) -> Float[Tensor, "b 3 l l"]:
         rows, columns = self.get_buffer(f"{name}_rows"), self.get_buffer(f"{name}_columns")
@@ -87,6 +84,11 @@ class Deployed(nn.Module):
     def example(self, batch: int = 1) -> tuple[Tensor, ...]:
         """Random pixels of the right shapes, one tensor for each of `inputs`."""
         return tuple(torch.randint(0, 256, (batch, 3, side, side)).float() for side in self.sides.values())
+
+    def described(self) -> dict[str, Any]:
+        """What must be known to feed an exported file: how the pixels come, and how much of an aligned face is seen."""
+        pixels = {"colour": self.preprocessing.colour, "layout": "NCHW", "range": [0, 255]}
+        return pixels | {"regions": self.regions, "side": self.stored, "crop": self.preprocessing.size / self.stored}
 
     @property
     def view_config(self) -> ViewConfig:

@@ -5,7 +5,6 @@ One thing to know: ONNX Runtime, the default, is reached without PyTorch, whose 
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from compress.exporting.signed_onnx import METADATA
 from compress.onnx_session import onnx_session
 from fermodels.predict.classifier import Answers, answers_of, classes_of
 
 BATCH = 32
 """Faces that run together: within the profile that `compress.export` builds engines for."""
-METADATA = "fermodels"
-"""The key under which an exported ONNX file says what it is."""
 DEFAULT_RUNTIME = "onnxruntime"
 ENGINE = ".engine"
 
@@ -108,15 +106,12 @@ def _engine(path: Path) -> tuple[Run, str]:
 
 
 def _through(session: Any) -> Run:
-    """A session of `compress.runtimes`, one caller at a time."""
+    """A session of `compress.runtimes`."""
     import torch
 
-    turn = threading.Lock()
-
     def run(pixels: Float32[np.ndarray, "b 3 side side"]) -> dict[str, np.ndarray]:
-        with turn:
-            found = session.run({"face": torch.from_numpy(pixels)})
-            return {name: tensor.float().cpu().numpy().copy() for name, tensor in found.items()}
+        found = session.run({"face": torch.from_numpy(pixels)})
+        return {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
 
     return run
 
@@ -132,7 +127,7 @@ def _onnx_of(engine: Path, digest: str) -> Path:
 
 
 def _metadata(path: Path) -> str:
-    from compress.exporting.onnx_file import described
+    from compress.exporting.signed_onnx import described
 
     return json.dumps(described(path))
 
@@ -143,9 +138,9 @@ def _read(told: str | None, path: Path) -> tuple[dict[str, Any], int, float]:
         raise ValueError(f"{path} carries no {METADATA} metadata: give a file that compress.export wrote")
     try:
         about = json.loads(told)
-        regions, face = about["regions"], about["inputs"].get("face", {})
+        regions, side = about["regions"], int(about["side"])
         if regions != "fixed":
             raise ValueError(f"{path} takes regions cut at landmarks: give the checkpoint it was made from")
-        return about, int(face["side"]), float(about["crop"])
+        return about, side, float(about["crop"])
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"the metadata of {path} is not complete ({error!r}): export the network again") from None

@@ -11,9 +11,9 @@ import torch
 import fermodels
 from bench import gate, report
 from bench.make.scales import SCALES, scale_for
-from bench.speed import __main__ as latency_command
 from compress.commands import export
 from compress.commands import slim as slim_command
+from compress.commands import speed as latency_command
 from fermodels import info
 from fermodels.data import audit
 from fermodels.faces import prepare
@@ -27,7 +27,7 @@ PARSERS = {
     "bench.report": report.arguments,
     "compress.export": export.arguments,
     "bench.gate": gate.arguments,
-    "bench.speed": latency_command.arguments,
+    "compress.speed": latency_command.arguments,
     "fermodels.data.audit": audit.arguments,
     "fermodels.faces.prepare": prepare.arguments,
     "fermodels.info": info.arguments,

@@ -90,13 +90,13 @@ def test_what_cannot_be_measured_is_a_record_that_says_why(measured) -> None:
 
 def test_a_runtime_that_changes_answers_is_refused(tmp_path, monkeypatch) -> None:
     cells = [cell for cell in wanted() if cell.ratio == 0 and cell.runtime in ("torch", "onnxruntime")][:2]
-    through = runtimes.Artefacts.through
+    through = runtimes.FaceArtefacts.through
 
     def wrong(self, session, faces=()):
         found = through(self, session, faces)
         return found if session.runtime == "torch" else np.roll(found, 1, axis=1)
 
-    monkeypatch.setattr(runtimes.Artefacts, "through", wrong)
+    monkeypatch.setattr(runtimes.FaceArtefacts, "through", wrong)
     runtimes.measure(job(tmp_path / "runs", "vggnet"), cells, tmp_path / "records")
     found = records.load_all(tmp_path / "records", table="runtimes", data="tiny", scale="quick")
     said = of(found, "onnxruntime", "fp32", 0.0).result

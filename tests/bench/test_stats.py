@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 
 from bench.measure.stats import (
     independent_difference,
-    independent_ratio,
     mcnemar,
     paired_difference,
-    ratio_interval,
     spread,
     wilson,
 )
+from compress.timing.stats import independent_ratio, ratio_interval
 
 
 def pair(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from fake_records import fake_record
 
-import bench.measure.suite_networks
+import compress.exporting.artefacts
 from bench import records
 from bench.make.scales import QUICK
 from bench.make.stages import stage_by_key
@@ -61,9 +61,12 @@ def test_a_missing_runtime_is_asked_once_and_nothing_is_exported_for_it(
     class Absent:
         name, precisions, asked = "absent", ("fp32", "fp16"), 0
 
-        def build(self, onnx: Path, *, precision: str) -> Path:
+        def build(self, onnx: Path, *, precision: str, target: object = None) -> Path:
             self.asked += 1
             raise Unavailable("absent is not installed: pip install absent")
+
+        def require(self) -> None:
+            raise AssertionError("build itself says so")
 
     absent = Absent()
     monkeypatch.setitem(RUNTIMES, "absent", absent)  # type: ignore[arg-type]
@@ -73,7 +76,7 @@ def test_a_missing_runtime_is_asked_once_and_nothing_is_exported_for_it(
         exports.append(precision)
         return tmp_path
 
-    monkeypatch.setattr(bench.measure.suite_networks.Artefacts, "onnx", export)
+    monkeypatch.setattr(compress.exporting.artefacts.Artefacts, "onnx", export)
     networks = SuiteNetworks(tmp_path / "made", tmp_path)
     for precision in absent.precisions:
         with pytest.raises(Unavailable, match="pip install absent"):

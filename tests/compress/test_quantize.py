@@ -9,7 +9,8 @@ import torch
 from tiny_nets import tiny_graph, tiny_onnx
 
 import fermodels
-from compress.exporting import onnx_file, quantize
+from compress.exporting import quantize
+from compress.exporting.signed_onnx import described
 from compress.runtimes import RUNTIMES
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
@@ -42,7 +43,7 @@ def test_every_calibration_is_scored_and_the_best_kept(quantised):
     found, asked = quantised
     assert asked == list(quantize.METHODS) == list(found.scores)
     assert found.method == "percentile" and found.scores["percentile"] == 0.7
-    said = onnx_file.described(found.path)
+    said = described(found.path)
     assert (said["precision"], said["calibration"]) == ("int8", "percentile")
     assert said["classes"] == list(fermodels.EXPRESSIONS)
 
@@ -92,3 +93,27 @@ def test_too_few_faces_and_unknown_methods_are_sentences(made, tmp_path):
         quantize.int8_from_onnx(path, tmp_path / "x.onnx", feeds[:2], lambda file: 0.0)
     with pytest.raises(ValueError, match="minmax, percentile, entropy"):
         quantize.int8_from_onnx(path, tmp_path / "x.onnx", feeds, lambda file: 0.0, ["guess"])
+
+
+@pytest.mark.parametrize("count", [500, 513, 700, 1023])
+def test_any_number_of_inputs_makes_batches_of_one_size(count):
+    random = np.random.default_rng(0)
+    given = random.normal(size=(count, 3, 2, 2)).astype(np.float32)
+    even = quantize.evened([{"face": part} for part in np.split(given, range(128, count, 128))])
+    (size,) = {len(feed["face"]) for feed in even}
+    kept = np.concatenate([feed["face"] for feed in even])
+    assert size <= quantize.CHUNK and count - len(even) < len(kept) <= count
+    assert np.array_equal(kept, given[: len(kept)])
+
+
+def test_constant_pictures_and_copies_are_no_calibration():
+    random = np.random.default_rng(0)
+    given = random.normal(size=(600, 3, 2, 2)).astype(np.float32)
+    given[100:300] = 7.0
+    with pytest.raises(ValueError, match=r"400 of 600 inputs .* neither constant nor copies"):
+        quantize.evened([{"face": given}])
+    given[100:300] = given[0]
+    with pytest.raises(ValueError, match="400 of 600"):
+        quantize.evened([{"face": given}])
+    given[100] = 7.0
+    assert len(quantize.evened([{"face": random.normal(size=(600, 3, 2, 2)).astype(np.float32)}])) == 5

@@ -2,16 +2,15 @@
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_nets import tiny_checkpoint, tiny_onnx
+from tiny_nets import tiny_deployed, tiny_graph, tiny_onnx
 
-import fermodels
 from compress.runtimes import RUNTIMES, Session, TensorSpec, Unavailable, session, torch_runtimes
-from compress.runtimes.torch_runtimes import CHECKPOINT, graph_from_checkpoint
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 TOLERANCES = {"fp32": 1e-4, "bf16": 0.05, "fp16": 0.02}
@@ -27,7 +26,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory) -> Path:
-    """A folder with a checkpoint and its ONNX files."""
+    """A folder with a program and its ONNX files."""
     return filled(tmp_path_factory.mktemp("deployed"), "mrf")
 
 
@@ -38,9 +37,9 @@ def one_trunk(tmp_path_factory) -> Path:
 
 
 def filled(folder: Path, model: str) -> Path:
-    tiny_checkpoint(model, folder / CHECKPOINT)
-    for precision in ("fp32", "fp16") if model == "mrf" else ("fp32",):
-        shutil.copy(tiny_onnx(model, precision), folder / f"{precision}.onnx")
+    tiny_deployed(model, folder)
+    if model == "mrf":
+        shutil.copy(tiny_onnx(model, "fp16"), folder / "fp16.onnx")
     shutil.copy(folder / "fp32.onnx", folder / "bf16.onnx")  # the runtime computes in bf16, the file stays float32
     return folder
 
@@ -57,8 +56,9 @@ def opened(folder: Path, name: str, precision: str) -> Session:
 def test_answers_are_those_of_pytorch_at_every_batch_size(
     request: pytest.FixtureRequest, name: str, precision: str
 ) -> None:
-    deployed = request.getfixturevalue("one_trunk" if name == "torch-compile" else "deployed")
-    graph = graph_from_checkpoint(deployed / CHECKPOINT)
+    compiled = name == "torch-compile"
+    deployed = request.getfixturevalue("one_trunk" if compiled else "deployed")
+    graph = tiny_graph("local" if compiled else "mrf")
     running = opened(deployed, name, precision)
     for batch in (1, 3):
         pixels = graph.example(batch)
@@ -95,7 +95,7 @@ def test_a_truncated_file_is_refused_with_a_sentence(deployed: Path, tmp_path: P
     opened(deployed, name, "fp32")  # skips where the library is missing
     broken = tmp_path / "broken.onnx"
     broken.write_bytes((deployed / "fp32.onnx").read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"cannot open .*broken\.onnx"):
+    with pytest.raises(ValueError, match=r"broken\.onnx is no valid ONNX file"):
         RUNTIMES[name].open(broken, precision="fp32")
 
 
@@ -141,12 +141,25 @@ def test_specs_speak() -> None:
     assert spec.fits(torch.zeros(5, 3, 64, 64)) and not spec.fits(torch.zeros(5, 3, 64, 65))
 
 
-def test_a_checkpoint_must_say_how_large_its_faces_are(deployed: Path, tmp_path: Path) -> None:
-    net, about = fermodels.load(deployed / CHECKPOINT)
-    fermodels.save(net, tmp_path / "old", about | {"stored": None})
-    with pytest.raises(ValueError, match="--stored"):
-        graph_from_checkpoint(tmp_path / "old")
-    assert graph_from_checkpoint(tmp_path / "old", stored=72).sides == {"face": 72}
+SHARED = [name for name in RUNTIMES if name != "torch-compile"]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_threads_that_share_a_session_get_the_answers_of_one(one_trunk: Path, name: str) -> None:
+    running = opened(one_trunk, name, "fp32")
+    (spec,) = running.io.inputs
+    random = torch.Generator().manual_seed(0)
+    batches = [torch.randint(0, 256, (1 + i % 5, *spec.shape[1:]), generator=random).float() for i in range(30)]
+    wanted = [running.run({spec.name: batch}) for batch in batches]
+    orders = [[(i * step) % 30 for i in range(30)] for step in (1, 7, 11, 29)]
+
+    def answers(order: list[int]) -> list[dict[str, torch.Tensor]]:
+        return [running.run({spec.name: batches[i]}) for i in order]
+
+    with ThreadPoolExecutor(4) as pool:
+        for order, found in zip(orders, pool.map(answers, orders), strict=True):
+            for i, answer in zip(order, found, strict=True):
+                assert all(torch.equal(answer[output], value) for output, value in wanted[i].items())
 
 
 @pytest.mark.slow
@@ -157,7 +170,7 @@ def test_a_session_that_dynamo_gives_up_on_fails_and_does_not_run_eagerly_in_sil
     torch._dynamo.reset()
     monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)  # put back afterwards
     monkeypatch.setattr(torch_runtimes, "VARIANTS", 1)
-    running, graph = opened(one_trunk, "torch-compile", "fp32"), graph_from_checkpoint(one_trunk / CHECKPOINT)
+    running, graph = opened(one_trunk, "torch-compile", "fp32"), tiny_graph("local")
     running.run(dict(zip(graph.inputs, graph.example(1), strict=True)))
     with pytest.raises(Exception, match="fullgraph"):
         running.run(dict(zip(graph.inputs, graph.example(2), strict=True)))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_nets import STORED, tiny_checkpoint, tiny_onnx
+from tiny_nets import STORED, tiny_checkpoint, tiny_deployed
 
 from compress.runtimes import RUNTIMES, Unavailable
 from fermodels import EXPRESSIONS
@@ -28,7 +28,7 @@ def folder(tmp_path_factory) -> Path:
     """A checkpoint and its ONNX file, as compress.export lays them."""
     made = tmp_path_factory.mktemp("deployed")
     tiny_checkpoint("mrf", made / "checkpoint")
-    shutil.copy(tiny_onnx("mrf"), made / "fp32.onnx")
+    tiny_deployed("mrf", made)
     return made
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.speed` as typed: a table, a line of JSON, a file with every sample, and sentences for mistakes."""
+"""`python -m compress.speed` as typed: a table, a line of JSON, a file with every sample, sentences for mistakes."""
 
 import contextlib
 import io
@@ -7,18 +7,20 @@ import runpy
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from tiny_nets import tiny_checkpoint, tiny_onnx
+from tiny_nets import tiny_deployed
 
-from bench.speed import __main__ as command
-from bench.speed import deployed, view
-from bench.speed.deployed import ON_REQUEST, kinds_in
-from compress.commands import export
+from compress.commands import export as export_command
+from compress.commands import speed as command
+from compress.exporting.export import export
 from compress.runtimes import RUNTIMES
+from compress.timing import deployed, view
+from compress.timing.deployed import ON_REQUEST, kinds_in
 from compress.timing.energy import Energy
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
@@ -29,10 +31,8 @@ NARROW = ("--runtime", "onnxruntime", "--batch", "2")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """What compress.export leaves in float32, and an int8 file that is none."""
-    made = tmp_path_factory.mktemp("net") / "deployed"
-    tiny_checkpoint("vggnet", made / "checkpoint")
-    for name in ("fp32", "int8"):
-        shutil.copy(tiny_onnx("vggnet"), made / f"{name}.onnx")
+    made = tiny_deployed("vggnet", tmp_path_factory.mktemp("net") / "deployed")
+    shutil.copy(made / "fp32.onnx", made / "int8.onnx")
     return made
 
 
@@ -112,7 +112,7 @@ def test_the_table_is_printed_with_headings_and_without_empty_columns(folder, ca
     assert called(folder, *NARROW, "--precision", "fp32") == 0
     text, said = told(capsys)
     row = of(said["rows"], "onnxruntime", 2)
-    for shown in ("Times as fast as eager fp32", "p99", "cv, %", "Images/s", f"{row['artefact_bytes'] / 1e6:.2f}"):
+    for shown in ("Times as fast as eager fp32", "p99", "Spread, %", "Images/s", f"{row['artefact_bytes'] / 1e6:.2f}"):
         assert shown in text
     assert "mJ/image" not in text and "GPU memory" not in text and said["file"] is None
 
@@ -165,19 +165,29 @@ def test_a_session_that_fails_at_one_batch_size_is_left_out_there(folder, capsys
     assert [(row["runtime"], row["batch"]) for row in said["rows"]] == [("torch", 1), ("onnxruntime", 1), ("torch", 2)]
 
 
-def test_which_runtimes_and_precisions_a_folder_has(tmp_path) -> None:
-    tiny_checkpoint("vggnet", tmp_path / "checkpoint")
+def test_which_runtimes_and_precisions_a_folder_has(folder, tmp_path) -> None:
+    shutil.copy(folder / "program.pt2", tmp_path)
     whole = [(name, own) for name in ("torch", "torch-graphs") for own in ("fp32", "bf16")]
-    assert kinds_in(tmp_path) == whole, "the checkpoint is all they need"
+    assert kinds_in(tmp_path) == whole, "the program is all they need"
     assert kinds_in(tmp_path, ["torch-compile"], ["fp32"]) == [("torch", "fp32"), ("torch-compile", "fp32")]
-    (tmp_path / "fp16.onnx").touch()
+    shutil.copy(folder / "fp32.onnx", tmp_path / "fp16.onnx")
     assert kinds_in(tmp_path)[4:] == [("tensorrt", "fp16"), ("tensorrt-rtx", "fp16")]
-    (tmp_path / "fp32.onnx").touch()
+    shutil.copy(folder / "fp32.onnx", tmp_path)
     assert kinds_in(tmp_path, ["openvino"]) == [("torch", "fp32"), ("openvino", "fp32"), ("openvino", "bf16")]
     bf16 = [(name, "bf16") for name in ("torch", "torch-graphs", "openvino")]
     assert kinds_in(tmp_path, (), ["bf16"]) == [("torch", "fp32"), *bf16]
     every = {(name, own) for name, runtime in RUNTIMES.items() for own in runtime.precisions if own != "int8"}
     assert set(kinds_in(tmp_path)) == {kind for kind in every if kind[0] not in ON_REQUEST}
+
+
+def test_a_file_of_another_network_is_refused_and_not_timed(folder, tmp_path, capsys) -> None:
+    for file in folder.iterdir():
+        shutil.copy(file, tmp_path)
+    export(torch.nn.Linear(3, 2), torch.randn(2, 3), tmp_path / "other" / "fp32.onnx")
+    shutil.copy(tmp_path / "other" / "fp32.onnx", tmp_path / "int8.onnx")
+    assert called(tmp_path) == 2
+    said = capsys.readouterr()
+    assert "int8.onnx" in said.err and "comes from another network than program.pt2" in said.err and said.out == ""
 
 
 @pytest.mark.parametrize(
@@ -199,7 +209,7 @@ def test_mistakes_are_one_sentence_and_status_2(folder, capsys, words, sentence)
     assert called(folder, *words) == 2
     said = capsys.readouterr()
     (line,) = [line for line in said.err.splitlines() if not line.startswith("opening ")]
-    assert line.startswith("bench.speed: ") and sentence in line and said.out == ""
+    assert line.startswith("compress.speed: ") and sentence in line and said.out == ""
 
 
 @pytest.mark.parametrize(
@@ -217,9 +227,7 @@ def test_too_little_time_is_refused(folder, capsys, words, sentence) -> None:
 
 def test_other_folders_are_refused_with_the_mend(folder, tmp_path, capsys) -> None:
     assert called(tmp_path / "nowhere") == 2 and "is no folder" in capsys.readouterr().err
-    assert called(tmp_path) == 2 and "holds no checkpoint" in capsys.readouterr().err
-    assert called(folder / "checkpoint") == 2
-    assert f"python -m compress.export {folder / 'checkpoint'} --out deployed" in capsys.readouterr().err
+    assert called(tmp_path) == 2 and "holds no program.pt2" in capsys.readouterr().err
     assert called(folder, "--out", tmp_path) == 2 and "is a folder: name a file" in capsys.readouterr().err
 
 
@@ -227,13 +235,13 @@ def test_other_folders_are_refused_with_the_mend(folder, tmp_path, capsys) -> No
     ("precision", "made", "runtime"),
     [("fp16", "fp16", "tensorrt"), ("int8", "int8", "onnxruntime"), ("bf16", "fp32", "onnxruntime")],
 )
-def test_a_file_that_is_not_there_is_a_command_that_makes_it(tmp_path, capsys, precision, made, runtime) -> None:
-    tiny_checkpoint("vggnet", tmp_path / "checkpoint")
+def test_a_file_that_is_not_there_is_a_command_that_makes_it(folder, tmp_path, capsys, precision, made, runtime):
+    shutil.copy(folder / "program.pt2", tmp_path)
     assert called(tmp_path, "--precision", precision) == 2
     said = capsys.readouterr().err.strip()
     assert f"{tmp_path} holds no {made}.onnx" in said
-    given = export.arguments(shlex.split(said.partition("python -m compress.export ")[2]))
-    assert (given.checkpoint, given.out) == (tmp_path / "checkpoint", tmp_path)
+    given = export_command.arguments(shlex.split(said.partition("python -m compress.export ")[2]))
+    assert (given.checkpoint, given.out) == (Path("CHECKPOINT"), tmp_path)
     assert (given.precision, given.runtime, bool(given.data)) == (made, runtime, precision == "int8")
     assert given.precision in RUNTIMES[given.runtime].precisions
 
@@ -251,4 +259,4 @@ def test_options_are_frozen(capsys) -> None:
     with pytest.raises(SystemExit):
         command.arguments(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "Example: python -m bench.speed deployed" in text and "torch-compile compiles for minutes" in text
+    assert "Example: python -m compress.speed deployed" in text and "torch-compile compiles for minutes" in text

@@ -1,4 +1,4 @@
-"""What `python -m bench.speed` prints: one table where the terminal is wide enough, else two narrow ones."""
+"""What `python -m compress.speed` prints: one table where the terminal is wide enough, else two narrow ones."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.pages.render import terminal_table
-from compress.timing.turns import NOISY_CV
+from compress.timing.turns import NOISY_SPREAD
 
 Row = Mapping[str, Any]
-"""As `bench.speed.deployed.timed` gives it."""
+"""As `compress.timing.deployed.timed` gives it."""
 KEYS = ("Batch", "Runtime", "Precision")
 PERCENTILES = ("p50", "p90", "p95", "p99")
-SPREAD = "cv, %"
+SPREAD = "Spread, %"
 WIDEST = 1000
 PIPED = 200
 """Columns of characters where standard output is no terminal."""
@@ -51,7 +50,12 @@ def tables(name: str, rows: Sequence[Row], console: Console) -> list[Table]:
 def _table(name: str, titles: Sequence[str], body: Sequence[Mapping[str, str]], caption: str) -> Table:
     heading = f"{name}: milliseconds per batch" if name else ""
     shown = [[cells[title] for title in titles] for cells in body]
-    return terminal_table(escape(heading), titles, shown, caption=caption, texts=len(KEYS))
+    table = Table(title=escape(heading), caption=caption, title_justify="left", expand=False)
+    for i, title in enumerate(titles):
+        table.add_column(title, justify="left" if i < len(KEYS) else "right")
+    for i, cells in enumerate(shown):
+        table.add_row(*map(escape, cells), end_section=i + 1 < len(shown) and shown[i + 1][0] != cells[0])
+    return table
 
 
 def _narrow(table: Table) -> Table:
@@ -65,7 +69,8 @@ def _caption(rows: Sequence[Row]) -> str:
     return (
         f"{runs[0]} to {runs[-1]} runs each, in turns, {threads} thread{'s' if threads > 1 else ''}. Size: of the "
         "artefact. Memory: peak of the whole process, all sessions loaded. "
-        f"!: noisy, cv above {100 * NOISY_CV:g} % or a busy machine."
+        "Spread: of the turns beside the others' (robust). "
+        f"!: noisy, above {100 * NOISY_SPREAD:g} %."
     )
 
 
@@ -75,7 +80,7 @@ def _cells(row: Row) -> dict[str, str]:
     return {
         **dict(zip(KEYS, (str(row["batch"]), row["runtime"], row["precision"]), strict=True)),
         **{name: milliseconds(row[f"{name}_ms"]) for name in PERCENTILES},
-        SPREAD: f"{100 * row['cv']:.1f}{'!' if row['noisy'] else ''}",
+        SPREAD: f"{100 * row['spread']:.1f}{'!' if row['noisy'] else ''}",
         "Images/s": f"{row['images_per_s']:,.0f}",
         "Times as fast as eager fp32 [95 %]": "{factor:.2f} [{lo:.2f}, {hi:.2f}]".format(**faster) if faster else "-",
         "Size, MB": f"{row['artefact_bytes'] / 1e6:.2f}",
@@ -96,5 +101,5 @@ def _megabytes(size: int | None) -> str:
 
 def _noise(rows: Sequence[Row]) -> list[str]:
     noisy = sum(row["noisy"] for row in rows)
-    again = "something else ran on this machine, or its clock changed; time them again when it is calm"
-    return [f"{noisy} of {len(rows)} rows are noisy (!), and so are factors taken from them: {again}"] if noisy else []
+    again = "their milliseconds are of little worth, and factors as good as their intervals; time them again when"
+    return [f"{noisy} of {len(rows)} rows are noisy (!): {again} the machine is calm"] if noisy else []

@@ -1,6 +1,6 @@
-"""`python -m bench.speed`: times what `compress.export` wrote, every runtime beside eager float32 PyTorch.
+"""`python -m compress.speed`: times what `compress.export` wrote, every runtime beside eager float32 PyTorch.
 
-    python -m bench.speed deployed --batch 1,8,32,128 --out times.json
+    python -m compress.speed deployed --batch 1,8,32,128 --out times.json
 
 The table goes to standard output, and behind it one line of JSON; progress goes to standard error.
 """
@@ -18,16 +18,25 @@ from typing import Any
 
 import torch
 
-from bench.measure.environment import commit, environment
-from bench.speed.deployed import ON_REQUEST, PRECISIONS, Kind, Ready, kinds_in, open_all, runnable, timed
-from bench.speed.runtimes import REFERENCE
-from bench.speed.view import show
 from compress.commands.parser import status_of
 from compress.files import write_atomic
 from compress.runtimes import RUNTIMES
+from compress.timing.deployed import (
+    ON_REQUEST,
+    PRECISIONS,
+    REFERENCE,
+    Kind,
+    Ready,
+    kinds_in,
+    open_all,
+    runnable,
+    timed,
+)
 from compress.timing.energy import why_no_energy
+from compress.timing.machine import commit, environment
+from compress.timing.view import show
 
-COMMAND = "bench.speed"
+COMMAND = "compress.speed"
 SCHEMA = 1
 """Of the file that --out names."""
 BULKY = ("samples_ms", "load", "warmup_runs", "stable", "per_turn", "attempts")

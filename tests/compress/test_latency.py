@@ -3,12 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fake_samples import QUIET, samples
+from fake_samples import samples
 from torch import Tensor, nn
 
-from bench.measure.environment import busy
 from compress.files import plain
-from compress.runtimes import IO, TensorSpec
+from compress.runtimes import IO, Session, TensorSpec
 from compress.timing.latency import latency_of, latency_sweep, subject_of, subject_of_session, summarise, synchronised
 
 
@@ -37,24 +36,10 @@ def test_what_a_measurement_says_of_itself_is_kept() -> None:
     assert (told.attempts, told.per_turn, told.warmup_runs, told.stable) == (3, 10, 20, True)
 
 
-@pytest.mark.parametrize(("swing", "noisy"), [(0.02, False), (0.03, True)])
-def test_a_figure_is_noisy_above_two_and_a_half_percent(swing: float, noisy: bool) -> None:
-    ms = 10 * (1 + swing * np.tile([1.0, -1.0], 500))  # cv = swing
+@pytest.mark.parametrize(("swing", "noisy"), [(0.03, False), (0.04, True)])
+def test_a_figure_is_noisy_above_five_percent(swing: float, noisy: bool) -> None:
+    ms = 10 * (1 + swing * np.tile([1.0, -1.0], 500))  # 1.4826 times the swing
     assert summarise(samples(ms), batch=4).noisy is noisy
-
-
-@pytest.mark.parametrize(
-    ("stalled_us", "load1", "expected"),
-    [(400_000, 99.0, False), (600_000, 0.0, True), (None, 1e6, True), (None, 0.5, False), (None, None, False)],
-)
-def test_pressure_decides_where_readable_and_load_elsewhere(
-    stalled_us: int | None, load1: float | None, expected: bool
-) -> None:
-    before = replace(QUIET, stalled_us=None if stalled_us is None else 0, load1=load1)
-    after = replace(before, at=10.0, stalled_us=stalled_us)  # 5 % of 10 s are 500,000 us
-    assert busy(before, after) is expected
-    steady = replace(samples(np.full(50, 2.0)), before=before, after=after)
-    assert summarise(steady, batch=4).noisy is expected
 
 
 class Tiny(nn.Module):
@@ -107,15 +92,13 @@ def test_a_sweep_measures_every_batch_and_keeps_to_its_settings() -> None:
 
 
 def test_a_session_is_fed_the_same_pixels_of_its_own_shapes_every_time() -> None:
-    class Remembering:
-        runtime, precision = "fake", "fp32"
-        io = IO(inputs=(TensorSpec(name="face", dtype=torch.uint8, shape=(None, 3, 4, 4)),), outputs=())
-
+    class Remembering(Session):
         def __init__(self) -> None:
+            face = TensorSpec(name="face", dtype=torch.uint8, shape=(None, 3, 4, 4))
+            super().__init__(IO(inputs=(face,), outputs=()), runtime="fake", precision="fp32")
             self.fed: list[Tensor] = []
 
-        def run(self, batch):
-            self.io.check(batch)
+        def _run(self, batch):
             self.fed.append(batch["face"])
             return {}
 

@@ -4,25 +4,26 @@ All sessions of one batch size take turns in one process, so every ratio is pair
 """
 
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.make.recipes import say
-from bench.speed.runtimes import REFERENCE
-from compress.exporting.artefacts import onnx_name
+from compress.exporting.onnx_file import onnx_name
+from compress.exporting.program import PROGRAM, load_program
+from compress.exporting.signed_onnx import described
 from compress.files import plain
 from compress.runtimes import RUNTIMES, Session, Unavailable
-from compress.runtimes.torch_runtimes import CHECKPOINT, Eager
 from compress.timing.energy import energy_of
 from compress.timing.footprint import opened_file, peak_memory
 from compress.timing.latency import subject_of_session, summarise
 from compress.timing.turns import Progress, Samples, Subject, measure_turns
-from fermodels.checkpoint import CONFIG
 
 Kind = tuple[str, str]
 """Runtime and precision."""
+REFERENCE: Kind = ("torch", "fp32")
+"""What every other runtime and precision of the same network is compared with."""
 ON_REQUEST = ("torch-compile",)
 """Runtimes that are timed only when asked for by name: they compile for minutes."""
 PRECISIONS = tuple(dict.fromkeys(precision for runtime in RUNTIMES.values() for precision in runtime.precisions))
@@ -73,7 +74,7 @@ def open_all(folder: Path, kinds: Iterable[Kind]) -> tuple[dict[Kind, Ready], di
     ready: dict[Kind, Ready] = {}
     missing: dict[Kind, str] = {}
     for kind in kinds:
-        say(f"opening {' '.join(kind)}")
+        print(f"opening {' '.join(kind)}", file=sys.stderr, flush=True)
         try:
             session, size = opened_file(folder / onnx_name(kind[1]), *kind)
         except (Unavailable, ValueError) as reason:
@@ -140,14 +141,20 @@ def _row(kind: Kind, one: Ready, subject: Subject, turns: Mapping[str, Samples],
 
 
 def _deployed(folder: Path) -> None:
+    """Refuses what `compress.export` did not write, and files of another network than the program's."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: give the one that python -m compress.export wrote (--out)")
-    if (folder / CHECKPOINT / CONFIG).is_file():
-        return
-    if (folder / CONFIG).is_file():
-        command = shlex.join(["python", "-m", "compress.export", str(folder), "--out", "deployed"])
-        raise ValueError(f"{folder} is a checkpoint and not exported yet: {command}")
-    raise ValueError(f"{folder} holds no {CHECKPOINT}/{CONFIG}: give the folder that python -m compress.export wrote")
+    if not (folder / PROGRAM).is_file():
+        command = shlex.join(["python", "-m", "compress.export", "CHECKPOINT", "--out", str(folder)])
+        raise ValueError(f"{folder} holds no {PROGRAM}, nothing was exported into it: {command}")
+    weights = load_program(folder / PROGRAM)[1]["weights"]
+    files = [folder / name for name in dict.fromkeys(map(onnx_name, PRECISIONS))]
+    strangers = [file.name for file in files if file.is_file() and described(file).get("weights") != weights]
+    if strangers:
+        raise ValueError(
+            f"{', '.join(strangers)} in {folder} {'comes' if len(strangers) == 1 else 'come'} from another network "
+            f"than {PROGRAM}: export again what shall be timed, or delete it"
+        )
 
 
 def _known(option: str, given: Iterable[str], allowed: Iterable[str]) -> None:
@@ -156,8 +163,8 @@ def _known(option: str, given: Iterable[str], allowed: Iterable[str]) -> None:
 
 
 def _lies(folder: Path, kind: Kind) -> bool:
-    """Whether `kind` can run from `folder`: PyTorch takes the checkpoint, all others an ONNX file."""
-    return isinstance(RUNTIMES[kind[0]], Eager) or (folder / onnx_name(kind[1])).is_file()
+    """Whether the file that `kind` is built from lies in `folder`."""
+    return RUNTIMES[kind[0]].source(folder / onnx_name(kind[1])).is_file()
 
 
 def _mend(folder: Path, kind: Kind) -> str:
@@ -165,7 +172,7 @@ def _mend(folder: Path, kind: Kind) -> str:
     file = onnx_name(kind[1])
     precision = Path(file).stem
     runtime = "onnxruntime" if precision in RUNTIMES["onnxruntime"].precisions else kind[0]
-    words = ["--runtime", runtime, "--precision", precision, "--out", str(folder)]
+    words = ["CHECKPOINT", "--runtime", runtime, "--precision", precision, "--out", str(folder)]
     words += ["--data", "NAME:PATH"] if precision == "int8" else []
-    command = shlex.join(["python", "-m", "compress.export", str(folder / CHECKPOINT), *words])
+    command = shlex.join(["python", "-m", "compress.export", *words])
     return f"{folder} holds no {file}, which {' '.join(kind)} needs: {command}"

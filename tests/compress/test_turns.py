@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from fake_samples import AFTER, samples
+from fake_samples import samples
 
+from compress.timing.stats import drift_of_others
 from compress.timing.turns import Samples, WarmUp, calmest, measure_turns
 
 
@@ -169,8 +170,15 @@ def test_an_attempt_is_chosen_for_calm_and_not_for_speed() -> None:
         calmest(lambda: attempt(a=0.0), 0)
 
 
-def test_a_busy_machine_is_a_reason_to_repeat() -> None:
-    waiting = replace(AFTER, stalled_us=10_000_000)
-    left = iter([{"a": replace(attempt(a=0.0)["a"], after=waiting)}, attempt(a=0.02)])
-    found = calmest(lambda: next(left), 3)["a"]
-    assert (found.attempts, found.noisy) == (2, False)
+def test_one_interrupted_run_and_what_slows_all_alike_are_no_noise() -> None:
+    shop = Shop()
+    slow = [1.0] * 60 + [500.0] + [1.0] * 60
+    found = measure_turns({"a": shop.subject("a", *slow, 1.0)}, min_runs=200, min_seconds=0.0, clock=shop.clock)["a"]
+    assert found.cv > 1 and not found.noisy and found.spread == 0
+    drift = np.repeat(np.linspace(1.0, 3.0, 50), 2)
+    together = drift_of_others(np.stack([10 * drift, 20 * drift]))
+    for ms, other in zip((10 * drift, 20 * drift), together, strict=True):
+        assert samples(ms).noisy and not replace(samples(ms), drift=other).noisy
+    restless = 10 * drift * np.tile([0.9, 1.1], 50)
+    own, _ = drift_of_others(np.stack([restless, 20 * drift]))
+    assert replace(samples(restless), drift=own).spread == pytest.approx(1.4826 * 0.1, rel=0.05)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.measure.environment import SOURCES, Load, commit, environment, machine_load, stalled_percent
+from compress.timing.machine import SOURCES, Load, commit, environment, machine_load, stalled_percent
 
 PRESSURE = """some avg10=12.50 avg60=3.00 avg300=0.23 total=2403618
 full avg10=1.00 avg60=0.00 avg300=0.00 total=99

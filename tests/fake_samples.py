@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.measure.environment import Load
+from compress.timing.machine import Load
 from compress.timing.turns import Samples
 
 QUIET = Load(at=0.0, load1=0.1, pressure_avg10=0.0, stalled_us=0)

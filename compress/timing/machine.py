@@ -21,8 +21,6 @@ PACKAGES = ("numpy", "torch-pruning", "fvcore", "pillow", "safetensors", "onnx",
 """Besides torch, the packages that can move a figure; those not installed are left out."""
 SOURCES = ("fermodels", "compress", "bench")
 """What makes a tree dirty: the code that measures. Reports are written while measuring, and prose moves no figure."""
-BUSY_PERCENT = 5.0
-"""Share of the measuring time in which some task waited for a processor, above which a figure is marked noisy."""
 PRESSURE = Path("/proc/pressure/cpu")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 DRIVER_FIELDS = ("driver_version", "power.limit", "clocks.max.sm", "persistence_mode")
@@ -95,14 +93,6 @@ def stalled_percent(before: Load, after: Load) -> float | None:
     if before.stalled_us is None or after.stalled_us is None or after.at <= before.at:
         return None
     return round((after.stalled_us - before.stalled_us) / (after.at - before.at) / 1e4, 2)
-
-
-def busy(before: Load, after: Load) -> bool:
-    """Whether tasks had to wait for a processor, by pressure information, else by more runnable tasks than cores."""
-    waiting = stalled_percent(before, after)
-    if waiting is not None:
-        return waiting > BUSY_PERCENT
-    return max(before.load1 or 0.0, after.load1 or 0.0) > (os.cpu_count() or 1)
 
 
 def load_between(before: Load, after: Load) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from compress.files import size_bytes
-from compress.runtimes import Session
+from compress.runtimes import Session, Target
+from compress.runtimes.session import ANY
 from compress.timing.footprint import CLEAR_REFS, built, peak_memory
 
 MIB = 2**20
@@ -53,7 +54,9 @@ class Writing:
 
     name, precisions = "writing", ("fp32",)
 
-    def build(self, onnx: Path, *, precision: str) -> Path:
+    def require(self) -> None: ...
+
+    def build(self, onnx: Path, *, precision: str, target: Target = ANY) -> Path:
         folder = onnx.parent / precision
         (folder / "deep").mkdir(parents=True)
         (folder / "a").write_bytes(bytes(10))
