@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +29,29 @@ def test_peaks_are_found_between_cells():
     assert (place[0, 0] * 64).tolist() == pytest.approx([20.5 + 0.25, 10.5]) and top.item() == pytest.approx(0.9)
 
 
-def library(monkeypatch: pytest.MonkeyPatch) -> None:
-    models = types.ModuleType("face_alignment.models")
-    models.FAN = Hill  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "face_alignment", types.ModuleType("face_alignment"))
-    monkeypatch.setitem(sys.modules, "face_alignment.models", models)
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary TORCH_HOME with random weights of the real library's network under the published name."""
+    models = pytest.importorskip("face_alignment.models", reason="needs face-alignment (extra faces)")
+    home = tmp_path_factory.mktemp("torch")
+    file = home / "hub/checkpoints" / landmark_fan.URL.rsplit("/", 1)[1]
+    file.parent.mkdir(parents=True)
+    torch.manual_seed(0)
+    torch.save(models.FAN(4).state_dict(), file)
+    return file
+
+
+@pytest.mark.slow
+def test_the_real_librarys_network_runs_with_weights_of_the_right_name(weights: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TORCH_HOME", str(weights.parents[2]))
+    with pytest.raises(ValueError, match="begin with 11f355bf06"):
+        landmarker("fan")
+    monkeypatch.setattr(landmark_fan, "DIGEST", hashlib.sha256(weights.read_bytes()).hexdigest()[:10])
+    found = landmarker("fan")(noise(1))
+    assert found.points.shape == (1, 68, 2) and np.isfinite(found.points).all()
+    assert found.confidence.shape == (1, 68) and 0 <= found.confidence.min() <= found.confidence.max() <= 1
+    with pytest.raises(ValueError, match="no such file"):
+        landmarker(f"fan:{weights.parent / 'nowhere'}")
 
 
 def test_fan_without_the_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
@@ -48,20 +65,8 @@ def test_fan_offline_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     def refused(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    library(monkeypatch)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    pytest.importorskip("face_alignment.models", reason="needs face-alignment (extra faces)")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
     with pytest.raises(ValueError, match=r"cannot be fetched \(no network\).*put the file at"):
         landmarker("fan")
-
-
-def test_fans_weights_are_read_only_after_their_digest_was_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    library(monkeypatch)
-    file = tmp_path / "fan.pth.tar"
-    torch.save(Hill().state_dict(), file)
-    with pytest.raises(ValueError, match="begin with 11f355bf06"):
-        landmarker(f"fan:{file}")
-    monkeypatch.setattr(landmark_fan, "DIGEST", hashlib.sha256(file.read_bytes()).hexdigest()[:10])
-    assert landmarker(f"fan:{file}")(noise()).points.shape == (2, 68, 2)
-    with pytest.raises(ValueError, match="no such file"):
-        landmarker(f"fan:{tmp_path / 'nowhere'}")
