@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compress.checkpoint import load, save
+    from compress.exporting.export import export
+    from compress.runtimes import RUNTIMES
     from compress.slimming.criteria import CRITERIA, Context
     from compress.slimming.groups import ChannelGroup, channel_groups
     from compress.slimming.plan import Plan
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "compress.checkpoint": ("load", "save"),
+    "compress.exporting.export": ("export",),
+    "compress.runtimes": ("RUNTIMES",),
     "compress.slimming.criteria": ("CRITERIA", "Context"),
     "compress.slimming.groups": ("ChannelGroup", "channel_groups"),
     "compress.slimming.plan": ("Plan",),
@@ -39,12 +43,14 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "CRITERIA",
     "RULES",
+    "RUNTIMES",
     "ChannelGroup",
     "Context",
     "Floor",
     "Plan",
     "apply",
     "channel_groups",
+    "export",
     "fit",
     "load",
     "save",
