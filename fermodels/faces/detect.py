@@ -11,11 +11,15 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from fermodels.faces.mtcnn import Mtcnn
-from fermodels.faces.tiles import Found, searched
+from fermodels.faces.tiles import Found, reduced, searched
 from fermodels.faces.yunet import Yunet
 
 SMALLEST = 20.0
 """Side in pixels of the smallest face looked for, unless said otherwise."""
+
+ENOUGH = 48
+"""Pixels of a face's side: no detector here looks at a face more finely, so where only larger ones are asked for, the
+photograph is made smaller."""
 
 
 class Backend(Protocol):
@@ -82,14 +86,15 @@ class Detector:
         if color not in ("rgb", "bgr"):
             raise ValueError(f'color="{color}": allowed are "rgb" and "bgr" (the order in which OpenCV reads)')
         arrays = [as_photograph(p, number)[..., :: 1 if color == "rgb" else -1] for number, p in enumerate(photographs)]
-        return [self._faces(found) for found in searched(self.backend.find, arrays, self.smallest)]
+        block = _block(self.smallest)
+        small = [reduced(array, block) for array in arrays]
+        return [self._faces(*found, block) for found in searched(self.backend.find, small, self.smallest / block)]
 
-    def _faces(self, found: Found) -> list[Face]:
+    def _faces(self, boxes: np.ndarray, points: np.ndarray, probabilities: np.ndarray, block: int) -> list[Face]:
         """Those that are large enough and have a place, the largest first."""
-        each = (
-            _face(*one) for one in zip(*found, strict=True) if np.isfinite(one[0]).all() and np.isfinite(one[1]).all()
-        )
-        large = [face for face in each if max(_sides(face)) >= self.smallest]
+        each = zip(block * boxes, block * points, probabilities, strict=True)
+        placed = [_face(*one) for one in each if all(np.isfinite(part).all() for part in one)]
+        large = [face for face in placed if max(_sides(face)) >= self.smallest]
         return sorted(large, key=lambda face: (-face.area, face.box))
 
 
@@ -105,7 +110,7 @@ def open_detector(spec: str = "mtcnn", *, smallest: float = SMALLEST) -> Detecto
         raise ValueError(f'no detector "{name}": a detector is NAME or NAME:PATH, NAME one of {", ".join(DETECTORS)}')
     if not 12 <= smallest < np.inf:
         raise ValueError(f"smallest={smallest}: no detector finds faces below 12 pixels a side; give 12 or more")
-    return Detector(name=name, smallest=smallest, backend=DETECTORS[name](path or None, smallest))
+    return Detector(name=name, smallest=smallest, backend=DETECTORS[name](path or None, smallest / _block(smallest)))
 
 
 def as_photograph(array: np.ndarray, number: int = 0) -> UInt8[np.ndarray, "h w 3"]:
@@ -136,3 +141,8 @@ def _face(box: np.ndarray, points: np.ndarray, probability: np.floating) -> Face
 
 def _sides(face: Face) -> tuple[float, float]:
     return face.box[2] - face.box[0], face.box[3] - face.box[1]
+
+
+def _block(smallest: float) -> int:
+    """Pixels a side that are averaged before the search."""
+    return max(1, int(smallest // ENOUGH))

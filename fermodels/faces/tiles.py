@@ -60,7 +60,7 @@ def _parts(pixels: UInt8[np.ndarray, "h w 3"], smallest: float) -> list[Part]:
     if height * width <= WHOLE:
         return [Part(pixels, (0, 0), 1, NOWHERE)]
     block = int(np.ceil(np.sqrt(height * width / WHOLE)))
-    whole = np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).reduce(block))
+    whole = reduced(pixels, block)
     overlap = int(np.ceil(OVERLAP * block * smallest))
     side = max(TILE, 2 * overlap)
     tiles = [
@@ -69,6 +69,11 @@ def _parts(pixels: UInt8[np.ndarray, "h w 3"], smallest: float) -> list[Part]:
         for x0, x1 in _spans(width, side, overlap)
     ]
     return [Part(whole, (0, 0), block, NOWHERE), *tiles]
+
+
+def reduced(pixels: UInt8[np.ndarray, "h w 3"], block: int) -> UInt8[np.ndarray, "_h _w 3"]:
+    """Averages of `block` x `block` pixels."""
+    return pixels if block == 1 else np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).reduce(block))
 
 
 def _spans(length: int, side: int, overlap: int) -> list[tuple[int, int]]:

@@ -262,3 +262,18 @@ def test_faces_without_a_place_are_left_out():
             return [(boxes, points, np.ones(4))] * len(photographs)
 
     assert len(Detector(name="odd", smallest=12, backend=Odd()).detect([np.zeros((60, 60, 3), np.uint8)])[0]) == 1
+
+
+def test_where_only_large_faces_are_asked_for_the_photograph_is_made_smaller():
+    seen = []
+
+    class Watched(Discs):
+        def find(self, photographs: np.ndarray):
+            seen.append(photographs.shape)
+            return super().find(photographs)
+
+    photograph = np.zeros((600, 900, 3), np.uint8)
+    photograph[100:300, 200:500] = 255
+    photograph[400:450, 400:450] = 255
+    ((face,),) = Detector(name="discs", smallest=200, backend=Watched()).detect([photograph])
+    assert seen == [(1, 150, 225, 3)] and face.box == pytest.approx((200, 100, 500, 300), abs=4)
