@@ -162,11 +162,11 @@ def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load as tensors_from_bytes
 
-    if data[:1] == b"\x80" or data[:2] == b"PK":
-        raise ValueError(f"{path} is a pickle; it is not opened, because a pickle can run any code: save again")
     try:
         return tensors_from_bytes(data)
     except (SafetensorError, ValueError, KeyError) as error:
+        if data[:1] == b"\x80" or data[:2] == b"PK":
+            raise ValueError(f"{path} is a pickle, which can run code when loaded: refused, save again") from error
         raise ValueError(f"{path} is truncated or damaged ({error}); save the checkpoint again") from error
 
 

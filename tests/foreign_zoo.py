@@ -67,12 +67,17 @@ def build(name):
 
         return timm.create_model(name, num_classes=10).eval()
     if name in TORCHVISION:
-        _define_native_operators()
-        import torchvision
-
         options = {"aux_logits": False, "init_weights": True} if name == "googlenet" else {}
-        return torchvision.models.get_model(name, num_classes=10, **options).eval()
+        return torchvision_model(name, num_classes=10, **options)
     return {"sequential": sequential, "two_inputs": TwoInputs, "one_dimension": one_dimension}[name]().eval()
+
+
+def torchvision_model(name, **options):
+    """A network of torchvision with random weights, in evaluation mode."""
+    _define_native_operators()
+    import torchvision
+
+    return torchvision.models.get_model(name, **options).eval()
 
 
 def example(name, batch=1, scale=1.0):

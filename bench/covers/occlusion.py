@@ -99,7 +99,7 @@ def network_answers(job: Job, stage: Stage) -> Answers:
 def cost(stage: Stage) -> dict[str, int]:
     """What one image costs the network of `stage`."""
     net = stage.net()
-    return {"params": params(net), "macs": macs(net, net.example())}
+    return {"params": params(net), "macs": macs(net, net.example())}  # type: ignore[operator]
 
 
 def looked(job: Job, stage: Stage, families: Sequence[str], answers: Answers) -> dict[str, Any]:

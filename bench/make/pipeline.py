@@ -125,7 +125,7 @@ def _gammas(net: Any) -> dict[str, Any]:
 def network_result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     """The part of a result that every trained network has, with or without batch norms; see `result_of`."""
     net = stage.net()
-    counted = macs_by_fvcore(net, net.example())
+    counted = macs_by_fvcore(net, net.example())  # type: ignore[operator]
     return {
         "cost": {
             "params": params(net),

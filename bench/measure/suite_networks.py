@@ -49,7 +49,7 @@ class Network:
     def facts(self) -> dict[str, Any]:
         """`macs` of one image, `params`, and `record`, the path of its record below reports/records or None."""
         record = None if self.record is None else self.record.cell.path.with_suffix("").as_posix()
-        return {"macs": macs(self.net, self.net.example()), "params": params(self.net), "record": record}
+        return {"macs": macs(self.net, self.net.example()), "params": params(self.net), "record": record}  # type: ignore[operator]
 
     def accuracy(self, precision: str) -> float | None:
         """Share of the test split named rightly, 0 to 1; None where no record measured it (records are fp32)."""

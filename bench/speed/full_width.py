@@ -73,7 +73,7 @@ def exported(model: str, ratio: float, folder: Path, scale: Scale) -> tuple[Face
     start = time.perf_counter()
     made.files.onnx("fp32")
     spent = round(time.perf_counter() - start, 2)
-    return made, {"params": params(net), "macs": macs(net, net.example()), "export_s": spent}
+    return made, {"params": params(net), "macs": macs(net, net.example()), "export_s": spent}  # type: ignore[operator]
 
 
 def measure(root: Path, scale: Scale = PAPER) -> list[Path]:

@@ -72,7 +72,7 @@ def _opened(job: Job, cell: Cell, stage: Stage) -> tuple[Session, dict[str, Any]
     net, cut = stage.net(), cell.variant in (*CUTS, VARIANT)
     return session, {
         "accuracy": {"val_selected": accuracy.score(found.argmax(1), truth, data.classes)},
-        "cost": {"params": params(net), "macs": macs(net, net.example())},
+        "cost": {"params": params(net), "macs": macs(net, net.example())},  # type: ignore[operator]
         "plan": Plan.load(stage.folder / "plan.json").summary() if cut else None,
         "data": {"name": data.name, "licence": data.licence, "truth": accuracy.digits(truth)},
     }

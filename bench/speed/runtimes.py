@@ -96,7 +96,7 @@ def _ready(job: Job, own: Sequence[Cell], stages: Mapping[Cell, Stage]) -> list[
     made = artefacts_of(stage.folder / "chosen", stage.folder / "deployed", **place, keep=True)
     faces = [batch.views for batch in made.views("test").evaluation(BATCH)]
     net = stage.net()
-    cost = {"params": params(net), "macs": macs(net, net.example())}
+    cost = {"params": params(net), "macs": macs(net, net.example())}  # type: ignore[operator]
     reference = made.through(opened(made.files, *REFERENCE)[0], faces)
     return [_opened(job, cell, made, (faces, reference), cost) for cell in own]
 

@@ -23,7 +23,7 @@ class Specimen:
     """What is cut."""
 
     net: nn.Module
-    """Without wrappers; a float32 copy where its weights are of half precision."""
+    """Without wrappers; a float32 copy where its weights are of half precision or were made in inference mode."""
     types: dict[str, torch.dtype]
     """Name of a weight or buffer -> its type as the user gave it."""
     inputs: tuple[Tensor, ...]
@@ -51,7 +51,7 @@ class Specimen:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return tuple(
-                torch.randn(shape).to(each.device) if each.is_floating_point() else each[: shape[0]]
+                torch.randn(shape).to(each) if each.is_floating_point() else each[: shape[0]]
                 for shape, each in zip(shapes, self.inputs, strict=True)
             )
 
@@ -86,7 +86,7 @@ def specimen_of(net: nn.Module, example: Example, output: Output | None = None) 
     net = unwrapped(net)
     _check(net)
     types = {name: value.dtype for name, value in net.state_dict().items()}
-    if not set(HALF).isdisjoint(types.values()):
+    if not set(HALF).isdisjoint(types.values()) or any(each.is_inference() for each in net.state_dict().values()):
         net = copy.deepcopy(net)._apply(lambda each: each.float() if each.dtype in HALF else each)
     return Specimen(net=net, types=types, inputs=inputs_from(example, net), output=output or first_tensor)
 
@@ -121,7 +121,7 @@ def _check(net: nn.Module) -> None:
     if len(places) > 1 or "meta" in places:
         raise ValueError(f"the network lies on {', '.join(places)}: move it to one device that computes")
     for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        if value.is_floating_point() and not bool(torch.isfinite(value.detach()).all()):
             raise ValueError(f"{name} holds NaN or infinite values: the training diverged, take an earlier checkpoint")
 
 
