@@ -62,7 +62,7 @@ def test_gammas_that_are_not_finite_are_a_sentence(bad, criterion):
     net = lively(plain())
     with torch.no_grad():
         norms(net)[1].weight[3] = bad
-    with pytest.raises(ValueError, match="NaN|finite"):
+    with pytest.raises(ValueError, match=r"NaN|finite"):
         slim(net, EXAMPLE, ratio=0.5, criterion=criterion)
 
 
