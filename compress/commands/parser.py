@@ -48,4 +48,7 @@ def status_of(command: str, run: Callable[[argparse.Namespace], Mapping[str, Any
     except (ValueError, Unavailable) as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # no space, no permission, not a folder: the error names the file
+        print(f"{command}: {error.strerror or error}: {error.filename or 'a file'}", file=sys.stderr)
+        return 2
     return 0

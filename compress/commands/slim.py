@@ -1,36 +1,82 @@
-"""The command that slims a checkpoint; the function `compress.slim` lives in compress/surgery.py.
+"""The command that slims a network: a checkpoint of fermodels, or any network that the user's own code builds.
 
 python -m compress.slim reports/runs/FOLDER/chosen --ratio 0.6 --data fer2013:fer2013.csv --out slim60
 python -m compress.slim reports/runs/FOLDER/chosen --target-ms 1.5 --runtime onnxruntime --batch 1 --out fast
+python -m compress.slim --net timm:resnet18 --input 3,64,64 --ratio 0.5 --out small
+python -m compress.slim trained --net package.module:factory --input 3,64,64 --macs-share 0.5 --out small
+
+The function is `compress.slim`. `compress.load("small", factory)` gives the network of the last two back.
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
-import fermodels
-from compress.commands.parser import dataset_of, parser_of, status_of
+from torch import nn
+
+from compress.checkpoint import about_of, load, save
+from compress.commands.networks import example_of, factory_of, named, network_of
+from compress.commands.parser import status_of
+from compress.inputs import Example
 from compress.runtimes import RUNTIMES
 from compress.slimming.criteria import CRITERIA
+from compress.slimming.plan import Plan
 from compress.slimming.select import RULES
 from compress.slimming.surgery import slim
 from compress.slimming.targets import RATIO, UNITS
-from fermodels.training.views import Views, recorded_views
 
-CALIBRATION = 2048
-"""Training faces on which batch norms are measured anew."""
+COMMAND = "compress.slim"
+CHECKPOINTS = "fermodels.training.slimming:opened"
+"""What opens a checkpoint of fermodels for this command, where that package is installed."""
+
+
+class Opened(Protocol):
+    """A network to be slimmed, and what becomes of it."""
+
+    net: nn.Module
+    example: Example
+    calibrate: Iterable[Any] | None
+    """Training images on which batch norms are measured anew."""
+    save: Callable[[nn.Module, Path], None]
+    """Writes the slim network to a folder, in place of a checkpoint that lies there."""
+
+
+class _Own:
+    """A network that the user's code builds."""
+
+    calibrate = None
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        if not given.input or given.data:
+            raise ValueError("--net needs --input, like 3,224,224, and knows no --data: use compress.slim in Python")
+        self.example = example_of(given.input)
+        checkpoint, self.about = given.checkpoint, {"net": given.net}
+        self.net = network_of(given.net) if checkpoint is None else load(checkpoint, factory_of(given.net))
+        if checkpoint is not None:
+            self.about = about_of(checkpoint)
+        self.save = partial(save, about=self.about, overwrite=True)
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = parser_of(
-        "compress.slim",
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {COMMAND}",
         description="Cuts channels out of a trained network and writes the smaller one with its plan.",
         epilog="The result is not fine-tuned: train it on, or see bench.report for the whole of it.",
-        result="the slim checkpoint",
-        data="measures the batch norms anew on training faces",
     )
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="folder of the trained network")
+    parser.add_argument("--net", help="what builds the network: timm:NAME, or package.module:factory")
+    parser.add_argument("--input", action="append", metavar="C,H,W", help="of --net: shape of an input, once for each")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the slim network")
+    parser.add_argument("--overwrite", action="store_true", help="replace what lies in --out")
+    parser.add_argument("--data", help="NAME or NAME:PATH: batch norms are measured anew on its training faces")
     parser.add_argument("--stored", type=int, help="side of the aligned face in pixels, where the checkpoint is silent")
+    parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
     _add_targets(parser)
     parser.add_argument("--rule", default="exact", choices=RULES, help="how the budget is met (default: exact)")
     parser.add_argument("--criterion", default="gamma", choices=[name for name in CRITERIA if name != "taylor"])
@@ -51,25 +97,54 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=1, help="of --target-ms: images that run at once (default: 1)")
 
 
-def run(given: argparse.Namespace) -> dict[str, object]:
+def run(given: argparse.Namespace) -> dict[str, Any]:
     """Slims, saves, and returns what the last line of standard output says."""
-    net, about = fermodels.load(given.checkpoint)
-    batches = None
-    if given.data:
-        config, side = recorded_views(about, stored=given.stored)
-        faces = Views(dataset_of(given, stored=side).train, config, net.inputs)  # type: ignore[arg-type]
-        batches = [batch.views for batch in faces.spread(CALIBRATION)]
+    if given.checkpoint is None and given.net is None:
+        raise ValueError("give the folder of a checkpoint, or --net, or both")
+    may_be_written(given.out, given.checkpoint, overwrite=given.overwrite)
+    opened: Opened = _Own(given) if given.net else _checkpoint(given)
+    small, plan = _slimmed(opened, given)
+    opened.save(small, given.out)
+    plan.save(given.out / "plan.json")
+    return plan.summary() | {"checkpoint": str(given.out), "calibrated": opened.calibrate is not None}
+
+
+def may_be_written(out: Path, source: Path | None, *, overwrite: bool) -> None:
+    """Before long work.
+
+    Raises:
+        ValueError: `out` is the source, exists without `overwrite`, is a file, or lies where nothing can be written.
+    """
+    if source is not None and source.exists() and out.resolve() == source.resolve():
+        raise ValueError(f"--out {out} is the network to be slimmed: give another folder")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file: give a folder")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise ValueError(f"--out {out} exists: give another folder, or --overwrite")
+    parent = next(one for one in (out, *out.absolute().parents) if one.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ValueError(f"--out {out} cannot be written: {parent} is no folder that you may write to")
+
+
+def _checkpoint(given: argparse.Namespace) -> Opened:
+    return named(CHECKPOINTS)(given.checkpoint, data=given.data, stored=given.stored, runs=given.runs)
+
+
+def _slimmed(opened: Opened, given: argparse.Namespace) -> tuple[nn.Module, Plan]:
+    """`compress.slim`, whose advice is told in a line."""
     names = (*UNITS, "runtime", "batch", "rule", "criterion", "align", "seed")
     chosen = {name: getattr(given, name) for name in names}
-    small, plan = slim(net, net.example(), **chosen, calibrate=batches)  # type: ignore[operator]
-    fermodels.save(small, given.out, about | {"accuracy": None, "n": 0})
-    plan.save(given.out / "plan.json")
-    return plan.summary() | {"checkpoint": str(given.out), "calibrated": batches is not None}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        small, plan = slim(opened.net, opened.example, **chosen, calibrate=opened.calibrate)
+    for advice in told:
+        print(f"{COMMAND}: {advice.message}", file=sys.stderr)
+    return small, plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
-    return status_of("compress.slim", run, arguments(argv))
+    return status_of(COMMAND, run, arguments(argv))
 
 
 if __name__ == "__main__":

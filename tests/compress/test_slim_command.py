@@ -1,14 +1,19 @@
 """`python -m compress.slim` as typed: a checkpoint in, a smaller one with its plan out."""
 
+import importlib
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
 
+import compress
 import fermodels
 from compress import Plan
+from compress.commands import slim as command
+from compress.commands.slim import main
 from fermodels.training.views import ViewConfig
 
 
@@ -65,3 +70,66 @@ def test_a_checkpoint_that_is_silent_about_its_faces_is_a_sentence(checkpoint, t
     fermodels.save(net, tmp_path / "other", about | {"preprocessing": {"size": 56}})
     strange = typed(tmp_path / "other", "--out", tmp_path / "x", *data)
     assert strange.returncode == 2 and "does not fit this version (colour, " in strange.stderr
+
+
+MADE = """
+from torch import nn
+
+
+def factory():
+    return nn.Sequential(nn.Conv2d(3, 24, 3), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 8, 3), nn.Flatten())
+"""
+
+
+def test_a_network_of_the_users_own_code_is_slimmed_saved_and_slimmed_again(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(MADE)
+    monkeypatch.syspath_prepend(tmp_path)
+    how = ["--net", "mine:factory", "--input", "3,8,8", "--ratio", "0.5"]
+    assert main([*how, "--out", str(tmp_path / "small")]) == 0
+    assert main([str(tmp_path / "small"), *how, "--out", str(tmp_path / "smaller")]) == 0
+    widths = [compress.load(tmp_path / name, importlib.import_module("mine").factory)[0].out_channels for name in SIZES]
+    assert widths == [16, 8]
+    assert Plan.load(tmp_path / "smaller" / "plan.json").widths_before == {"0": 16}
+
+
+SIZES = ("small", "smaller")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "give the folder of a checkpoint, or --net"),
+        (["--net", "torch.nn:ReLU"], "--net needs --input"),
+        (["--net", "torch.nn:ReLU", "--input", "3,x"], "--input 3,x"),
+        (["--net", "nowhere.at_all:f", "--input", "3,8,8"], "cannot be imported"),
+        (["--net", "torch.nn", "--input", "3,8,8"], "names no function"),
+        (["--net", "torch.nn:ReLU", "--input", "3,8,8"], "nothing|no convolution|batch norm"),
+    ],
+)
+def test_networks_that_cannot_be_built_are_sentences(words, sentence, tmp_path, capsys):
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert re.search(sentence, capsys.readouterr().err) and not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten_unasked_and_all_is_told_before_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "_checkpoint", lambda given: pytest.fail("work has begun"))
+    full, file, source = tmp_path / "full", tmp_path / "file", tmp_path / "source"
+    for folder in (full, source):
+        folder.mkdir()
+        (folder / "kept").write_text("")
+    file.write_text("")
+    for out, sentence in (
+        (full, "--overwrite"),
+        (source, "to be slimmed"),
+        (file, "is a file"),
+        (file / "x", "cannot"),
+    ):
+        assert main([str(source), "--out", str(out), *(["--overwrite"] if out == source else [])]) == 2
+        assert sentence in capsys.readouterr().err
+    monkeypatch.setattr(command.os, "access", lambda *given: False)
+    assert main([str(source), "--out", str(tmp_path / "new")]) == 2 and "cannot be written" in capsys.readouterr().err
+
+
+def test_overwrite_replaces_a_checkpoint(checkpoint, tmp_path):
+    words = [str(checkpoint), "--ratio", "0.2", "--out", str(tmp_path / "slim")]
+    assert [main(words), main(words), main([*words, "--overwrite"])] == [0, 2, 0]
