@@ -38,12 +38,21 @@ CHECKPOINTS = "fermodels.training.slimming:opened"
 class Opened(Protocol):
     """A network to be slimmed, and what becomes of it."""
 
-    net: nn.Module
-    example: Example
-    calibrate: Iterable[Any] | None
-    """Training images on which batch norms are measured anew."""
-    save: Callable[[nn.Module, Path], None]
-    """Writes the slim network to a folder, in place of a checkpoint that lies there."""
+    @property
+    def net(self) -> nn.Module: ...
+
+    @property
+    def example(self) -> Example: ...
+
+    @property
+    def calibrate(self) -> Iterable[Any] | None:
+        """Training images on which batch norms are measured anew."""
+        ...
+
+    @property
+    def save(self) -> Callable[[nn.Module, Path], None]:
+        """Writes the slim network to a folder, in place of a checkpoint that lies there."""
+        ...
 
 
 class _Own:
