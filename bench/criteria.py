@@ -74,7 +74,7 @@ def _mean_accuracy(net: Any, criterion: str, target: dict[str, float], known: li
 
 def importance(reference: Any, net: Any, groups: Sequence[ChannelGroup], context: Context) -> Scores:
     """Torch-Pruning's score of every channel, through its own groups."""
-    graph = dependency_graph(net, net.example())
+    graph = dependency_graph(net, net.example(), context.output)
     scores = {}
     for group in groups:
         every = list(range(group.size))
@@ -86,7 +86,9 @@ def importance(reference: Any, net: Any, groups: Sequence[ChannelGroup], context
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
-    parser = argparse.ArgumentParser(prog="python -m bench.criteria", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.criteria", description="All criteria beside Torch-Pruning's."
+    )
     parser.add_argument("checkpoint", type=Path, help="folder that fermodels.save wrote: a network trained on --data")
     parser.add_argument("--data", required=True, help="NAME or NAME:PATH of its data set")
     parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
