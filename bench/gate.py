@@ -63,7 +63,7 @@ def opened(folder: Path) -> dict[Cell, Record]:
     Raises:
         ValueError: no folder, no record in it, or a file that is no record of a trained cell.
     """
-    paths = sorted(folder.glob("*.json"))
+    paths = records.paths(folder)
     if not paths:
         raise ValueError(f"{folder} holds no record: give a folder such as {EXAMPLE}")
     found = [_whole(records.load(path), path) for path in paths]

@@ -2,6 +2,7 @@
 
     python -m bench.publish          # writes them
     python -m bench.publish --check  # changes nothing; fails when a byte would change
+    python -m bench.publish --html out/html  # every table as a page with all its plots; not committed
 
 Rendering is pure, so CI can hold every published figure to its record.
 """
@@ -17,44 +18,65 @@ from bench.registry import RENDERERS
 from compress.files import write_atomic
 
 REPORTS, README = Path("reports"), Path("README.md")
+HTML = ".html"
 FRONT = ("table5", "fer2013", "cpu")
 """Table, data set and scale of the records on the front page."""
 
 
 def groups(root: Path) -> list[tuple[str, str, str]]:
     """(table, data, scale) of every folder of records below `root`."""
-    found = {path.parent.relative_to(root).parts for path in root.glob("*/*/*/*.json")}
+    found = {path.parent.relative_to(root).parts for path in records.paths(root, "*/*/*/*.json")}
     return sorted((table, data, scale) for table, data, scale in found)
 
 
-def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, bytes]:
-    """Every generated file and what must stand in it."""
-    files: dict[Path, bytes] = {}
+def rendered(reports: Path = REPORTS) -> dict[tuple[str, str, str], dict[str, bytes]]:
+    """What the records of every group give, by file name."""
+    files = {}
     for table, data, scale in groups(reports / "records"):
         found = records.load_all(reports / "records", table=table, data=data, scale=scale)
-        rendered = RENDERERS[table](found, data=data, scale=scale)
-        files |= {reports / "tables" / f"{data}-{scale}" / name: content for name, content in rendered.items()}
-        if (table, data, scale) == FRONT:
-            snippet = render.readme_table(found, table=table, data=data, scale=scale)
-            files[readme] = render.embed(readme.read_text(encoding="utf-8"), snippet).encode()
+        files[table, data, scale] = RENDERERS[table](found, data=data, scale=scale)
     return files
+
+
+def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, bytes]:
+    """Every committed file and what must stand in it: all that is rendered but HTML, and the table in the README."""
+    files: dict[Path, bytes] = {}
+    for (_, data, scale), made in rendered(reports).items():
+        folder = reports / "tables" / f"{data}-{scale}"
+        files |= {folder / name: content for name, content in made.items() if not name.endswith(HTML)}
+    table, data, scale = FRONT
+    if front := records.load_all(reports / "records", table=table, data=data, scale=scale):
+        snippet = render.readme_table(front, table=table, data=data, scale=scale)
+        files[readme] = render.embed(readme.read_text(encoding="utf-8"), snippet).encode()
+    return files
+
+
+def pages(folder: Path, reports: Path = REPORTS) -> dict[Path, bytes]:
+    """Every table as a page of HTML below `folder`."""
+    return {
+        folder / f"{data}-{scale}" / name: content
+        for (_, data, scale), made in rendered(reports).items()
+        for name, content in made.items()
+        if name.endswith(HTML)
+    }
 
 
 def stale(files: dict[Path, bytes], reports: Path = REPORTS) -> list[str]:
     """Names of files that differ from what their records give, are missing, or have no record."""
     wrong = [str(path) for path, content in files.items() if not path.is_file() or path.read_bytes() != content]
-    orphans = [str(path) for path in (reports / "tables").glob("*/*") if path not in files]
-    return sorted(wrong + orphans)
+    there = [path for path in (reports / "tables").glob("*/*") if path.suffix != HTML]
+    return sorted(wrong + [str(path) for path in there if path not in files])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: 0 when all is as the records say (or was written), 1 when `--check` found a difference."""
     parser = argparse.ArgumentParser(prog="python -m bench.publish", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail when a byte would change")
+    parser.add_argument("--html", type=Path, metavar="DIR", help="write the tables as pages there, and nothing else")
     given = parser.parse_args(argv)
-    files = published()
-    wrong = stale(files)
+    files = pages(given.html) if given.html else published()
     if given.check:
+        wrong = stale(files)
         for name in wrong:
             print(f"{name} is not what the records give: run python -m bench.publish", file=sys.stderr)
         print(f"{len(files)} files checked, {len(wrong)} differ")

@@ -6,13 +6,17 @@ their raw samples, the environment, and the commit; so a figure can be traced to
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
+
+from bench.schema import Result, Trained
 from compress.files import plain, write_atomic
 
-SCHEMA = 1
+SCHEMA: Final = 2
 _FLAT_LIST = re.compile(r'\[\n\s*([^\[\]{}"]*?)\n\s*\]')
 """A list of numbers as json.dumps spreads it. Strings hold no raw newline, so nothing inside one can match."""
 
@@ -29,9 +33,9 @@ class Cell:
     variant: str
     """dense: trained without sparsity; sparse: after the sparse stage, uncut; slim: cut; random, short: its control;
     timed: cut by measured milliseconds; svm: a handcrafted baseline."""
-    ratio: float
-    """Requested share of channels to remove, 0 to 1."""
-    seed: int
+    ratio: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    """Requested share of channels to remove."""
+    seed: Annotated[int, msgspec.Meta(ge=0)]
     runtime: str = ""
     """Name in `compress.runtimes.RUNTIMES`, where the table tells them apart."""
     precision: str = ""
@@ -49,19 +53,22 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One measured cell. `result` is documented in `bench.make.pipeline.result_of` and read by `bench.tables`."""
+    """One measured cell."""
 
     cell: Cell
     config: dict[str, Any]
     """Every setting of every stage that led to this cell."""
-    result: dict[str, Any]
+    result: Result
     environment: dict[str, Any]
     commit: str
+    """Of the code that measured; `lineage` says which code trained."""
     dirty: bool
     """True when the code that measures differed from `commit` (`compress.timing.machine.commit`)."""
     created: str
     """UTC, ISO 8601, to the second."""
-    schema: int = field(default=SCHEMA)
+    lineage: Mapping[str, Trained] = field(default_factory=dict)
+    """Every training that led to the network measured, by the name of its stage, the parents first."""
+    schema: Literal[2] = SCHEMA
 
     @property
     def key(self) -> str | None:
@@ -70,15 +77,29 @@ class Record:
 
 
 def dumps(value: Any) -> str:
-    """JSON, one key a line for readable diffs, a list of numbers on one line."""
-    text = json.dumps(plain(value), indent=1, sort_keys=True)
+    """JSON, one key a line for readable diffs, a list of numbers on one line.
+
+    Raises:
+        ValueError: NaN or infinity is among the numbers.
+    """
+    text = json.dumps(plain(value), indent=1, sort_keys=True, allow_nan=False)
     return _FLAT_LIST.sub(lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"
 
 
 def save(record: Record, root: Path) -> Path:
-    """Writes `record` below `root` atomically; returns its path."""
+    """Writes `record` below `root` atomically; returns its path.
+
+    Raises:
+        ValueError: the record is not of this schema; nothing is written.
+    """
     path = root / record.cell.path
-    write_atomic(path, dumps(record))
+    content = plain(record)
+    try:
+        msgspec.convert(content, Record)
+        text = dumps(content)
+    except ValueError as error:
+        raise ValueError(f"{record.cell.id} cannot be recorded: {error}") from error
+    write_atomic(path, text)
     return path
 
 
@@ -86,17 +107,23 @@ def load(path: Path) -> Record:
     """Reads one record.
 
     Raises:
-        ValueError: the file is not JSON of this schema; the sentence names the file and the mend.
+        ValueError: the file is not JSON of this schema; the sentence names the file, the place and the mend.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = msgspec.json.decode(path.read_bytes())
         schema = content["schema"]
-        record = Record(cell=Cell(**content.pop("cell")), **content) if schema == SCHEMA else None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if schema == SCHEMA:
+            checked = msgspec.convert(content, Record)
+            return Record(**content | {"cell": checked.cell})
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a record ({error}); delete it and run bench.report again") from error
-    if record is None:
-        raise ValueError(f"{path} has schema {schema}, this version reads {SCHEMA}; measure the cell again")
-    return record
+    mend = f"python reports/migrate.py {path.parent}" if schema == 1 else "measure the cell again"
+    raise ValueError(f"{path} has schema {schema}, this version reads {SCHEMA}: {mend}")
+
+
+def paths(folder: Path, pattern: str = "*.json") -> list[Path]:
+    """The records' files, sorted; what a killed run left half-written begins with a dot and is none."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def made_by(path: Path, key: str) -> bool:
@@ -106,6 +133,5 @@ def made_by(path: Path, key: str) -> bool:
 
 def load_all(root: Path, *, table: str, data: str, scale: str) -> dict[Cell, Record]:
     """Every record of one table, data set and scale, sorted by cell; empty when there is none."""
-    folder = root / table / data / scale
-    records = [load(path) for path in sorted(folder.glob("*.json"))]
+    records = [load(path) for path in paths(root / table / data / scale)]
     return {record.cell: record for record in sorted(records, key=lambda record: record.cell)}

@@ -23,6 +23,7 @@ from bench.make.jobs import Source, train_side_by_side
 from bench.make.recipes import say
 from bench.make.scales import SCALES, scale_for, with_settings
 from bench.make.stages import CROPS
+from bench.measure.accuracy import fits
 from bench.records import Cell, Record
 from bench.registry import KINDS, Kind
 from compress.files import write_atomic
@@ -108,6 +109,7 @@ def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> Non
     asked = {name: getattr(given, name) for name in names}
     source = Source(**asked, unlabelled=tuple(given.unlabelled), ablation=kind.ablation)
     data = source.job(cells[0].model, cells[0].seed).data
+    fits(len(data.classes))
     cells = kind.needed(data, cells)
     networks = {key: list(group) for key, group in groupby(cells, key=lambda cell: (cell.model, cell.seed))}
     jobs = {key: source.job(*key) for key in networks}

@@ -1,6 +1,6 @@
 """What expression recognition did before it learned its features: HOG, LBP and dense SIFT with a linear SVM (Fig 3).
 
-Paper 2 gives no parameters; those here are the digest's (row 9). HOG and LBP are scikit-image's, SIFT is OpenCV's; the
+Paper 2 gives no parameters; ours: docs/papers.md, 2.9. HOG and LBP are scikit-image's, SIFT is OpenCV's; the
 SVM is ours: all classes share every product with the features, so seven one-against-all problems cost little more than
 one (LinearSVC of scikit-learn, the same objective, solves them one after the other).
 

@@ -69,5 +69,5 @@ def _method(job: Job, stage: Stage, cell: Cell) -> tuple[Callable[[Split], np.nd
     if cell.variant != baselines.VARIANT:
         return occlusion.network_answers(job, stage), {"cost": occlusion.cost(stage)}
     fitted, size = baselines.opened(stage), job.preprocessing.size
-    about = {"cost": {"params": fitted.weights.size, "macs": None}, "fitted": stage.outcome["history"]}
+    about = {"cost": {"params": fitted.weights.size}, "fitted": stage.outcome["history"]}
     return lambda split: fitted.answers(baselines.centre(split, size)), about

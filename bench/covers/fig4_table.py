@@ -4,7 +4,6 @@ python -m bench.report --table fig4
 """
 
 import base64
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from bench.covers.plots import DASHED, SOLID
 from bench.covers.robustness import WORST
 from bench.measure.stats import Mean
 from bench.pages import page
+from bench.pages.escaped import csv_of
 from bench.pages.page import Page, Part, about, watermark
 from bench.pages.rows import MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
@@ -161,10 +161,9 @@ def _verdict(change: Mean) -> str:
 
 
 def _csv(rows: Sequence[Row], families: Sequence[str]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    lines: list[Sequence[object]] = []
     names = [f"{of}_{end}" for of in FORMS for end in ("percent", "lo", "hi")]
-    writer.writerow(["model", "map", "family", "kind", "level", "covered_percent", "answers", "n", *names])
+    lines.append(["model", "map", "family", "kind", "level", "covered_percent", "answers", "n", *names])
     for row in rows:
         for family in families:
             for level in levels(family):
@@ -174,8 +173,8 @@ def _csv(rows: Sequence[Row], families: Sequence[str]) -> str:
                         one = row.share(family, level, group, of)
                         figures += ["", "", ""] if one is None else [one.percent, one.lo, one.hi]
                     place = [row.model, row.map, family, kind(family), level, row.covered(family, level)]
-                    writer.writerow([*place, group, _count(row, family, level, group), *figures])
-    return stream.getvalue()
+                    lines.append([*place, group, _count(row, family, level, group), *figures])
+    return csv_of(lines)
 
 
 def _count(row: Row, family: str, level: str, group: str) -> int:

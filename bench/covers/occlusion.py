@@ -33,7 +33,7 @@ ROWS = [(model, ratio) for table in TABLES.values() for model in table.models fo
 FAMILIES = ("noise", "patch", "mask", "picture")
 """A rectangle that occlusion-aware training may show, one that it may not, a drawn mask, real pictures of masks."""
 
-TIMES = ("p50_ms", "p90_ms", "noisy", "threads", "runtime", "precision", "ratio_to_dense")
+TIMES = ("p50_ms", "p90_ms", "noisy", "threads", "runtime", "precision", "ratios")
 """What is taken over from those latencies."""
 
 Answers = Callable[[Split], np.ndarray]
@@ -80,7 +80,7 @@ def _take_latency(cell: Cell, root: Path) -> None:
     source = records.load(timed)
     told = {batch: {key: one[key] for key in TIMES} for batch, one in source.result["latency"].items()}
     if told != record.result.get("latency"):
-        records.save(replace(record, result=record.result | {"latency": told}), root)
+        records.save(replace(record, result={**record.result, "latency": told}), root)
 
 
 def measured(path: Path, stage: Stage, job: Job, families: Sequence[str]) -> bool:

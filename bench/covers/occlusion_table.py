@@ -3,8 +3,6 @@
 python -m bench.report --table occlusion
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import RenderableType
@@ -18,6 +16,7 @@ from bench.measure.stats import Mean
 from bench.pages import page
 from bench.pages.captions import Pairs, code_line, machine_line
 from bench.pages.columns import magnitude
+from bench.pages.escaped import csv_of
 from bench.pages.page import Page, Part, about, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT
@@ -162,7 +161,7 @@ def _latency(row: OcclusionRow, key: str, text: str) -> str:
 
 
 def _speedup(row: OcclusionRow) -> str:
-    pair = row.latency.get("1", {}).get("ratio_to_dense")
+    pair = row.latency.get("1", {}).get("ratios", {}).get("unpruned")
     return f"{1 / pair['ratio']:.2f}x" if pair else EMPTY
 
 
@@ -226,17 +225,16 @@ def _curves(rows: Sequence[OcclusionRow], scale: str) -> str:
 
 def cover_csv(rows: Sequence[OcclusionRow]) -> str:
     """Every accuracy of every network behind every cover, unrounded."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    lines: list[Sequence[object]] = []
     names = ["accuracy_percent", "accuracy_lo", "accuracy_hi", "macs"]
-    writer.writerow(["model", "ratio", "seeds", "family", "kind", "level", "covered_percent", *names])
+    lines.append(["model", "ratio", "seeds", "family", "kind", "level", "covered_percent", *names])
     for row in rows:
         for family, level in [("bare", "0"), *sets_of(rows)]:
             one, bare = row.accuracy(family, level), family == "bare"
             share = 0.0 if bare else 100 * row.records[0].result["covered"][family][level]
             identity = [row.model, row.ratio, len(row.records), family, "" if bare else kind(family), level, share]
-            writer.writerow([*identity, one.percent, one.lo, one.hi, "" if row.macs is None else row.macs])
-    return stream.getvalue()
+            lines.append([*identity, one.percent, one.lo, one.hi, "" if row.macs is None else row.macs])
+    return csv_of(lines)
 
 
 def _footer(rows: Sequence[OcclusionRow]) -> Pairs:

@@ -37,7 +37,7 @@ class OcclusionRow:
     @property
     def macs(self) -> int | None:
         """Of one image; None for a handcrafted baseline, whose features no counter counts."""
-        return self.records[0].result["cost"]["macs"]
+        return self.records[0].result["cost"].get("macs")
 
     @property
     def latency(self) -> Mapping[str, Mapping[str, Any]]:

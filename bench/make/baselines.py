@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from bench.make.recipes import say
-from bench.make.stages import Job, Stage, stage_by_key
+from bench.make.stages import Job, Stage, stage_by_key, trained_on
 from bench.measure import accuracy
 from compress.files import digest, plain, write_atomic
 from fermodels import handcrafted
@@ -41,7 +41,7 @@ def baseline_stage(job: Job) -> Stage:
     made.save(stage.folder / FILE)
     answers = {name: accuracy.digits(made.answers(faces[split])) for name, split in _SCORED.items()}
     fitted = {"cost": made.cost, "validation": {str(cost): share for cost, share in costs.items()}}
-    fitted |= {"seconds": round(time.perf_counter() - start, 1)}
+    fitted |= {"seconds": round(time.perf_counter() - start, 1), "trained_on": trained_on("cpu")}
     outcome = {"described": what, "history": fitted, "predictions": answers}
     write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
     return stage

@@ -6,7 +6,6 @@ A record is written as soon as its accuracy is known and again with its latency,
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from bench.make.pretraining import pretrain_stage
 from bench.make.recipes import CUTS, dense_stage, say, slim_stage, sparse_stage
 from bench.make.stages import Job, Stage
 from bench.measure import accuracy
+from bench.measure.together import recorded, with_latency
 from bench.records import Cell, Record
 from bench.tables import BATCHES
 from compress.cost import macs_by_fvcore, params
@@ -65,9 +65,7 @@ def measure(job: Job, cells: Sequence[Cell], root: Path) -> None:
     for batch in BATCHES:
         found = _latencies(job, timed, stages, batch)
         for cell, latency in found.items():
-            old = _loaded(root, cell)
-            result = old.result | {"latency": old.result["latency"] | {str(batch): plain(latency)}}
-            records.save(replace(old, result=result), root)
+            records.save(with_latency(_loaded(root, cell), recorded(latency, "unpruned")), root)
 
 
 def _latencies(job: Job, cells: Sequence[Cell], stages: dict[Cell, Stage], batch: int) -> dict[Cell, Latency]:
@@ -99,6 +97,7 @@ def record_of(job: Job, cell: Cell, stage: Stage, result: dict[str, Any]) -> Rec
         commit=sha,
         dirty=dirty,
         created=created,
+        lineage=stage.lineage,
     )
 
 
@@ -175,7 +174,7 @@ def _histories(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
 def _data(job: Job) -> dict[str, Any]:
     data = job.data
     return {
-        "spec_name": data.name,
+        "name": data.name,
         "classes": list(data.classes),
         "counts": {name: len(split) for name, split in data.splits.items()},
         "notes": list(data.notes),

@@ -20,7 +20,7 @@ from torch import nn
 
 import fermodels
 from bench.make.networks import contrastive
-from bench.make.stages import Job, Stage, fingerprint_of, stage_by_key
+from bench.make.stages import Job, Stage, fingerprint_of, stage_by_key, trained_on
 from compress.files import digest, plain, write_atomic
 from compress.training.progress import EpochBar
 from fermodels import checkpoint
@@ -65,7 +65,7 @@ def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object
     net, history = pretrain(net, pool, config, device=job.device, state=state, bar=bar)
     told = {"untrained": before, "faces": len(pool.kept), "dropped": pool.dropped, "notes": list(pool.notes)}
     checkpoint.save(net, stage.folder / "chosen", claims(pool, config) | {"pretraining": told})
-    outcome = {"described": what, "history": asdict(history) | told}
+    outcome = {"described": what, "history": asdict(history) | told | {"trained_on": trained_on(job.device)}}
     write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
     state.unlink(missing_ok=True)
 

@@ -43,7 +43,8 @@ def dense_stage(job: Job) -> Stage:
     settings = start_settings(job, first)
     settings |= {"restrain": network.restrain} if network.restrain else {}
     extra = {"restrain": _restrain(network.restrain)} if network.restrain else {}
-    recipe = Recipe(name="dense", train=job.scale.schedules.dense, settings=settings, extra=extra)
+    parents = () if first is None else (first,)
+    recipe = Recipe(name="dense", train=job.scale.schedules.dense, settings=settings, extra=extra, parents=parents)
     return train_stage(job, recipe, lambda: started(job, first), f"{job.model} dense")
 
 
@@ -85,6 +86,7 @@ def sparse_stage(job: Job) -> Stage:
         penalty=penalty,
         extra=distilled(job, schedules.distil_weight, bf16=train.bf16),
         choose_last=True,
+        parents=(dense,),
     )
     return train_stage(job, recipe, dense.net, f"{job.model} sparse")
 
@@ -142,7 +144,7 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     title = f"{job.model} {variant} {ratio:.0%}"
     name = "random" if variant == "random" else "slim"
     extra = distilled(job, weight, bf16=train.bf16)
-    recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=extra)
+    recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=extra, parents=(uncut,))
     stage = train_stage(job, recipe, lambda: _cut(job, uncut.net(), cut)[0], title)
     if not (stage.folder / "plan.json").exists():
         plan = _cut_measured(job, uncut.net(), cut, stage.folder / "cut.json")

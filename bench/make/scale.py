@@ -46,7 +46,7 @@ class Schedules:
     pretrain: TrainConfig
     """Contrastive pretraining (paper 2)."""
     start: TrainConfig
-    """Takes the place of `dense` for paper 2's networks, pretrained or not: Adam (docs/papers.md)."""
+    """Takes the place of `dense` for paper 2's networks, pretrained or not: Adam (docs/papers.md, 2.6)."""
     start_epochs: Mapping[str, int] = field(default_factory=dict)
     """Epochs of `sparse`, `tune` and `control` for paper 2's networks, where they are others."""
     ablation: TrainConfig | None = None
@@ -57,7 +57,7 @@ class Schedules:
     criterion: str = "gamma"
     """By which channels are chosen, one of `compress.CRITERIA`."""
     mask_weight: float = 0.03
-    """alpha of the mask loss: it starts near 10 % of the cross-entropy (docs/papers.md)."""
+    """alpha of the mask loss: it starts near 10 % of the cross-entropy (docs/papers.md, 1.10)."""
     mask_target: str = "mask"
     """Which reading of eq 6. "off-mask", as written, silences the map altogether (CONTRIBUTING.md, log)."""
     confidence: float = 0.5

@@ -6,7 +6,7 @@ checkpoint and `outcome.json`. It is done when `outcome.json` exists; deleting t
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,8 @@ import fermodels
 from bench.make.networks import NETWORKS, Network
 from bench.make.scale import Scale
 from bench.measure import accuracy
+from bench.measure.environment import commit
+from bench.schema import Trained
 from compress.files import digest, plain, write_atomic
 from compress.training.loop import History, Penalty, autocast, fit
 from compress.training.progress import EpochBar
@@ -30,6 +32,9 @@ from fermodels.nets.vgg import Output
 from fermodels.training.losses import cross_entropy, mask_loss
 from fermodels.training.views import FIVE_CROPS, Batch, ViewConfig, Views
 
+TRAINING = 1
+"""Version of the training code: raised by hand when a change of it moves results, so that nothing trained before is
+taken for the same; 1 stands in no key."""
 EVALUATION_BATCH = 256
 CROPS = {"centre": FIVE_CROPS[:1], "five": FIVE_CROPS}
 """Where the face view is cut at evaluation: the single centre crop, or the paper's centre and corners, averaged."""
@@ -117,6 +122,13 @@ class Stage:
     def done(self) -> bool:
         return (self.folder / "outcome.json").exists()
 
+    @property
+    def lineage(self) -> dict[str, Trained]:
+        """Every training that led here by the name of its stage, the parents first, this one last."""
+        trained_on = self.outcome["history"].get("trained_on", {})
+        own: Trained = {"key": self.key, "commit": trained_on.get("commit", "unknown")}
+        return self.outcome.get("parents", {}) | {self.outcome["described"]["stage"]: own}
+
     def net(self) -> nn.Module:
         return checkpoint.load(self.folder / "chosen")[0]
 
@@ -152,6 +164,8 @@ class Recipe:
     """Further loss terms by name."""
     choose_last: bool = False
     """Take the last epoch, not the best on validation: a sparse stage is not done before its end."""
+    parents: Sequence[Stage] = ()
+    """What it starts from; the keys of parents stand among `settings`."""
 
 
 def described(job: Job, recipe: Recipe) -> dict[str, Any]:
@@ -165,6 +179,7 @@ def described(job: Job, recipe: Recipe) -> dict[str, Any]:
     what |= {"data": job.fingerprint, "mask_weight": job.scale.schedules.mask_weight}
     what |= {"mask_target": job.scale.schedules.mask_target} if "attention_width" in job.architecture else {}
     what |= {"erasing": job.network.erasing} if job.network.erasing else {}
+    what |= {"training": TRAINING} if TRAINING > 1 else {}
     what |= {"augmentation": asdict(job.scale.schedules.augmentation)} if job.scale.schedules.augmentation else {}
     return what | ({} if job.crops == "centre" else {"crops": job.crops})
 
@@ -202,7 +217,9 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
         state=state,
         bar=EpochBar(title),
     )
-    _finish(job, stage, described(job, recipe), (last if recipe.choose_last else chosen, last, history))
+    parents = {name: trained for parent in recipe.parents for name, trained in parent.lineage.items()}
+    told = {"described": described(job, recipe), "parents": parents}
+    _finish(job, stage, told, (last if recipe.choose_last else chosen, last, history))
     state.unlink(missing_ok=True)
     return stage
 
@@ -244,7 +261,7 @@ def class_probabilities(net: nn.Module, views: Views, crops: str = "centre", *, 
     return np.mean([accuracy.predict(net, (batch.views for batch in each)) for each in batches], axis=0)
 
 
-def _finish(job: Job, stage: Stage, what: dict[str, Any], trained: tuple[nn.Module, nn.Module, History]) -> None:
+def _finish(job: Job, stage: Stage, told: dict[str, Any], trained: tuple[nn.Module, nn.Module, History]) -> None:
     found = _final_predictions(job, trained)
     chosen, _, history = trained
     score = accuracy.score(found["val_selected"], np.asarray(job.data.test.labels), job.data.classes)
@@ -254,14 +271,16 @@ def _finish(job: Job, stage: Stage, what: dict[str, Any], trained: tuple[nn.Modu
     checkpoint.save(chosen, stage.folder / "chosen", about)
     for entry in history.epochs:
         entry.pop("test_predictions", None)
-    outcome = {"described": what, "history": asdict(history) | {"trained_on": _trained_on(job)}}
+    outcome = told | {"history": asdict(history) | {"trained_on": trained_on(job.device)}}
     outcome |= {"predictions": {name: accuracy.digits(value) for name, value in found.items()}}
     write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
 
 
-def _trained_on(job: Job) -> dict[str, Any]:
+def trained_on(device: str) -> dict[str, Any]:
     """What moves a training's last digits and its images per second; a record's environment is of its measurement."""
-    return {"device": job.device, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    sha, dirty = commit()
+    machine = {"device": device, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    return machine | {"commit": f"{sha} and changes" if dirty else sha}
 
 
 def _final_predictions(job: Job, trained: tuple[nn.Module, nn.Module, History]) -> dict[str, np.ndarray]:

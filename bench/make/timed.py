@@ -37,7 +37,8 @@ def timed_stage(job: Job, ratio: float) -> Stage:
     settings |= {"as_fast_as": plain.key, "runtime": RUNTIME, "batch": BATCH}
     settings |= {"distil_weight": schedules.tune_distil_weight, "calibration": schedules.calibration}
     extra = distilled(job, schedules.tune_distil_weight, bf16=schedules.tune.bf16)
-    recipe = Recipe(name=f"{VARIANT}{round(100 * ratio)}", train=schedules.tune, settings=settings, extra=extra)
+    name = f"{VARIANT}{round(100 * ratio)}"
+    recipe = Recipe(name=name, train=schedules.tune, settings=settings, extra=extra, parents=(sparse,))
     plan = _plan(job, (plain, sparse), stage_of(job, recipe).folder / "plan.json")
     title = f"{job.model} as fast as {ratio:.0%}"
     return train_stage(job, recipe, lambda: _cut(job, plan, sparse.net()), title)

@@ -7,6 +7,7 @@ be recomputed from a record alone: `subset(Accuracy.of_record(acc), from_digits(
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 
 from bench.measure.stats import Difference, McNemar, mcnemar, paired_difference, wilson
 from fermodels import probabilities
+
+DIGITS = np.frombuffer(f"0123456789{ascii_uppercase}{ascii_lowercase}".encode(), np.uint8)
+"""Class number -> its character in a record, in the order of the characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,7 @@ class Accuracy:
     confusion: tuple[tuple[int, ...], ...]
     """Images by [true class][predicted class], over all classes."""
     predictions: str
-    """One digit per image, in the order of the split."""
+    """One character per image (`digits`), in the order of the split."""
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "Accuracy":
@@ -128,17 +132,28 @@ def compare(a: Accuracy, b: Accuracy, truth: Int[np.ndarray, " n"]) -> Compariso
 
 
 def digits(predictions: Int[np.ndarray, " n"]) -> str:
-    """Class numbers 0 to 9 as one digit each: short in a record, and readable."""
-    if len(predictions) and not 0 <= predictions.min() <= predictions.max() <= 9:
-        raise ValueError(f"class numbers reach {predictions.max()}: one digit holds 0 to 9")
-    return (predictions + ord("0")).astype(np.uint8).tobytes().decode("ascii")
+    """Class numbers as one character each, digits and then letters: short in a record, and readable.
+
+    Raises:
+        ValueError: a number below 0, or more classes than there are characters (`fits`).
+    """
+    if len(predictions) and predictions.min() < 0:
+        raise ValueError(f"class numbers begin at {predictions.min()}: the first is 0")
+    fits(int(predictions.max()) + 1 if len(predictions) else 0)
+    return DIGITS[predictions].tobytes().decode("ascii")
+
+
+def fits(classes: int) -> None:
+    """Raises ValueError where a record has no character for each of `classes`."""
+    if classes > len(DIGITS):
+        raise ValueError(f"{classes} classes: a record tells apart {len(DIGITS)} at most; merge some")
 
 
 def from_digits(text: str) -> Int[np.ndarray, " n"]:
     """The class numbers that `digits` wrote, (n,) int64."""
-    if not (text.isascii() and text.isdigit()) and text:
+    if text and not (text.isascii() and text.isalnum()):
         raise ValueError("predictions hold something else than digits: the record was edited, measure the cell again")
-    return np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - ord("0")
+    return np.searchsorted(DIGITS, np.frombuffer(text.encode("ascii"), np.uint8))
 
 
 @contextmanager

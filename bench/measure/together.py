@@ -7,19 +7,20 @@ of a table are.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench import records
 from bench.make.recipes import dense_stage, say
 from bench.make.stages import Job
 from bench.records import Cell, Record
 from compress.files import plain
-from compress.timing.latency import latency_of
+from compress.timing.latency import Latency, latency_of
 
 
 def time_together(jobs: Mapping[Cell, Job], root: Path, *, batches: Sequence[int], reference: str) -> None:
     """Times the networks of seed 0, unless all their records below `root` have a time beside the reference's.
 
-    Weights do not matter to it, so one seed is timed. Ratios (`ratio_to_dense`) are to `reference`, or to the first
+    Weights do not matter to it, so one seed is timed. Ratios are to `reference`, or to the first
     network where that is not among them.
 
     Args:
@@ -38,10 +39,22 @@ def time_together(jobs: Mapping[Cell, Job], root: Path, *, batches: Sequence[int
         found = latency_of(nets, batch, beside.id, attempts=how.latency_attempts, **how.enough)
         for cell in timed:
             old = records.load(root / cell.path)
-            latency = old.result["latency"] | {str(batch): plain(found[cell.id]) | {"reference": beside.model}}
-            records.save(replace(old, result=old.result | {"latency": latency}), root)
+            records.save(with_latency(old, recorded(found[cell.id], beside.model)), root)
+
+
+def recorded(found: Latency, reference: str) -> dict[str, Any]:
+    """What a record keeps of `found`, whose ratio is to `reference` ("unpruned", or the name of a network)."""
+    told = plain(found)
+    pair = told.pop("ratio_to_dense")
+    return told | {"ratios": {reference: pair} if pair else {}}
+
+
+def with_latency(record: Record, told: dict[str, Any]) -> Record:
+    """`record` with the latency of one more batch size."""
+    latency = record.result["latency"] | {str(told["batch"]): told}
+    return replace(record, result={**record.result, "latency": latency})
 
 
 def _told(record: Record, batches: Sequence[int], reference: str) -> bool:
     told = [record.result["latency"].get(str(batch), {}) for batch in batches]
-    return all(one.get("reference") == reference for one in told)
+    return all(one and (record.cell.model == reference or reference in one["ratios"]) for one in told)

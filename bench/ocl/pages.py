@@ -3,8 +3,6 @@
 Pure: the same records give the same bytes.
 """
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +14,7 @@ from bench.ocl.rows import OclRow, OclSheet, headlines, probes, sheet_of
 from bench.ocl.tables import PAPER_DATA, OclTable
 from bench.pages import page
 from bench.pages.columns import ACCURACY, BATCHES, CLASS_MEAN, LEAK_FREE, MACRO_F1, VALUES, Column
+from bench.pages.escaped import csv_of
 from bench.pages.page import Page, Part
 from bench.pages.rows import EMPTY, MISSING, Records, fill
 
@@ -156,20 +155,19 @@ def _probe_part(sheet: OclSheet, letter: str) -> list[Part]:
 
 def csv_text(sheet: OclSheet) -> str:
     """Every value of every cell, unrounded, one row per cell; a publication's row has its published numbers alone."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    lines: list[Sequence[object]] = []
     keys = [key for key in VALUES if any(one.row.numbers(key) for one in sheet.rows)]
     papers = [f"{data}_percent" for data in PAPER_DATA]
-    writer.writerow(["label", "model", "against", "seed", "status", *(f"paper_{key}" for key in papers), *keys])
+    lines.append(["label", "model", "against", "seed", "status", *(f"paper_{key}" for key in papers), *keys])
     for one in sheet.rows:
         published = [one.row.published.get(key, "") for key in papers]
         if not one.line.model:
-            writer.writerow([one.line.label, "", "", "", "published", *published, *[""] * len(keys)])
+            lines.append([one.line.label, "", "", "", "published", *published, *[""] * len(keys)])
         for cell, values in zip(one.row.cells, one.row.found, strict=True):
             status = MISSING if values is None else "measured"
             numbers = [(values or {}).get(key, "") for key in keys]
-            writer.writerow([one.line.label, cell.model, one.line.against, cell.seed, status, *published, *numbers])
-    return stream.getvalue()
+            lines.append([one.line.label, cell.model, one.line.against, cell.seed, status, *published, *numbers])
+    return csv_of(lines)
 
 
 def _titles(one: OclPanel, sheet: OclSheet) -> list[str]:

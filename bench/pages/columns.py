@@ -4,6 +4,7 @@ A value has a key that carries its unit (`accuracy_percent`, `p50_ms_b1`) and a 
 template over such keys, so a new column is one line of data.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ def magnitude(count: float) -> str:
         if count >= least:
             return f"{count / size:.{2 if count < 100 * size else 1}f} {letter}"
     return f"{count:.0f}"
+
+
+def recall_key(name: str) -> str:
+    """Key of the recall of the class `name`, which may be written in any letters and signs."""
+    return "recall_" + re.sub(r"\W", lambda sign: f"_{ord(sign[0]):x}_", name)
 
 
 def probability(p: float) -> str:
@@ -129,7 +135,7 @@ FORMAT_OF = VALUES | NETWORK_VALUES
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A heading and what stands below it: a template over keys of `FORMAT_OF` (or `recall_<class>`)."""
+    """A heading and what stands below it: a template over keys of `FORMAT_OF` (or of `recall_key`)."""
 
     title: str
     """With the unit of the numbers below it."""

@@ -14,9 +14,10 @@ from rich.text import Text
 from bench.make.scales import scale_for
 from bench.pages.captions import Pairs
 from bench.pages.columns import WATERMARK
+from bench.pages.escaped import latex_text
 from bench.pages.render import terminal_table
 from bench.pages.render_html import environment
-from bench.pages.render_text import latex_table, latex_text, markdown_table
+from bench.pages.render_text import latex_table, listed, markdown_table, settings_text
 from bench.pages.svg import PALETTE, inline
 
 
@@ -83,16 +84,15 @@ def files(page: Page) -> dict[str, bytes]:
 def markdown(page: Page) -> str:
     """The page for people who read it in a repository; the plots are beside it."""
     mark = [f"**{page.watermark}**"] if page.watermark else []
-    parts = [f"# {page.name}: {page.title}", *mark, page.about, _listed(page.sentences)]
+    parts = [f"# {page.name}: {page.title}", *mark, page.about, listed(page.sentences)]
     parts += [f"![{plot}]({page.name}-{plot}.svg)" for plot in page.plots]
     for part in page.parts:
         parts += [f"## {part.title}", markdown_table(part.titles, part.body, texts=part.keys), part.note]
     for title, lines in page.remarks.items():
-        parts += [f"## {title}", _listed(lines)] if lines else []
-    parts += ["## Where the numbers come from", _listed([f"**{name}**: {text}" for name, text in page.footer])]
+        parts += [f"## {title}", listed(lines)] if lines else []
+    parts += ["## Where the numbers come from", listed([f"**{name}**: {text}" for name, text in page.footer])]
     if page.settings:
-        listed = _listed([f"`{key}`: {value}" for key, value in page.settings])
-        parts.append(f"<details><summary>All settings</summary>\n\n{listed}\n\n</details>")
+        parts.append(settings_text(page.settings))
     return "\n\n".join(part for part in [*parts, *mark] if part) + "\n"
 
 
@@ -128,7 +128,3 @@ def terminal(page: Page) -> RenderableType:
     said = [Text(f"! {line}", style="yellow") for lines in page.remarks.values() for line in lines]
     notes = [Text.assemble((f"{name}: ", "bold"), text) for name, text in page.footer]
     return Group(*mark, *tables, *said, *notes, *(Text(one, style="bold") for one in page.sentences), *mark)
-
-
-def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)

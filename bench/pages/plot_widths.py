@@ -41,6 +41,7 @@ def _draw_widths(figure: Figure, sheet: Sheet, model: str) -> None:
 
 def _strip(axes: Axes, record: Record, colour: str) -> None:
     plan = record.result["plan"]
+    assert plan is not None, "only cuts have strips"
     names = sorted(plan["widths_before"], key=_natural)
     before, after = ([plan[key].get(name, 0) for name in names] for key in ("widths_before", "widths_after"))
     places = np.arange(len(names))

@@ -130,9 +130,9 @@ def _draw_gammas(figure: Figure, sheet: Sheet, model: str) -> None:
     shown = False
     for variant, colour, label in (("dense", "muted", "unpruned"), ("sparse", model, "after the sparse stage")):
         record = first_record(sheet, model, variant)
-        if record is None or not record.result.get("gammas"):
+        gammas = record.result.get("gammas") if record else None
+        if not gammas:
             continue
-        gammas = record.result["gammas"]
         counts = np.sum([np.asarray(one) for one in gammas["counts"].values()], axis=0)
         ink = LIGHT.get(colour, LIGHT["other"])
         axes.stairs(counts, gammas["edges"], color=ink, fill=True, alpha=0.22)
@@ -180,7 +180,7 @@ def _draw_recovery(figure: Figure, sheet: Sheet, model: str) -> None:
 
 def _recovery(record: Record) -> list[float]:
     """Validation accuracy in percent: the steps of the cut, then every epoch of fine-tuning."""
-    stages = [record.result["after_cut"].get(stage) for stage in STAGES]
+    stages = [(record.result["after_cut"] or {}).get(stage) for stage in STAGES]
     steps = [100 * stage["overall"] if stage else float("nan") for stage in stages]
     tune = record.result["training"]["stages"].get("tune", {"epochs": []})
     epochs = [epoch["validation"] for epoch in tune["epochs"]]

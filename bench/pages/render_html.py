@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from bench.pages.captions import footer, headlines, settings
 from bench.pages.columns import Panel
+from bench.pages.escaped import printable
 from bench.pages.plot_widths import width_plot
 from bench.pages.plots import accuracy_plot, gamma_plot, recovery_plot
 from bench.pages.render_text import MARKS_NOTE, ROW_KEYS, panel_cells, panel_rows, remarks
@@ -47,6 +48,7 @@ def environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda shown: printable(shown) if type(shown) is str else shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -56,14 +58,14 @@ def environment() -> Environment:
 
 def typeset(text: str) -> Markup:
     """`text` escaped, with real minus and multiplication signs and no line break inside an interval."""
-    safe = re.sub(r"(?<![\w.])-(?=\d)", "&minus;", str(escape(text)))
+    safe = re.sub(r"(?<![\w.])-(?=\d)", "&minus;", str(escape(printable(text))))
     safe = re.sub(r"(?<=\d)x\b", "&times;", safe).replace("-&gt;", "&rarr;")
     return Markup(re.sub(r"\[[^\]]*\]|\([^)]{1,16}\)", r'<span class="extra">\g<0></span>', safe))
 
 
 def heading(text: str) -> Markup:
     """A column's heading: words may break, a unit stays with its interval."""
-    return Markup(str(escape(text)).replace(" [95 %]", " [95&nbsp;%]").replace(", %", ",&nbsp;%"))
+    return Markup(str(escape(printable(text))).replace(" [95 %]", " [95&nbsp;%]").replace(", %", ",&nbsp;%"))
 
 
 def _panel(sheet: Sheet, panel: Panel) -> dict:

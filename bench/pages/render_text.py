@@ -3,13 +3,11 @@
 The readable forms are split into panels with the same row keys; the CSV has every value of every cell, unrounded.
 """
 
-import csv
-import io
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from bench.pages.captions import footer, headlines, settings
-from bench.pages.columns import VALUES, Column, Panel
+from bench.pages.captions import Pairs, footer, headlines, settings
+from bench.pages.columns import VALUES, Column, Panel, recall_key
+from bench.pages.escaped import csv_of, latex_text, markdown_cell, printable, prose
 from bench.pages.rows import MISSING, Row, Sheet, fill
 from bench.pages.values import Values
 
@@ -19,15 +17,6 @@ ROW_KEYS = ("Network", "Channels removed")
 BEYOND, REMARKED = "*", "!"
 MARKS_NOTE = f"{BEYOND} beyond the paper's ratios; {REMARKED} see the remarks"
 IDENTITY = ("table", "data", "scale", "model", "variant", "ratio", "seed", "status")
-LATEX_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "<": "$<$",
-    ">": "$>$",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-}
 
 
 def panel_rows(sheet: Sheet) -> list[tuple[str, str, Row]]:
@@ -66,35 +55,44 @@ def remarks(sheet: Sheet) -> list[str]:
 def markdown(sheet: Sheet) -> str:
     """The table for people who read it in a repository."""
     parts = [f"# {sheet.table.name}: {sheet.table.title}", *_watermark(sheet)]
-    parts.append("\n".join(f"- {sentence}" for sentence in headlines(sheet)))
+    parts.append(listed(headlines(sheet)))
     for panel in sheet.table.panels:
         titles = [*ROW_KEYS, *(column.title for column in sheet.columns(panel))]
         parts += [f"## {panel.letter}. {panel.title}", markdown_table(titles, panel_cells(sheet, panel)), panel.note]
     parts.append(MARKS_NOTE.replace("*", "\\*"))
     if said := remarks(sheet):
-        parts += ["## Remarks", "\n".join(f"- {remark}" for remark in said)]
-    parts += ["## Where the numbers come from", "\n".join(f"- **{name}**: {text}" for name, text in footer(sheet))]
+        parts += ["## Remarks", listed(said)]
+    parts += ["## Where the numbers come from", listed(f"**{name}**: {text}" for name, text in footer(sheet))]
     if pairs := settings(sheet.records):
-        listed = "\n".join(f"- `{key}`: {value}" for key, value in pairs)
-        parts.append(f"<details><summary>All settings</summary>\n\n{listed}\n\n</details>")
+        parts.append(settings_text(pairs))
     return "\n\n".join(part for part in [*parts, *_watermark(sheet)] if part) + "\n"
+
+
+def listed(lines: Iterable[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"- {prose(line)}" for line in lines)
+
+
+def settings_text(pairs: Pairs) -> str:
+    """Settings in a fold of their own."""
+    told = listed(f"`{key}`: {value}" for key, value in pairs)
+    return f"<details><summary>All settings</summary>\n\n{told}\n\n</details>"
 
 
 def markdown_table(titles: Sequence[str], body: Sequence[Sequence[str]], *, texts: int = len(ROW_KEYS)) -> str:
     """A Markdown table: the first `texts` columns left, numbers right."""
     align = [":--"] * texts + ["--:"] * (len(titles) - texts)
     lines = [titles, align, *body]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(markdown_cell, line))} |" for line in lines)
 
 
 def csv_text(sheet: Sheet) -> str:
     """Every value of every cell, one row per cell, unrounded; empty where a cell was not measured."""
     classes = sheet.records[0].result["data"]["classes"] if sheet.records else []
-    keys = [*VALUES, *(f"recall_{name}" for name in classes)]
+    keys = [*VALUES, *map(recall_key, classes)]
     marked = ["watermark"] if sheet.watermark else []
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*IDENTITY, *keys, "commit", "created", *marked])
+    lines: list[Sequence[object]] = []
+    lines.append([*IDENTITY, *keys, "commit", "created", *marked])
     told = {record.cell: (record.commit, record.created) for record in sheet.records}
     for row in sheet.rows:
         for cell, values in zip(row.cells, row.found, strict=True):
@@ -102,8 +100,8 @@ def csv_text(sheet: Sheet) -> str:
             given: Values = {"requested_percent": 100 * cell.ratio, **row.published, **(values or {})}
             identity = [cell.table, cell.data, cell.scale, cell.model, cell.variant, cell.ratio, cell.seed, status]
             numbers = [given.get(key, "") for key in keys]
-            writer.writerow([*identity, *numbers, *told.get(cell, ("", "")), *filter(None, [sheet.watermark])])
-    return stream.getvalue()
+            lines.append([*identity, *numbers, *told.get(cell, ("", "")), *filter(None, [sheet.watermark])])
+    return csv_of(lines)
 
 
 def latex(sheet: Sheet) -> str:
@@ -111,15 +109,8 @@ def latex(sheet: Sheet) -> str:
     head = f"% Generated by bench.report from records; do not edit. {sheet.watermark}".rstrip()
     panels = [_latex_panel(sheet, panel) for panel in sheet.table.panels]
     sentences = [*headlines(sheet), *(f"{name}: {text}." for name, text in footer(sheet))]
-    notes = "\n".join(f"% {' '.join(sentence.split())}" for sentence in sentences)
+    notes = "\n".join(f"% {' '.join(printable(sentence).split())}" for sentence in sentences)
     return "\n\n".join([head, *panels, notes]) + "\n"
-
-
-def latex_text(text: str) -> str:
-    """`text` with everything LaTeX would read as a command escaped, and signs before digits as mathematics."""
-    escaped = "".join(LATEX_ESCAPES.get(letter, letter) for letter in text)
-    escaped = re.sub(r"(?<![\w.])([-+])(?=\d)", r"$\1$", escaped)
-    return re.sub(r"(?<=\d)x\b", r"$\\times$", escaped)
 
 
 def _latex_panel(sheet: Sheet, panel: Panel) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from bench.make.scales import scale_for
 from bench.measure.stats import spread
-from bench.pages.columns import BATCHES, FORMAT_OF, FORMATS, WATERMARK, Column, Panel, Table
+from bench.pages.columns import BATCHES, FORMAT_OF, FORMATS, WATERMARK, Column, Panel, Table, recall_key
 from bench.pages.values import Values, published_values, values_of
 from bench.records import Cell, Record
 from bench.tables import cells, find
@@ -105,7 +105,7 @@ class Sheet:
         filled = {key for row in self.rows for values in row.found if values for key in values}
         shown = [column for column in panel.columns if not column.optional or KEYS.findall(column.text)[0] in filled]
         classes = self.records[0].result["data"]["classes"] if panel.per_class and self.records else ()
-        return shown + [Column(title=f"{name}", text=f"{{recall_{name}}}") for name in classes]
+        return shown + [Column(title=f"{name}", text=f"{{{recall_key(name)}}}") for name in classes]
 
 
 def taken(records: Records, *, data: str, scale: str, table: str) -> list[Record]:

@@ -6,6 +6,7 @@ the bytes repeat. Colours are Okabe and Ito's and one blue ramp; marker and labe
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -32,10 +33,13 @@ PALETTE = {
 }
 """Name -> (colour on a light page, on a dark page). Every light colour is used for one name only: `inline` finds it."""
 LIGHT = {name: light for name, (light, _) in PALETTE.items()}
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+"""What no XML may hold."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 RAMP = tuple(name for name in PALETTE if name.startswith("ramp"))
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a name may hold a dollar sign
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
     "axes.titlesize": 10.5,
@@ -66,7 +70,8 @@ def drawn(name: str, inches: tuple[float, float], watermark: str, draw: Callable
     Args:
         name: salt of the ids in the file; plots of one page need different ones.
     """
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # text stays text: the reader's fonts have other scripts
         figure = Figure(figsize=inches)
         FigureCanvasSVG(figure)
         draw(figure)
@@ -75,7 +80,7 @@ def drawn(name: str, inches: tuple[float, float], watermark: str, draw: Callable
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     # the renderer leaves blanks at the ends of lines, which editors and hooks would strip from a committed file
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in CONTROL.sub(" ", stream.getvalue()).split("\n")[:-1]) + "\n"
 
 
 def inline(svg: str, name: str) -> str:

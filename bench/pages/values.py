@@ -4,14 +4,13 @@ Accuracies leave here in percent, differences in points, times in milliseconds; 
 absent, never zero. Differences are recomputed from the stored predictions, so no table can disagree with its records.
 """
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool
 
 from bench.measure.stats import mcnemar, paired_difference
-from bench.pages.columns import BATCHES, Published, Table
+from bench.pages.columns import BATCHES, Published, Table, recall_key
 from bench.records import Record
+from bench.schema import Accuracy
 
 Values = dict[str, float]
 
@@ -53,7 +52,7 @@ def difference_values(record: Record, other: Record, prefix: str, p_key: str) ->
     }
 
 
-def _percent(found: dict[str, Any] | None, key: str) -> Values:
+def _percent(found: Accuracy | None, key: str) -> Values:
     return {key: 100 * found["overall"]} if found else {}
 
 
@@ -70,7 +69,7 @@ def _accuracy(record: Record) -> Values:
         "test_n": chosen["n"],
     }
     for name, recall in chosen["recall"].items():
-        values[f"recall_{name}"] = 100 * recall
+        values[recall_key(name)] = 100 * recall
     for key in ("flip", "last", "best_on_test", "validation"):
         values |= _percent(accuracy.get(key), f"{key}_percent")
     if leak_free:
@@ -90,7 +89,7 @@ def _after_cut(record: Record) -> Values:
 
 def _cost(record: Record, dense: Record | None) -> Values:
     cost, plan = record.result["cost"], record.result.get("plan")
-    values = {"params": cost["params"], "macs": cost["macs"], "weights_bytes": cost["weights_bytes"]}
+    values: Values = {"params": cost["params"], "macs": cost["macs"], "weights_bytes": cost["weights_bytes"]}
     if dense is not None and record.cell.variant in ("slim", "short", "random"):
         whole = dense.result["cost"]
         values["params_removed_percent"] = 100 * (1 - cost["params"] / whole["params"])
@@ -115,7 +114,7 @@ def _latency(record: Record) -> Values:
             f"noisy_b{batch}": float(timed["noisy"]),
             f"images_per_s_b{batch}": timed["images_per_s"],
         }
-        if pair := timed.get("ratio_to_dense"):
+        if pair := next(iter(timed["ratios"].values()), None):
             low, high = pair["interval"]
             values[f"speedup_b{batch}"] = 1 / pair["ratio"]
             values[f"speedup_b{batch}_lo"], values[f"speedup_b{batch}_hi"] = 1 / high, 1 / low

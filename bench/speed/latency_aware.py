@@ -91,6 +91,6 @@ def _told(cell: Cell, turns: Mapping[str, Samples], cells: Mapping[Cell, Session
     own = turns[cell.id]
     figures = plain(summarise(own, batch=BATCH, runtime=cell.runtime, precision=cell.precision))
     others = {other.variant: turns[other.id] for other in cells if other.ratio in (0.0, cell.ratio) and other != cell}
-    names = {"dense": "to_unpruned"} | ({"slim": "to_plain"} if cell.variant == VARIANT else {})
+    names = {"dense": "unpruned"} | ({"slim": "plain"} if cell.variant == VARIANT else {})
     ratios = {name: plain(own.ratio_to(others[variant])) for variant, name in names.items() if variant in others}
     return figures | {"ratios": ratios}

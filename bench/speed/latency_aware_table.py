@@ -1,8 +1,6 @@
 """Latency-aware against plain selection as a page: at equal milliseconds, and at equal accuracy. Pure: records in,
 bytes out."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +14,7 @@ from bench.make.timed import BATCH, RUNTIME, VARIANT
 from bench.pages import page
 from bench.pages.captions import Pairs, code_line, machine_line
 from bench.pages.columns import magnitude, probability
+from bench.pages.escaped import csv_of
 from bench.pages.page import Page, Part, about, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
@@ -75,7 +74,7 @@ class Pair:
     @property
     def time_ratio(self) -> tuple[float, float, float]:
         """Time of the latency-aware one over the plain one's, with its 95 % interval."""
-        told = self.aware.record.result["latency"][str(BATCH)]["ratios"]["to_plain"]
+        told = self.aware.record.result["latency"][str(BATCH)]["ratios"]["plain"]
         return told["ratio"], *told["interval"]
 
     @property
@@ -207,16 +206,15 @@ def _networks(measured: Sequence[Measured]) -> Part:
 
 def csv_text(measured: Sequence[Measured]) -> str:
     """Every figure of every network, unrounded."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
+    lines: list[Sequence[object]] = []
+    lines.append(
         ["model", "variant", "ratio", "seed", "removed_percent", "p50_ms", "accuracy_percent", "macs", "params"]
     )
     for one in measured:
         cell = one.record.cell
         told: list[Any] = [cell.model, cell.variant, cell.ratio, cell.seed, one.removed_percent, one.ms]
-        writer.writerow([*told, one.accuracy_percent, one.macs, one.record.result["cost"]["params"]])
-    return stream.getvalue()
+        lines.append([*told, one.accuracy_percent, one.macs, one.record.result["cost"]["params"]])
+    return csv_of(lines)
 
 
 def _draw(figure: Figure, measured: Sequence[Measured]) -> None:

@@ -29,7 +29,7 @@ class Timing:
     noisy: bool
     cv: float
     speedup: Mapping[str, tuple[float, float, float]]
-    """By comparison ("to_unpruned", "to_eager", "to_unpruned_eager"): how many times as fast, with its interval."""
+    """By comparison ("unpruned", "eager", "unpruned_eager"): how many times as fast, with its interval."""
     energy_mj: float | None = None
     """Millijoules per image of the whole package or GPU; None where no counter could be read."""
 
@@ -79,7 +79,7 @@ def _row(cell: Cell, found: Mapping[Cell, Record]) -> RuntimeRow:
     result = found[cell].result
     eager = found.get(replace(cell, runtime=REFERENCE[0], precision=REFERENCE[1]))
     whole = found.get(replace(cell, variant="dense", ratio=0.0))
-    score, cost = result.get("accuracy"), result["cost"]
+    score, cost = (result.get("accuracy") or {}).get("val_selected"), result["cost"]
     timings = {int(batch): _timing(told) for batch, told in (result.get("latency") or {}).items()}
     if eager is not None:
         timings = {batch: _beside(found[cell], eager, batch, one) for batch, one in timings.items()}
@@ -107,7 +107,7 @@ def _difference(record: Record, eager: Record) -> Difference | None:
 
 
 def _right(record: Record, truth: np.ndarray) -> np.ndarray:
-    return from_digits(record.result["accuracy"]["predictions"]) == truth
+    return from_digits(record.result["accuracy"]["val_selected"]["predictions"]) == truth
 
 
 def _timing(told: Mapping[str, Any]) -> Timing:
@@ -126,12 +126,12 @@ def _beside(record: Record, eager: Record, batch: int, timing: Timing) -> Timing
     Records of `bench.speed.full_width` from before 2026-11-22 20:12 UTC hold the ratio to another network there.
     """
     own, other = (one.result["latency"].get(str(batch)) for one in (record, eager))
-    others = {name: pair for name, pair in timing.speedup.items() if name != "to_eager"}
-    if "to_eager" not in timing.speedup or other is None or record.cell == eager.cell:
+    others = {name: pair for name, pair in timing.speedup.items() if name != "eager"}
+    if "eager" not in timing.speedup or own is None or other is None or record.cell == eager.cell:
         return replace(timing, speedup=others)
     pair = ratio_interval(_turns(own), _turns(other))
     faster = (1 / pair.ratio, 1 / pair.interval[1], 1 / pair.interval[0])
-    return replace(timing, speedup={**others, "to_eager": faster})
+    return replace(timing, speedup={**others, "eager": faster})
 
 
 def _turns(told: Mapping[str, Any]) -> np.ndarray:

@@ -1,7 +1,5 @@
 """The table of runtimes as files: Markdown and CSV, and a terminal view. Pure: the same records give the same bytes."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -10,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.pages.captions import code_line, machine_line
-from bench.pages.render_text import markdown_table
+from bench.pages.escaped import csv_of
+from bench.pages.render_text import listed, markdown_table
 from bench.pages.rows import Records, taken
 from bench.records import Record
 from bench.speed.runtime_rows import RuntimeRow, Timing, rows_of
@@ -22,7 +21,7 @@ NOTE = (
     "on resident pixels, preprocessing inside, all sessions in turns within one process; factors are medians of pairs."
 )
 HEADLINE_RATIO = 0.6
-AGAINST = "to_unpruned_eager"
+AGAINST = "unpruned_eager"
 """The comparison that headlines tell."""
 
 
@@ -55,13 +54,13 @@ def markdown(records: Sequence[Record], title: str) -> str:
     shown = [row for row in rows if not row.missing]
     titles = _titles(shown)
     body = [[COLUMNS[title](row) for title in titles] for row in shown]
-    parts = [f"# {title}", _listed(headlines(rows)), markdown_table(titles, body), NOTE]
+    parts = [f"# {title}", listed(headlines(rows)), markdown_table(titles, body), NOTE]
     for title, lines in (("Not measured", missing(rows)), ("Remarks", _remarks(rows))):
-        parts += [f"## {title}", _listed(lines)] if lines else []
+        parts += [f"## {title}", listed(lines)] if lines else []
     if records:
         said = [f"**Machine**: {machine_line(records)}", f"**Code**: {code_line(records)}"]
         said += [f"**Timing**: {_timing_line(records)}", *_energy_lines(records)]
-        parts += ["## Where the numbers come from", _listed(said)]
+        parts += ["## Where the numbers come from", listed(said)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -106,14 +105,13 @@ def csv_text(records: Sequence[Record]) -> str:
     """Every figure of every cell, unrounded; energy only where some cell has it."""
     rows = rows_of(records)
     powered = BATCHES if any(one.energy_mj for row in rows for one in row.timings.values()) else ()
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    lines: list[Sequence[object]] = []
     timed = [f"{name}_b{batch}" for batch in BATCHES for name in ("p50_ms", "p90_ms", "images_per_s", "cv", "noisy")]
-    names = ("to_unpruned", "to_eager", "to_unpruned_eager")
-    faster = [f"speedup_{name}_b{batch}{end}" for batch in BATCHES for name in names for end in ("", "_lo", "_hi")]
+    names = ("unpruned", "eager", "unpruned_eager")
+    faster = [f"speedup_to_{name}_b{batch}{end}" for batch in BATCHES for name in names for end in ("", "_lo", "_hi")]
     identity = ["model", "variant", "ratio", "seed", "runtime", "precision", "missing"]
     known = ["accuracy", "agreement", "macs", "artefact_bytes", "build_s"]
-    writer.writerow([*identity, *known, *timed, *faster, *(f"energy_mj_b{batch}" for batch in powered)])
+    lines.append([*identity, *known, *timed, *faster, *(f"energy_mj_b{batch}" for batch in powered)])
     for row in rows:
         cell = row.cell
         told = [cell.model, cell.variant, cell.ratio, cell.seed, cell.runtime, cell.precision, row.missing]
@@ -126,8 +124,8 @@ def csv_text(records: Sequence[Record]) -> str:
             for name in names:
                 told += list(one.speedup.get(name, (None,) * 3)) if one else [None] * 3
         told += [row.timings[batch].energy_mj if batch in row.timings else None for batch in powered]
-        writer.writerow(["" if value is None else value for value in told])
-    return stream.getvalue()
+        lines.append(["" if value is None else value for value in told])
+    return csv_of(lines)
 
 
 def _titles(rows: Sequence[RuntimeRow]) -> list[str]:
@@ -145,9 +143,9 @@ def _factor(timing: Timing | None, name: str, *, interval: bool = False) -> str:
 def _realised(row: RuntimeRow) -> str:
     """Speed-up over the unpruned network in the same runtime, as a share of the factor by which MACs fell."""
     timing = row.timings.get(1)
-    if timing is None or row.macs_factor is None or "to_unpruned" not in timing.speedup:
+    if timing is None or row.macs_factor is None or "unpruned" not in timing.speedup:
         return ""
-    return f"{timing.speedup['to_unpruned'][0] / row.macs_factor:.2f}"
+    return f"{timing.speedup['unpruned'][0] / row.macs_factor:.2f}"
 
 
 def _kind(row: RuntimeRow) -> tuple[str, str]:
@@ -173,13 +171,9 @@ def _timing_line(records: Sequence[Record]) -> str:
 
 def _energy_lines(records: Sequence[Record]) -> list[str]:
     timed = [one for record in records for one in (record.result.get("latency") or {}).values()]
-    counters = sorted({one["energy"]["counter"] for one in timed if one.get("energy")})
+    counters = sorted({told["counter"] for one in timed if (told := one.get("energy"))})
     whole = "of whole processor packages or the whole GPU, idle power included"
     return [f"**Energy**: counter {' / '.join(counters)}, {whole}"] if counters else []
-
-
-def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
 
 
 def _ms(row: RuntimeRow, batch: int, text: str) -> str:
@@ -201,11 +195,11 @@ COLUMNS: dict[str, Callable[[RuntimeRow], str]] = {
     ),
     "Same answers, %": lambda row: _shown(row.agreement and 100 * row.agreement, "{:.2f}"),
     "Fewer MACs": lambda row: _shown(row.macs_factor, "{:.2f}x"),
-    "Faster than unpruned, same runtime": lambda row: _factor(row.timings.get(1), "to_unpruned"),
+    "Faster than unpruned, same runtime": lambda row: _factor(row.timings.get(1), "unpruned"),
     "Share of the MAC reduction": _realised,
-    "Faster than eager fp32, same network": lambda row: _factor(row.timings.get(1), "to_eager"),
+    "Faster than eager fp32, same network": lambda row: _factor(row.timings.get(1), "eager"),
     "Faster than unpruned in eager fp32 [95 %]": lambda row: _factor(
-        row.timings.get(1), "to_unpruned_eager", interval=True
+        row.timings.get(1), "unpruned_eager", interval=True
     ),
     "Batch 1: p50 / p90, ms": lambda row: _ms(row, 1, "{p50_ms:.3f} / {p90_ms:.3f}"),
     "Batch 32: p50, ms": lambda row: _ms(row, 32, "{p50_ms:.2f}"),

@@ -116,7 +116,8 @@ def _opened(
     truth = np.asarray(job.data.test.labels)
     agreement = float((found.argmax(1) == reference.argmax(1)).mean())
     result: dict[str, Any] = {"missing": None, "cost": cost | size, "agreement": agreement}
-    result |= {"accuracy": accuracy.score(found.argmax(1), truth, job.data.classes), "data": _tested(job)}
+    score = accuracy.score(found.argmax(1), truth, job.data.classes)
+    result |= {"accuracy": {"val_selected": score}, "data": _tested(job)}
     result |= {"precision_by_layer": session.precision_by_layer()}
     allowed = TOLERANCES[cell.precision].agreement
     if agreement < allowed:
@@ -158,9 +159,9 @@ def _references(cell: Cell, running: Mapping[Cell, Session]) -> dict[str, Cell]:
     """The networks that this one is compared with, by the name of the comparison."""
     unpruned = [one for one in running if one.variant == "dense" and one.model == cell.model]
     wanted = {
-        "to_unpruned": [one for one in unpruned if (one.runtime, one.precision) == (cell.runtime, cell.precision)],
-        "to_eager": [one for one in running if (one.runtime, one.precision) == REFERENCE and _same_network(one, cell)],
-        "to_unpruned_eager": [one for one in unpruned if (one.runtime, one.precision) == REFERENCE],
+        "unpruned": [one for one in unpruned if (one.runtime, one.precision) == (cell.runtime, cell.precision)],
+        "eager": [one for one in running if (one.runtime, one.precision) == REFERENCE and _same_network(one, cell)],
+        "unpruned_eager": [one for one in unpruned if (one.runtime, one.precision) == REFERENCE],
     }
     return {name: found[0] for name, found in wanted.items() if found}
 

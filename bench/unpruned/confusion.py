@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.measure.stats import wilson
+from bench.pages.columns import recall_key
 from bench.pages.page import Part
 from bench.pages.rows import EMPTY, Row, Sheet, first_record, written
 from bench.pages.svg import LIGHT, drawn, nothing
@@ -82,8 +83,8 @@ def _recall(
         images, right = int(counts[i].sum()), int(counts[i, i])
         low, high = wilson(right, images) if images else (0.0, 0.0)
         recall = f"{100 * right / images:.2f} [{100 * low:.2f}, {100 * high:.2f}]" if images else EMPTY
-        over = row.numbers(f"recall_{name}")
-        seeds = written(f"recall_{name}", over) if over else EMPTY
+        over = row.numbers(recall_key(name))
+        seeds = written(recall_key(name), over) if over else EMPTY
         paper = f"{100 * theirs[name]:.0f}" if name in theirs else EMPTY
         body.append([name, str(images), f"{100 * images / counts.sum():.2f}", recall, seeds, paper])
     titles = ["True class", "Test images", "Share of the test split, %", "Recall, % [95 %]", "Over seeds, %"]

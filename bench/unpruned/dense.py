@@ -65,7 +65,7 @@ def time_together(jobs: Mapping[Cell, Job], root: Path) -> None:
 def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     """`network_result` with what only these records have.
 
-    calibration: see `calibration_of`. occluded: the score behind `OCCLUDER`, and what that is.
+    calibration: see `calibration_of`. occluder: the score behind `OCCLUDER`, and what that is.
     mask: the threshold in force, and the share of landmarks that pass each of `THRESHOLDS` in training (None: the set
     has no confidences). attention: see `on_mask`; attention_maps: see `mean_maps`.
     """
@@ -76,7 +76,7 @@ def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     occluded = class_probabilities(net, job.views_of(behind), job.crops)
     return network_result(job, cell, stage) | {
         "calibration": calibration_of(validation, truths[0], test, truths[1]),
-        "occluded": plain(OCCLUDER) | {"accuracy": accuracy.score(occluded.argmax(1), truths[1], job.data.classes)},
+        "occluder": plain(OCCLUDER) | {"accuracy": accuracy.score(occluded.argmax(1), truths[1], job.data.classes)},
         "mask": {"confidence": job.scale.schedules.confidence, "passing": passing(job.data)},
         "attention": on_mask(job, net),
         "attention_maps": mean_maps(job, net),

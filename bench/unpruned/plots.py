@@ -50,14 +50,12 @@ def reliability_plot(sheet: Sheet) -> str:
 def attention_plot(sheet: Sheet) -> str:
     """The mean attention map of every network that has one: before training, of right and of wrong answers."""
     told = [(row, first_record(sheet, row.model, row.variant)) for row in sheet.rows if row.cells]
-    shown = [(row, record.result["attention_maps"]) for row, record in told if record and _mapped(record)]
+    shown: list[tuple[Row, Mapping[str, Any]]] = [
+        (row, maps) for row, record in told if record and (maps := record.result.get("attention_maps"))
+    ]
     inches = (7.2, 0.5 + MAP_TALL * max(1, len(shown)))
     name = f"{sheet.table.name}-attention"
     return drawn(name, inches, sheet.watermark, lambda figure: _draw_maps(figure, sheet, shown))
-
-
-def _mapped(record: Record) -> bool:
-    return record.result.get("attention_maps") is not None
 
 
 def _draw_maps(figure: Figure, sheet: Sheet, shown: list[tuple[Row, Mapping[str, Any]]]) -> None:

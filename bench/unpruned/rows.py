@@ -3,12 +3,11 @@
 A row is compared with MRF and, in the ablation, with the row above it; both on the same test images and seed.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.pages.columns import FORMAT_OF, Column, Panel, Published, Table
+from bench.pages.escaped import csv_of
 from bench.pages.page import Part
 from bench.pages.rows import MISSING, Records, Row, Sheet, fill, noise
 from bench.pages.values import Values, correct, difference_values, values_of
@@ -105,7 +104,7 @@ def _calibration(record: Record) -> Values:
 
 
 def _occlusion(record: Record, whole: float) -> Values:
-    percent = 100 * record.result["occluded"]["accuracy"]["overall"]
+    percent = 100 * record.result["occluder"]["accuracy"]["overall"]
     return {"occluded_percent": percent, "occluded_change_points": percent - whole}
 
 
@@ -144,15 +143,14 @@ def csv_text(sheet: Sheet) -> str:
     filled = {key for row in sheet.rows for values in (*row.found, row.published) if values for key in values}
     classes = [key for key in sorted(filled) if key.startswith("recall_")]
     keys = [*(key for key in FORMAT_OF if key in filled), *classes]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["table", "data", "scale", "model", "seed", "status", *keys, *filter(None, [sheet.watermark])])
+    lines: list[Sequence[object]] = []
+    lines.append(["table", "data", "scale", "model", "seed", "status", *keys, *filter(None, [sheet.watermark])])
     for row in sheet.rows:
         for seed, status, values in _told(row):
             numbers = [{**row.published, **values}.get(key, "") for key in keys]
             mark = [sheet.watermark] if sheet.watermark else []
-            writer.writerow([sheet.table.name, sheet.data, sheet.scale, row.model, seed, status, *numbers, *mark])
-    return stream.getvalue()
+            lines.append([sheet.table.name, sheet.data, sheet.scale, row.model, seed, status, *numbers, *mark])
+    return csv_of(lines)
 
 
 def _told(row: Row) -> Iterable[tuple[int | str, str, Values]]:

@@ -2,7 +2,7 @@
 
 Points and boxes are (x, y) as a share of the frame's side, origin at the upper left; a box is (x0, y0, x1, y1). They
 move with the frame: `into_crop` and `mirrored` give them in the coordinates of a cropped and of a flipped face, so
-the mask is recomputed after every augmentation (digest, row 8). iBUG-68 order.
+the mask is recomputed after every augmentation (docs/papers.md, 1.8). iBUG-68 order.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 Unusual here: the five regions of a face run through the shared trunk and the shared CBAM as one batch (so the batch
 norms see one distribution), and one linear layer is both the classifier and the five region classifiers: its columns
-are five blocks, one a region (W = [W_1 .. W_5]; digest, row 3).
+are five blocks, one a region (W = [W_1 .. W_5]; docs/papers.md, 2.3).
 """
 
 from dataclasses import dataclass, field
@@ -140,7 +140,7 @@ def _resized(maps: Tensor, sides: tuple[int, int]) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastiveConfig:
-    """Architecture of the pretraining network (digest, row 1)."""
+    """Architecture of the pretraining network (docs/papers.md, 2.1)."""
 
     widths: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"face": RESNET18})
     size: int = 112

@@ -32,7 +32,7 @@ class PretrainConfig:
     train: TrainConfig
     augment: AugmentConfig
     temperature: float = 0.1
-    """tau of eq 1 (digest, row 1)."""
+    """tau of eq 1 (docs/papers.md, 2.1)."""
     probe_every: int = 5
     """Epochs between two probes; the last epoch has one. 0: never."""
 

@@ -15,7 +15,7 @@ RESTRAIN_WEIGHT = 0.5
 
 
 def cross_entropy(output: Output, labels: Int[Tensor, " b"], *, smoothing: float = 0.0) -> Float[Tensor, ""]:
-    """Mean over the heads of the cross-entropy (eq 12; digest, row 4), optionally with label smoothing."""
+    """Mean over the heads of the cross-entropy (eq 12; docs/papers.md, 1.4), optionally with label smoothing."""
     heads = [functional.cross_entropy(head.float(), labels, label_smoothing=smoothing) for head in output.logits]
     return torch.stack(heads).mean()
 
@@ -41,7 +41,7 @@ def mask_loss(
 
 
 def restrain_loss(output: Output, labels: Int[Tensor, " b"]) -> Float[Tensor, ""]:
-    """sum over regions of max(0, P(r_k) - P(r_g)), mean over the batch (paper 2, eq 7, 8; digest, row 4).
+    """sum over regions of max(0, P(r_k) - P(r_g)), mean over the batch (paper 2, eq 7, 8; docs/papers.md, 2.4).
 
     P is the probability of the right class. What is punished is a region that knows better than the fused features.
 

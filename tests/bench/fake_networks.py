@@ -42,13 +42,13 @@ def network_record(cell: Cell, n: int = 200, passing: dict[str, float] | None = 
         for name, low in (("as_trained", 0.3), ("scaled", 0.2))
     }
     level = NETWORKS[cell.model].changes.get("confidence", 0.5)
-    timed = latency_of(replace(cell, model="mrf"), 1) | {"reference": "mrf"}
+    timed = latency_of(replace(cell, model="mrf"), 1)
     if cell.model != "mrf":
-        timed["ratio_to_dense"] = {"ratio": 0.5, "interval": [0.49, 0.51]}
+        timed["ratios"] = {"mrf": {"ratio": 0.5, "interval": [0.49, 0.51]}}
     result = base.result | {
         "accuracy": base.result["accuracy"] | own | {"leak_free": None},
         "calibration": {"temperature": 1.4, **states},
-        "occluded": {"name": "patch", "share": 0.2, "accuracy": answered(labels, share - 0.1, f"{cell.id}occluded")},
+        "occluder": {"name": "patch", "share": 0.2, "accuracy": answered(labels, share - 0.1, f"{cell.id}occluded")},
         "mask": {"confidence": level, "passing": passing},
         "attention": {"all": 60.0, "right": 62.5, "wrong": 55.25, "mask": 36.0} if "mrf" in cell.model else None,
         "attention_maps": MAPS if "mrf" in cell.model else None,

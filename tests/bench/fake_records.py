@@ -125,7 +125,7 @@ def latency_of(cell: Cell, batch: int) -> dict:
         "threads": 2,
         "runtime": "torch-eager",
         "precision": "fp32",
-        "ratio_to_dense": None if whole else {"ratio": shrink, "interval": [shrink * 0.97, shrink * 1.02]},
+        "ratios": {} if whole else {"unpruned": {"ratio": shrink, "interval": [shrink * 0.97, shrink * 1.02]}},
         "noisy": cell.ratio == 0.8,
         "load": {},
     }
@@ -195,7 +195,7 @@ def fake_record(cell: Cell, n: int = 600) -> Record:
         "training": {"stages": {name: stages[name] for name in led_here}},
         "gammas": gammas_of(cell),
         "data": {
-            "spec_name": cell.data,
+            "name": cell.data,
             "classes": list(CLASSES),
             "counts": {"train": 4800, "validation": n, "test": n},
             "notes": ["invented for a test of the rendering", "50 % & more_of it is fake"],

@@ -91,7 +91,7 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path: Path, capsys: pytest.C
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "x.json").write_text("{")
-    bare = folder(tmp_path / "bare", {cell: replace(record, result={"cost": {}})})
+    bare = folder(tmp_path / "bare", {cell: replace(record, result={})})
     cut = record.result["data"] | {"truth": "012"}
     torn = folder(tmp_path / "torn", {cell: replace(record, result=record.result | {"data": cut})})
     mistakes = {
@@ -99,7 +99,7 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path: Path, capsys: pytest.C
         "give a folder such as": [tmp_path / "nowhere", good],
         "is not a record": [good, tmp_path / "broken"],
         "no cell in common": [good, other],
-        "has no accuracy, data, latency": [good, bare],
+        "has no accuracy, cost, data, latency": [good, bare],
         "600 predictions for 3 test labels": [good, torn],
         "not negative": [good, good, "--accuracy-tolerance", "-1"],
     }

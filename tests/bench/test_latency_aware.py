@@ -100,7 +100,7 @@ def test_records_pair_the_two_and_are_made_once(folder) -> None:
     found = loaded(folder)
     assert set(found) == set(wanted())
     aware = next(record for cell, record in found.items() if cell.variant == "timed")
-    assert set(aware.result["latency"]["1"]["ratios"]) == {"to_unpruned", "to_plain"}
+    assert set(aware.result["latency"]["1"]["ratios"]) == {"unpruned", "plain"}
     assert len(aware.result["accuracy"]["val_selected"]["predictions"]) == 40
     latency_aware.measure(job(folder / "runs", "vggnet"), wanted(), folder / "records")
     assert loaded(folder) == found

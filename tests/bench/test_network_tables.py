@@ -121,7 +121,7 @@ def test_calibration_occlusion_and_speed_follow_from_the_record():
     tenths = np.minimum((10 * confidence).astype(int), 9)
     error = sum(abs(confidence[tenths == t].sum() - right("global")[tenths == t].sum()) for t in range(10)) / 200
     assert float(found["ece_percent"]) == pytest.approx(100 * error)
-    occluded = 100 * record.result["occluded"]["accuracy"]["overall"]
+    occluded = 100 * record.result["occluder"]["accuracy"]["overall"]
     assert float(found["occluded_change_points"]) == pytest.approx(occluded - float(found["accuracy_percent"]))
     assert float(found["speedup_b1"]) == pytest.approx(2.0)
     own = line(parsed(rendered("table4"), "table4"), "mrf")

@@ -244,13 +244,12 @@ def test_the_networks_of_a_table_are_timed_in_one_measurement_against_its_first_
     for cell, one in found.items():
         assert set(one.result["latency"]) == {"1", "32"}
         for told in one.result["latency"].values():
-            assert told["reference"] == table.models[0]
-            assert (told["ratio_to_dense"] is None) == (cell.model == table.models[0])
+            assert list(told["ratios"]) == ([] if cell.model == table.models[0] else [table.models[0]])
     page = ocl_table.render(table, found, data="tiny", scale="quick")[f"{name}.md"].decode()
     header, row = (next(one for one in page.splitlines() if opening in one) for opening in ("FLOPs (MAC)", "LGDS | 0."))
     assert f"Batch 1: as fast as {table.first.label} [95 %]" in header
     whole = next(one for cell, one in found.items() if cell.model == "ocl-fgw-lgds")
-    factors = [1 / told["ratio_to_dense"]["ratio"] for told in whole.result["latency"].values()]
+    factors = [1 / told["ratios"][table.models[0]]["ratio"] for told in whole.result["latency"].values()]
     assert [text.split("x [")[0] for text in row.split("| ")[-3::2]] == [f"{factor:.2f}" for factor in factors]
     assert "All networks take turns" in page and "timed alone" not in page
 
@@ -262,7 +261,7 @@ def test_a_table_whose_networks_are_alike_has_no_times(made):
 def test_times_of_networks_that_were_timed_alone_are_called_that(made):
     found = {}
     for cell, one in loaded(made, "ocl1").items():
-        alone = {batch: told | {"ratio_to_dense": None} for batch, told in one.result["latency"].items()}
+        alone = {batch: told | {"ratios": {}} for batch, told in one.result["latency"].items()}
         found[cell] = replace(one, result=one.result | {"latency": alone})
     page = ocl_table.render(OCL_TABLES["ocl1"], found, data="tiny", scale="quick")["ocl1.md"].decode()
     assert "Every network is timed alone" in page and "as fast as" not in page

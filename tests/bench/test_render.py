@@ -91,7 +91,7 @@ def test_differences_and_reductions_recomputed_from_raw_records(
     for name in ("params", "macs"):
         kept = record.result["cost"][name] / dense.result["cost"][name]
         assert float(row[f"{name}_removed_percent"]) == pytest.approx(100 * (1 - kept))
-    pair = record.result["latency"]["32"]["ratio_to_dense"]
+    pair = record.result["latency"]["32"]["ratios"]["unpruned"]
     assert float(row["speedup_b32"]) * pair["ratio"] == pytest.approx(1)
     assert float(row["speedup_b32_lo"]) < float(row["speedup_b32"]) < float(row["speedup_b32_hi"])
 

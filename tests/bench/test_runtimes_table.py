@@ -54,11 +54,14 @@ def test_cells_are_every_network_that_ships_in_every_runtime_and_precision() -> 
 def test_the_same_answers_through_another_runtime_and_paired_times(measured) -> None:
     eager, other = of(measured, "torch", "fp32"), of(measured, "onnxruntime", "fp32")
     assert other.result["agreement"] == 1 and eager.result["missing"] is None
-    assert other.result["accuracy"]["predictions"] == eager.result["accuracy"]["predictions"]
+    assert (
+        other.result["accuracy"]["val_selected"]["predictions"]
+        == eager.result["accuracy"]["val_selected"]["predictions"]
+    )
     for batch in ("1", "32"):
         told = other.result["latency"][batch]
         assert told["n"] >= 3 and told["n"] % told["per_turn"] == 0
-        assert set(told["ratios"]) == {"to_unpruned", "to_eager", "to_unpruned_eager"}
+        assert set(told["ratios"]) == {"unpruned", "eager", "unpruned_eager"}
     assert set(of(measured, "torch", "fp32", 0.0).result["latency"]["1"]["ratios"]) == set(), "it is the reference"
     assert set(other.result["precision_by_layer"].values()) == {"fp32"}
 
@@ -68,14 +71,14 @@ def test_a_network_is_compared_with_itself_where_several_are_measured_together()
     other = next(cell for cell in made if (cell.model, cell.ratio, cell.runtime) == ("vggnet", 0.6, "openvino"))
     found = runtimes._references(other, dict.fromkeys(made))  # type: ignore[arg-type] - cells alone
     assert {cell.model for cell in found.values()} == {"vggnet"}
-    assert (found["to_eager"].ratio, found["to_unpruned_eager"].ratio) == (0.6, 0.0)
+    assert (found["eager"].ratio, found["unpruned_eager"].ratio) == (0.6, 0.0)
 
 
 def test_the_ratio_to_eager_is_that_of_the_turns_whatever_a_record_says(measured) -> None:
     wrong = {}
     for cell, record in measured.items():
         latency = {
-            batch: told | {"ratios": told["ratios"] | {"to_eager": {"ratio": 9.0, "interval": [8.0, 10.0]}}}
+            batch: told | {"ratios": told["ratios"] | {"eager": {"ratio": 9.0, "interval": [8.0, 10.0]}}}
             for batch, told in (record.result.get("latency") or {}).items()
         }
         wrong[cell] = replace(record, result=record.result | {"latency": latency})
@@ -125,11 +128,12 @@ def test_the_page_says_what_the_records_say(measured) -> None:
     (row,) = [
         one for one in table if (one["runtime"], one["precision"], one["ratio"]) == ("onnxruntime", "fp32", "0.6")
     ]
-    right = from_digits(other.result["accuracy"]["predictions"]) == from_digits(other.result["data"]["truth"])
+    answers, truth = other.result["accuracy"]["val_selected"]["predictions"], other.result["data"]["truth"]
+    right = from_digits(answers) == from_digits(truth)
     assert float(row["accuracy"]) == pytest.approx(right.mean())
-    pair = other.result["latency"]["1"]["ratios"]["to_unpruned_eager"]
+    pair = other.result["latency"]["1"]["ratios"]["unpruned_eager"]
     assert float(row["speedup_to_unpruned_eager_b1"]) == pytest.approx(1 / pair["ratio"])
-    assert f"accuracy {100 * eager.result['accuracy']['overall']:.2f} -> " in page
+    assert f"accuracy {100 * eager.result['accuracy']['val_selected']['overall']:.2f} -> " in page
     assert page.count("at least 500") == 1, "one line for all networks with the same reason"
     assert runtime_table.render(dict(reversed(measured.items())), data="tiny", scale="quick") == files
 
