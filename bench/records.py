@@ -93,8 +93,8 @@ def save(record: Record, root: Path) -> Path:
         ValueError: the record is not of this schema; nothing is written.
     """
     path = root / record.cell.path
-    content = plain(record)
     try:
+        content = plain(record)
         msgspec.convert(content, Record)
         text = dumps(content)
     except ValueError as error:

@@ -10,12 +10,15 @@ Killed at any moment, the same command goes on from the last finished epoch. The
 
 import argparse
 import json
+import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from bench import records
@@ -103,12 +106,26 @@ def tables(given: argparse.Namespace) -> list[str]:
     return list(KINDS) if given.table == ALL else [given.table]
 
 
+def same_set(given: argparse.Namespace, cells: Sequence[Cell], fingerprint: str) -> None:
+    """Passes when no record of `cells` is of another data set.
+
+    Raises:
+        ValueError: one is; measuring would replace it.
+    """
+    for path in (given.out / "records" / cell.path for cell in cells):
+        stage = records.load(path).config.get("stage", {}) if path.exists() else {}
+        if stage.get("data", fingerprint) != fingerprint:
+            raise ValueError(f"{path} is of another data set of this name, which would be lost: give another --out")
+
+
 def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> None:
     """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network, then all."""
     names = ("data", "scale", "runs", "device", "crops", "skip_broken", "imagenet")
     asked = {name: getattr(given, name) for name in names}
     source = Source(**asked, unlabelled=tuple(given.unlabelled), ablation=kind.ablation)
-    data = source.job(cells[0].model, cells[0].seed).data
+    first = source.job(cells[0].model, cells[0].seed)
+    same_set(given, cells, first.fingerprint)
+    data = first.data
     fits(len(data.classes))
     cells = kind.needed(data, cells)
     networks = {key: list(group) for key, group in groupby(cells, key=lambda cell: (cell.model, cell.seed))}
@@ -148,8 +165,32 @@ def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
     return summary | {"complete": not missing, "files": [str(file) for file in files]}
 
 
+def checked(given: argparse.Namespace) -> None:
+    """Finds out before long work what would end it.
+
+    Raises:
+        ValueError: a device or file that is not there, or a folder that cannot be written to.
+    """
+    for name, folder in (("out", given.out), *(() if given.render_only else (("runs", given.runs),))):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ValueError(f"--{name} {folder} is no folder that can be written to ({error.strerror})") from error
+    try:
+        device = torch.device(given.device)
+    except RuntimeError as error:
+        raise ValueError(f'--device {given.device}: "cpu" or "cuda"') from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"--device {given.device}: PyTorch finds no GPU here; leave --device out")
+    if given.imagenet and not given.imagenet.is_file():
+        raise ValueError(f"--imagenet {given.imagenet} is no file")
+
+
 def run(given: argparse.Namespace) -> int:
     """0 when every table asked for is complete, 1 when cells are missing."""
+    checked(given)
     made = [make(given, table) for table in tables(given)]
     complete = all(summary["complete"] for summary in made)
     print(json.dumps({"table": ALL, "complete": complete, "tables": made} if given.table == ALL else made[0]))
@@ -157,12 +198,16 @@ def run(given: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; a mistake in the input is one sentence on standard error and status 2."""
+    """Entry point; a mistake in the input is one sentence on standard error and status 2, an interruption 130."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run(arguments(argv))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         say(f"bench.report: {error}")
         return 2
+    except KeyboardInterrupt:
+        say("bench.report: stopped; finished epochs, stages and records are kept, the same command goes on from them")
+        return 130
 
 
 if __name__ == "__main__":

@@ -58,6 +58,48 @@ def test_unknown_data_is_a_sentence_and_status_2(tmp_path, capsys):
     assert 'no data set "fer2014"' in error and "fer2013" in error
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "FILE"], "is no folder that can be written to"),
+        (["--runs", "FILE/runs"], "is no folder that can be written to"),
+        (["--imagenet", "none.pth"], "none.pth is no file"),
+        (["--device", "cuda:9"], "finds no GPU here"),
+        (["--device", "abacus"], "cpu"),
+    ],
+)
+def test_what_would_end_long_work_is_told_before_it(words, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "compute", lambda *args: pytest.fail("it computed"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "file").write_text("")
+    words = [word.replace("FILE", str(tmp_path / "file")) for word in words]
+    assert report.main(["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs"), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_full_disk_and_an_interruption_are_a_line_each(tmp_path, capsys, monkeypatch):
+    words = ["--out", str(tmp_path), "--runs", str(tmp_path)]
+    full = OSError(28, "No space left on device")
+    for raised, status, said in ((full, 2, "No space"), (KeyboardInterrupt(), 130, "kept")):
+
+        def fail(*args, raised=raised):
+            raise raised
+
+        monkeypatch.setattr(report, "compute", fail)
+        assert report.main(words) == status
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+
+
+def test_records_of_another_data_set_of_the_same_name_are_not_replaced(tmp_path, capsys):
+    own = cells("vggnet")[:1]
+    pipeline.measure(job(tmp_path / "runs", "vggnet"), own, tmp_path / "records")
+    given = report.arguments(["--out", str(tmp_path)])
+    report.same_set(given, own, job(tmp_path / "runs", "vggnet").fingerprint)
+    with pytest.raises(ValueError, match="another data set of this name"):
+        report.same_set(given, own, "other")
+
+
 def test_missing_data_names_the_path(tmp_path, capsys):
     words = ["--data", "fer2013:none.csv", "--out", str(tmp_path), "--runs", str(tmp_path)]
     assert report.main(words) == 2
