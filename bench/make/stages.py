@@ -20,9 +20,9 @@ import fermodels
 from bench.make.networks import NETWORKS, Network
 from bench.make.scale import Scale
 from bench.measure import accuracy
-from bench.measure.environment import commit
 from bench.schema import Trained
 from compress.files import digest, plain, write_atomic
+from compress.timing.machine import commit
 from compress.training.loop import History, Penalty, autocast, fit
 from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
