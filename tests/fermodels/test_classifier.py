@@ -11,6 +11,7 @@ from tiny_nets import ABOUT, STORED, tiny_checkpoint, tiny_graph, tiny_net, tiny
 from tiny_sets import noise
 
 import fermodels
+from compress.exporting.signed_onnx import write_onnx
 from compress.libraries import Unavailable
 from fermodels.faces.landmarks import landmarker
 from fermodels.predict.checkpoint_classifier import BATCH
@@ -68,13 +69,14 @@ def mean_colour(path: Path, said: dict | None) -> Path:
     answer = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["batch", 3])
     graph = onnx.helper.make_graph(nodes, "colour", [face], [answer])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
-    if said is not None:
-        onnx.helper.set_model_props(model, {"fermodels": json.dumps(said)})
-    path.write_bytes(model.SerializeToString())
+    if said is None:
+        path.write_bytes(model.SerializeToString())
+    else:
+        write_onnx(model, path, said)
     return path
 
 
-SAID = {"inputs": {"face": {"side": 9}}, "regions": "fixed", "crop": 0.5, "classes": ["red", "green", "blue"]}
+SAID = {"side": 9, "regions": "fixed", "crop": 0.5, "classes": ["red", "green", "blue"]}
 
 
 def test_an_onnx_file_is_fed_pixels_as_it_says(tmp_path: Path):
@@ -95,7 +97,7 @@ def test_an_onnx_file_that_needs_regions_is_refused(tmp_path: Path):
 
 def test_an_onnx_file_whose_metadata_is_another_ones_is_a_sentence(tmp_path: Path):
     """Faces of another side than the network takes, and a network that gives something else."""
-    model = open_model(mean_colour(tmp_path / "a.onnx", SAID | {"inputs": {"face": {"side": 8}}}))
+    model = open_model(mean_colour(tmp_path / "a.onnx", SAID | {"side": 8}))
     with pytest.raises(ValueError, match=r"cannot be run on \(2, 3, 8, 8\) pixels"):
         model(np.zeros((2, 8, 8, 3), np.uint8))
     for named in ({"logits": np.zeros((2, 3))}, {"probabilities": np.zeros(3)}):
@@ -104,14 +106,14 @@ def test_an_onnx_file_whose_metadata_is_another_ones_is_a_sentence(tmp_path: Pat
 
 
 def test_an_onnx_file_of_others_is_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match="carries no fermodels metadata"):
+    with pytest.raises(ValueError, match="carries no compress metadata"):
         open_model(mean_colour(tmp_path / "a.onnx", None))
     (tmp_path / "b.onnx").write_bytes(b"no network")
     with pytest.raises(ValueError, match="cannot open"):
         open_model(tmp_path / "b.onnx")
 
 
-@pytest.mark.parametrize("lacking", ["crop", "inputs", "regions"])
+@pytest.mark.parametrize("lacking", ["crop", "side", "regions"])
 def test_an_onnx_file_that_does_not_say_what_it_is_fed_is_refused(tmp_path: Path, lacking: str):
     said = {name: value for name, value in SAID.items() if name != lacking}
     with pytest.raises(ValueError, match=f"metadata of .* is not complete .*{lacking}"):
