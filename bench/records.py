@@ -67,7 +67,7 @@ class Record:
     created: str
     """UTC, ISO 8601, to the second."""
     lineage: Mapping[str, Trained] = field(default_factory=dict)
-    """Every training that led to the network measured, by the name of its stage, the parents first."""
+    """Every training that led to the network measured, by the name of its stage."""
     schema: Literal[2] = SCHEMA
 
     @property
