@@ -1,4 +1,4 @@
-"""FER2013: 35,887 grey 48x48 faces, in the three forms in which people hold them.
+"""FER2013: 35,887 grey 48x48 faces, in the three forms in which people hold them; beside the csv, FER+'s votes.
 
 One thing to know: Training trains, PublicTest validates, PrivateTest is the test; 280 and 288 rows of the last two
 repeat a Training row's pixels, and are flagged as leaked.
@@ -15,6 +15,7 @@ from PIL import Image
 from fermodels import EXPRESSIONS
 from fermodels.data.arrays import Wanted, read_arrays
 from fermodels.data.base import Dataset, LoadOptions
+from fermodels.data.ferplus import FILE, VOTES, not_face, read_votes, votes_note
 from fermodels.data.folder import class_tree
 from fermodels.data.rows import Rows, Skips, file_rows, fingerprint, once
 from fermodels.data.splits import Source, against_published, assemble
@@ -37,12 +38,10 @@ HELP = (
     "train/<class>/ and test/<class>/ images, or a fer2013.npz (images, labels, usage). Get it from "
     "https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge"
 )
-NOT_A_FACE = 9
-"""FER+'s column of votes for "this is not a face" (Barsoum et al. 2016): the last of ten."""
 NPZ = {
     "labels": Wanted(kinds="iu", shape=(None,)),
     "usage": Wanted(kinds="iu", shape=(None,)),
-    "ferplus_votes": Wanted(kinds="iu", shape=(None, NOT_A_FACE + 1), optional=True),
+    "ferplus_votes": Wanted(kinds="iu", shape=(None, len(VOTES)), optional=True),
 }
 """The small arrays of the npz file; `images` are read when the first is needed."""
 NO_LANDMARKS = "fer2013 has no landmarks."
@@ -63,7 +62,8 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     if place.suffix.lower() == ".npz":
         return assemble(_by_usage(path, *_npz_rows(place, skips)), options, skips)
     if place.suffix.lower() == ".csv":
-        return assemble(_by_usage(path, *_csv_rows(place, skips)), options, skips)
+        rows, usage = _csv_rows(place, skips)
+        return assemble(_by_usage(path, rows, usage, *votes_note(rows.not_face)), options, skips)
     if place.is_dir():
         return assemble(_from_folders(path, place, skips), options, skips)
     raise ValueError(f"{path} is neither a .csv nor a .npz file nor a folder. {HELP}")
@@ -78,7 +78,7 @@ def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
         if labels.shape != usage.shape:
             raise ValueError(f"labels {labels.shape} and usage {usage.shape} are not one number for each row")
         if votes is not None and len(votes) != len(labels):
-            raise ValueError(f"ferplus_votes {votes.shape} are not {NOT_A_FACE + 1} numbers for each row")
+            raise ValueError(f"ferplus_votes {votes.shape} are not {len(VOTES)} numbers for each row")
     except ValueError as error:
         raise ValueError(f"{path} cannot be read as FER2013: {error}. {HELP}") from None
     images = once(lambda: _npz_images(path, len(labels)))
@@ -89,7 +89,7 @@ def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
         labels=labels,
         fingerprint=fingerprint([path.resolve()]),
         read=lambda i: Image.fromarray(images()[i]),
-        not_face=None if votes is None else votes[:, NOT_A_FACE] > votes[:, :NOT_A_FACE].max(axis=1),
+        not_face=None if votes is None else not_face(votes),
     )
     return _valid(path, rows, usage, skips)
 
@@ -118,13 +118,17 @@ def _valid(path: Path, rows: Rows, usage: np.ndarray, skips: Skips) -> tuple[Row
 def _csv_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
     """All good rows of Kaggle's csv with each row's usage. Only offsets stay in memory: pixels are read when needed."""
     labels, usage, offsets, names = array("q"), array("q"), array("q"), []
+    listed: list[str] = []
+    kept: list[bool] = []
     with path.open("rb") as file:
         columns = _columns(path, file.readline())
         offset = file.tell()
         for row, line in enumerate(file):
             if line.strip():
                 emotion, kind = (_cell(line, columns[name]) for name in ("emotion", "usage"))
-                if emotion in LABELS and kind in USAGES:
+                listed.append(kind)
+                kept.append(emotion in LABELS and kind in USAGES)
+                if kept[-1]:
                     labels.append(int(emotion))
                     usage.append(USAGES.index(kind))
                     offsets.append(offset)
@@ -135,12 +139,14 @@ def _csv_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
                         f'"{kind[:20]}" (allowed {", ".join(USAGES)})'
                     )
             offset += len(line)
+    beside = path.with_name(FILE)
     rows = Rows(
         name="fer2013",
         names=names,
         labels=np.array(labels, np.int64),
         fingerprint=fingerprint([path.resolve()]),
         read=lambda i: _csv_image(path, offsets[i], columns["pixels"]),
+        not_face=not_face(read_votes(beside, listed)[np.array(kept, bool)]) if beside.is_file() else None,
     )
     return rows, np.array(usage, np.int64)
 
@@ -208,7 +214,7 @@ def _from_folders(path: str, root: Path, skips: Skips) -> Source:
     )
 
 
-def _by_usage(path: str, rows: Rows, usage: np.ndarray) -> Source:
+def _by_usage(path: str, rows: Rows, usage: np.ndarray, *notes: str) -> Source:
     """The three official splits."""
     parts = []
     for position, name in enumerate(("train", "validation", "test")):
@@ -229,6 +235,6 @@ def _by_usage(path: str, rows: Rows, usage: np.ndarray) -> Source:
         train=parts[0],
         validation=parts[1],
         test=parts[2],
-        notes=(note, *counts, NO_LANDMARKS),
+        notes=(note, *counts, *notes, NO_LANDMARKS),
         licence=LICENCE,
     )

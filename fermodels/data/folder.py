@@ -1,4 +1,4 @@
-"""Any set of faces in folders: `train|val|test/<class>/*`.
+"""Any set of faces in folders: `train|val|test/<class>/*`, or `<class>/*` where all classes are known expressions.
 
 One thing to know: when every class folder is a known spelling of an expression (angry, Happy, sadness ...) the classes
 are the canonical expressions in their canonical order; else they are the folders' names, sorted.
@@ -7,7 +7,8 @@ are the canonical expressions in their canonical order; else they are the folder
 """
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.open_picture import SUFFIXES
 from fermodels.data.rows import Skips, file_rows, whole_rows
-from fermodels.data.splits import Source, assemble
+from fermodels.data.splits import SEED, SHARES, Source, assemble, split_by_person
 from fermodels.data.walk import LeftOut, pictures_below
 
 SPELLINGS = {
@@ -39,10 +40,17 @@ SPLITS = {
     "test": ("test", "testing"),
 }
 """Split -> the folder names under which it is known, in small letters or capitals."""
-HELP = "folder:PATH needs PATH/train/<class>/ and PATH/test/<class>/ with images, and may have PATH/val/<class>/"
+PERSON = re.compile(r"(S\d{3})_\d{3}_\d{8}\.\w+$")
+"""Who is seen, in CK+'s names of pictures: S010_004_00000017.png."""
+HELP = (
+    "folder:PATH needs PATH/train/<class>/ and PATH/test/<class>/ with images, and may have PATH/val/<class>/; class "
+    "folders without splits are read where each is named like an expression (anger, happy ...)"
+)
 
 Files = tuple[list[str], np.ndarray]
 """Paths below the root, and their labels."""
+Tree = tuple[dict[str, Files], tuple[str, ...], tuple[str, ...]]
+"""The files of each split that is there, the classes, and notes. `validation` may be absent."""
 
 
 def load(path: str | None, options: LoadOptions) -> Dataset:
@@ -63,7 +71,7 @@ def source(path: str | None, skips: Skips, *, whole: bool = False) -> Source:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise ValueError(f"{path} is not a folder. {HELP}")
-    splits, classes, left_out = class_tree(root, f"folder:{path}", skips)
+    splits, classes, notes = _unsplit(root, skips) or class_tree(root, f"folder:{path}", skips)
     rows = {name: file_rows(f"folder-{name}", root, *files) for name, files in splits.items()}
     if whole:
         rows = {name: whole_rows(each, root) for name, each in rows.items()}
@@ -75,14 +83,39 @@ def source(path: str | None, skips: Skips, *, whole: bool = False) -> Source:
         train=rows["train"],
         validation=rows.get("validation"),
         test=rows["test"],
-        notes=(f"Classes by folder name: {', '.join(classes)}.", *left_out),
+        notes=(f"Classes by folder name: {', '.join(classes)}.", *notes),
         licence="Unknown to this project: the owner of the folder knows.",
     )
 
 
-def class_tree(root: Path, spec: str, skips: Skips) -> tuple[dict[str, Files], tuple[str, ...], tuple[str, ...]]:
-    """The files of each split that is there, the classes, and notes on what was left out. `validation` may be absent.
+def _unsplit(root: Path, skips: Skips) -> Tree | None:
+    """Class folders without splits: persons or, where the names do not tell them, pictures are dealt out by a hash.
+    None where a folder is not named like an expression: it may be anything."""
+    present = _subfolders(root)
+    if not present or any(name.lower() not in SPELLINGS for name in present):
+        return None
+    classes, labels = _classes({"train": present}, SPELLINGS)
+    left_out = LeftOut()
+    names, of = _files(root, present, labels, skips, left_out)
+    told = [PERSON.search(name) for name in names]
+    split = split_by_person([name if known is None else known[1] for name, known in zip(names, told, strict=True)], of)
+    places = {part: np.flatnonzero(split == part) for part in SPLITS}
+    shares = ", ".join(f"{share:.0%} {part}" for part, share in SHARES.items())
+    note = f"No train and test folders: {shares} of each class, the rest train, dealt out by a hash (seed {SEED}). "
+    note += (
+        "Nobody is in two splits: the names tell the persons."
+        if all(told)
+        else "Warning: the names do not tell the persons, who may be in two splits; scores are then too good."
+    )
+    files = {part: ([names[i] for i in rows.tolist()], of[rows]) for part, rows in places.items()}
+    return files, classes, (note, *left_out.notes)
 
+
+def class_tree(root: Path, spec: str, skips: Skips, spellings: Mapping[str, str] = SPELLINGS) -> Tree:
+    """What lies in the folders of the splits; the notes say what was left out.
+
+    Args:
+        spellings: name of a folder, in small letters -> expression.
     Raises:
         ValueError: train or test is missing, or a class folder is empty or not a class of train.
     """
@@ -92,7 +125,7 @@ def class_tree(root: Path, spec: str, skips: Skips) -> tuple[dict[str, Files], t
     if missing := [split for split in ("train", "test") if places[split] is None]:
         raise ValueError(f"{spec} has no {' and no '.join(missing)} folder; there is: {_told(present)}. {HELP}")
     folders = {split: _subfolders(root / place) for split, place in places.items() if place}
-    classes, labels = _classes(folders)
+    classes, labels = _classes(folders, spellings)
     files: dict[str, Files] = {}
     left_out = LeftOut()
     for split, names in folders.items():
@@ -106,11 +139,11 @@ def class_tree(root: Path, spec: str, skips: Skips) -> tuple[dict[str, Files], t
     return files, classes, (*left_out.notes, *unused)
 
 
-def _classes(folders: dict[str, list[str]]) -> tuple[tuple[str, ...], dict[str, int]]:
+def _classes(folders: dict[str, list[str]], spellings: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, int]]:
     """The classes in order, and folder name -> label."""
     names = {name for found in folders.values() for name in found}
-    if names and all(name.lower() in SPELLINGS for name in names):
-        spelled = {name: SPELLINGS[name.lower()] for name in names}
+    if names and all(name.lower() in spellings for name in names):
+        spelled = {name: spellings[name.lower()] for name in names}
         classes = (*EXPRESSIONS, "contempt") if "contempt" in spelled.values() else EXPRESSIONS
         return classes, {name: classes.index(expression) for name, expression in spelled.items()}
     classes = tuple(folders["train"])

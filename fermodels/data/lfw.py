@@ -7,11 +7,10 @@ rare expressions first, so that each split has its share of them. Only five expr
 """
 
 import csv
-import hashlib
 import io
 import os
 import tarfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,13 +24,10 @@ from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.prepared import is_prepared
 from fermodels.data.prepared import load as prepared
 from fermodels.data.rows import Rows, Skips, fingerprint, inside, open_whole
-from fermodels.data.splits import Source, assemble
+from fermodels.data.splits import SEED, SHARES, Source, assemble, split_by_person
 
 CLASSES = tuple(name for name in EXPRESSIONS if name not in ("disgust", "fear"))
 """Anger, happiness, sadness, surprise, neutral: of disgust, fear and contempt there are about ten photographs each."""
-SHARES = {"test": 0.2, "validation": 0.1}
-"""Of the photographs; train has the rest."""
-SEED = 0
 LABELS = "labels.csv"
 COLUMNS = ("file", "person", "emotion")
 LICENCE = (
@@ -95,30 +91,6 @@ def source(path: str | None, skips: Skips, *, whole: bool = True) -> Source:
         notes=notes,
         licence=LICENCE,
     )
-
-
-def split_by_person(persons: Sequence[str], labels: Int64[np.ndarray, " n"], seed: int = SEED) -> np.ndarray:
-    """ "train", "validation" or "test" for each row, one and the same for all rows of a person.
-
-    The expressions come in turn, the rarest first. The persons who show it and have no split yet, in the order of
-    their seeded name hashes, go to test until it has its share of this expression's photographs, then to validation,
-    then to train.
-    """
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, person in enumerate(persons):
-        rows_of[person].append(row)
-    order = sorted(rows_of, key=lambda person: hashlib.blake2b(f"{seed}\0{person}".encode()).digest())
-    of = np.full(len(persons), "", dtype="<U10")
-    for label in np.argsort(np.bincount(labels, minlength=len(CLASSES)), kind="stable").tolist():
-        shown = labels == label
-        for person in order:
-            rows = rows_of[person]
-            count = int(shown[rows].sum())
-            if not count or of[rows[0]]:
-                continue
-            short = (s for s, share in SHARES.items() if share * shown.sum() - (shown & (of == s)).sum() >= count / 2)
-            of[rows] = next(short, "train")
-    return of
 
 
 def _at(values: Sequence[str], chosen: np.ndarray) -> list[str]:

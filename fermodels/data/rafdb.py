@@ -1,4 +1,4 @@
-"""RAF-DB, basic emotions: aligned 100x100 colour faces and their list of labels.
+"""RAF-DB, basic emotions: aligned 100x100 colour faces and their list of labels, or folders `train|test/1..7/`.
 
 One thing to know: RAF-DB counts from 1 (surprise) to 7 (neutral); labels are mapped by name to the canonical order.
 It has no validation split: 10 % of train is carved.
@@ -12,6 +12,7 @@ import numpy as np
 
 from fermodels import EXPRESSIONS
 from fermodels.data.base import Dataset, LoadOptions
+from fermodels.data.folder import SPELLINGS, class_tree
 from fermodels.data.rows import Rows, Skips, file_rows, inside
 from fermodels.data.splits import Source, against_published, assemble
 
@@ -33,7 +34,8 @@ LICENCE = (
 )
 HELP = (
     f"rafdb needs rafdb:PATH, a folder with {LIST} and {IMAGES}/train_00001_aligned.jpg (RAF-DB's folder "
-    '"basic"). Ask its authors for it: http://www.whdeld.com/raf-db'
+    '"basic"), or one with the folders train/1 to train/7 and test/1 to test/7. Ask its authors for it: '
+    "http://www.whdeld.com/raf-db"
 )
 
 
@@ -46,31 +48,48 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     if not path:
         raise ValueError(HELP)
     given = Path(path).expanduser()
-    root = next((r for r in (given, given / "basic") if (r / LIST).is_file()), None)
-    if root is None:
-        raise ValueError(f"{path} has no {LIST}. {HELP}")
-    if not (root / IMAGES).is_dir():
-        raise ValueError(f"{root} has no {IMAGES}: unpack RAF-DB's aligned.zip there. {HELP}")
     skips = Skips(allowed=options.skip_broken)
-    listed = _listed(root / LIST, skips)
-    rows: dict[str, Rows] = {}
-    for split, (names, labels) in listed.items():
-        if not names:
-            raise ValueError(f"{root / LIST} has no {split}_... lines. {HELP}")
-        rows[split] = file_rows(f"rafdb-{split}", root, names, np.array(labels, np.int64))
-    counts = [against_published(split, rows[split].labels, EXPRESSIONS, PUBLISHED[split]) for split in rows]
+    places = (given, given / "basic", given / "DATASET")  # as archives of it unpack
+    if root := next((place for place in places if (place / LIST).is_file()), None):
+        rows, notes = _from_list(root, skips), ()
+    elif root := next((place for place in places if (place / "train").is_dir()), None):
+        rows, notes = _from_folders(path, root, skips)
+    else:
+        raise ValueError(f"{path} has neither {LIST} nor a folder train. {HELP}")
+    counts = [
+        against_published(split, rows[split].labels, EXPRESSIONS, published) for split, published in PUBLISHED.items()
+    ]
     source = Source(
         name="rafdb",
         path=path,
         classes=EXPRESSIONS,
         channels=3,
         train=rows["train"],
-        validation=None,
+        validation=rows.get("validation"),
         test=rows["test"],
-        notes=(*counts, "Aligned faces as RAF-DB ships them; its five points are not read: no landmarks."),
+        notes=(*counts, *notes, "Aligned faces as RAF-DB ships them; its five points are not read: no landmarks."),
         licence=LICENCE,
     )
     return assemble(source, options, skips)
+
+
+def _from_folders(path: str, root: Path, skips: Skips) -> tuple[dict[str, Rows], tuple[str, ...]]:
+    """train/1 to train/7 and test/1 to test/7; names of expressions instead of numbers are understood."""
+    splits, classes, notes = class_tree(root, f"rafdb:{path}", skips, SPELLINGS | LABELS)
+    if classes != EXPRESSIONS:
+        raise ValueError(f"{root} has the class folders {', '.join(classes)}; RAF-DB's are 1 to 7. {HELP}")
+    return {name: file_rows(f"rafdb-{name}", root, *files) for name, files in splits.items()}, notes
+
+
+def _from_list(root: Path, skips: Skips) -> dict[str, Rows]:
+    if not (root / IMAGES).is_dir():
+        raise ValueError(f"{root} has no {IMAGES}: unpack RAF-DB's aligned.zip there. {HELP}")
+    rows = {}
+    for split, (names, labels) in _listed(root / LIST, skips).items():
+        if not names:
+            raise ValueError(f"{root / LIST} has no {split}_... lines. {HELP}")
+        rows[split] = file_rows(f"rafdb-{split}", root, names, np.array(labels, np.int64))
+    return rows
 
 
 def _listed(path: Path, skips: Skips) -> dict[str, tuple[list[str], list[int]]]:

@@ -5,6 +5,7 @@ files or on how many others there are, so a data set unpacked elsewhere is split
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,9 @@ from fermodels.data.rows import Rows, Skips
 
 CARVED = 0.1
 """Share of each class's training rows that becomes validation where a set has none."""
+SHARES = {"test": 0.2, "validation": 0.1}
+"""Of the pictures of a set that has no splits at all; train has the rest."""
+SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,35 @@ def carve(
         count = min(max(round(share * len(members)), 1), len(members) - 1)
         chosen[members[:count]] = True
     return chosen
+
+
+def split_by_person(persons: Sequence[str], labels: Int64[np.ndarray, " n"], seed: int = SEED) -> np.ndarray:
+    """ "train", "validation" or "test" for each row, one and the same for all rows of a person.
+
+    The expressions come in turn, the rarest first. The persons who show it and have no split yet, in the order of
+    their seeded name hashes, go to test until it has its share of this expression's pictures, then to validation,
+    then to train.
+    """
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, person in enumerate(persons):
+        rows_of[person].append(row)
+    ranks = {person: f"{seed}\0{person}".encode("utf-8", "surrogateescape") for person in rows_of}
+    order = sorted(rows_of, key=lambda person: hashlib.blake2b(ranks[person]).digest())
+    of = np.full(len(persons), "", dtype="<U10")
+    for label in np.argsort(np.bincount(labels), kind="stable").tolist():
+        shown = labels == label
+        taken = {split: int((shown & (of == split)).sum()) for split in SHARES}
+        wanted = {split: share * shown.sum() for split, share in SHARES.items()}
+        for person in order:
+            rows = rows_of[person]
+            count = int(shown[rows].sum())
+            if not count or of[rows[0]]:
+                continue
+            split = next((name for name in SHARES if wanted[name] - taken[name] >= count / 2), "train")
+            of[rows] = split
+            if split in taken:
+                taken[split] += count
+    return of
 
 
 def by_class(labels: np.ndarray, classes: Sequence[str]) -> str:

@@ -124,3 +124,51 @@ def test_rafdb_without_aligned_images_says_what_to_unpack(tmp_path: Path):
     (root / "Image/aligned").rename(root / "Image/other")
     with pytest.raises(ValueError, match=r"aligned\.zip"):
         load(f"rafdb:{root}", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("above", ["", "basic", "DATASET"])
+def test_rafdb_is_read_from_numbered_folders(above: str, tmp_path: Path):
+    numbers = tuple("1234567")
+    class_folders(tmp_path / "raf" / above, numbers)
+    data = load(f"rafdb:{tmp_path / 'raf'}", tmp_path / "cache")
+    assert data.classes == CLASSES and len(data.test) == 21 and len(data.train) + len(data.validation) == 70
+    for split in data.splits.values():
+        assert [RAF[int(Path(name).parent.name) - 1] for name in split.names] == [CLASSES[n] for n in split.labels]
+
+
+def test_rafdb_refuses_other_numbers(tmp_path: Path):
+    root = class_folders(tmp_path / "raf", tuple("01234567"))
+    with pytest.raises(ValueError, match="RAF-DB's are 1 to 7"):
+        load(f"rafdb:{root}", tmp_path / "cache")
+
+
+def test_class_folders_without_splits_are_dealt_out(tmp_path: Path):
+    names = ("anger", "contempt", "happy")
+    root = class_folders(tmp_path, names, ("train",), each=40) / "train"
+    data = load(f"folder:{root}", tmp_path / "cache")
+    assert data.classes == (*CLASSES, "contempt")
+    for split, count in ((data.test, 8), (data.validation, 4), (data.train, 28)):
+        assert np.bincount(split.labels, minlength=8).tolist() == [count, 0, 0, count, 0, 0, 0, count]
+    told = [note for note in data.notes if "No train and test folders" in note]
+    assert len(told) == 1 and "Warning" in told[0] and "hash" in told[0]
+    again = load(f"folder:{root}", tmp_path / "other")
+    assert [list(s.names) for s in again.splits.values()] == [list(s.names) for s in data.splits.values()]
+
+
+def test_nobody_of_an_unsplit_ck_plus_is_in_two_splits(tmp_path: Path):
+    for person in range(30):
+        for frame in range(3):
+            expression = ("anger", "fear", "happy")[person % 3]
+            save(tmp_path / "ck" / expression / f"S{person:03}_002_{frame:08}.png", noise(3 * person + frame, 20))
+    data = load(f"folder:{tmp_path / 'ck'}", tmp_path / "cache")
+    persons = [{Path(name).name[:4] for name in split.names} for split in data.splits.values()]
+    assert sum(map(len, persons)) == len(set.union(*persons)) == 30 and [len(one) for one in persons] == [21, 3, 6]
+    assert any("Nobody is in two splits" in note for note in data.notes)
+
+
+def test_folders_of_other_names_are_no_classes_without_splits(tmp_path: Path):
+    root = class_folders(tmp_path, ("anger", "images"), ("train",)) / "train"
+    with pytest.raises(
+        ValueError, match=r"no train and no test folder; there is: anger, images.*class folders without"
+    ):
+        load(f"folder:{root}", tmp_path / "cache")

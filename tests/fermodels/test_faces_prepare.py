@@ -11,8 +11,9 @@ from PIL import Image
 from tiny_sets import LFW, OneFace, class_folders, lfw, noise, save
 
 from fermodels.data import open_dataset
-from fermodels.data.lfw import source, split_by_person
+from fermodels.data.lfw import source
 from fermodels.data.rows import Skips
+from fermodels.data.splits import split_by_person
 from fermodels.faces import prepare_chunks
 from fermodels.faces.align import template, warped
 from fermodels.faces.detect import Detector, Face
