@@ -31,6 +31,7 @@ from bench.make.jobs import Source
 from bench.make.recipes import ALIGN, dense_stage, say
 from bench.make.stages import EpochBatches, Job, predicted
 from bench.measure import accuracy
+from bench.measure.environment import commit
 from compress import slim
 from compress.files import plain
 from compress.slimming.finetune import distillation
@@ -229,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"{name}: {count:,}")
     net, plan = recovered(job, faces, photographs, given.runs / "shipped.pt")
     about = claims(job, net, photographs, faces)
-    fermodels.save(net, given.out, about)
+    fermodels.save(net, given.out, about | {"commit": commit()[0]})
     plan.save(given.out / "plan.json")
     print(
         json.dumps(

@@ -1,0 +1,157 @@
+"""Measures a network that ships through its artefact, and writes its record and its model card.
+
+    python -m bench.shipped small --data fer2013:fer2013.npz --photographs prepared:faces/lfw
+
+What answers is what a user gets: `fermodels.predict.models.open_model(NAME)`, the ONNX file in ONNX Runtime. Both test
+splits go through it, then photographs that were made worse. The record goes to reports/records/shipped, the card, which
+is rendered from it, to docs/models.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image, ImageFilter
+
+from bench.measure import accuracy
+from bench.measure.environment import commit, environment
+from bench.pages.render_html import TEMPLATES
+from bench.unpruned.calibration import at_temperature, nll, temperature
+from compress.files import plain, size_bytes, write_atomic
+from fermodels.data import open_dataset
+from fermodels.data.base import Dataset, Split
+from fermodels.faces.landmark_errors import ece
+from fermodels.predict.classifier import Classifier
+from fermodels.predict.models import open_model
+from fermodels.predict.shipped import SHIPPED
+
+RECORDS, CARDS = Path("reports/records/shipped"), Path("docs/models")
+RUNS, SECONDS = 300, 3.0
+"""A face alone is timed at least so often and so long."""
+Faces = UInt8[np.ndarray, "n side side 3"]
+
+
+def _each(change: Callable[[Image.Image], Image.Image]) -> Callable[[Faces], Faces]:
+    return lambda faces: np.stack([np.asarray(change(Image.fromarray(face))) for face in faces])
+
+
+WORSE: dict[str, Callable[[Faces], Faces]] = {
+    "as they are": lambda faces: faces,
+    "at 40 % of their brightness": lambda faces: (faces * 0.4).astype(np.uint8),
+    "blurred (2 px of 64)": _each(lambda face: face.filter(ImageFilter.GaussianBlur(2))),
+    "16 px wide": _each(lambda face: face.resize((16, 16), Image.Resampling.BOX).resize(face.size)),
+    "turned by 20 degrees": _each(lambda face: face.rotate(20, Image.Resampling.BILINEAR)),
+}
+"""What happens to photographs, as a person would say it."""
+
+
+def colour(split: Split) -> Faces:
+    """The faces of a split as RGB."""
+    faces = np.asarray(split.images)
+    return np.repeat(faces, 3, axis=-1) if faces.shape[-1] == 1 else faces
+
+
+def scored(answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Every figure of `accuracy.score` but the single predictions."""
+    found = plain(accuracy.score(answers.argmax(1), labels, classes))
+    return {name: value for name, value in found.items() if name != "predictions"}
+
+
+def calibration(classify: Classifier, data: Dataset) -> dict[str, float]:
+    """Expected calibration error (10 bins) and negative log likelihood on test, as shipped and at the temperature that
+    validation gives."""
+    known, asked = (classify(colour(data.splits[split])).probabilities for split in ("validation", "test"))
+    heat = temperature(known, np.asarray(data.validation.labels))
+    truth, told = np.asarray(data.test.labels), {"temperature": heat}
+    for name, answers in (("", asked), ("_at_temperature", at_temperature(asked, heat))):
+        told |= {
+            f"ece{name}": float(ece(answers.max(1), answers.argmax(1) == truth)),
+            f"nll{name}": nll(answers, truth),
+        }
+    return told
+
+
+def timed(classify: Classifier, face: Faces) -> dict[str, Any]:
+    """Milliseconds of one face from pixels to probabilities, every sample."""
+    for _ in range(30):
+        classify(face)
+    samples, end = [], time.perf_counter() + SECONDS
+    while len(samples) < RUNS or time.perf_counter() < end:
+        start = time.perf_counter_ns()
+        classify(face)
+        samples.append((time.perf_counter_ns() - start) / 1e6)
+    p50, p90 = np.percentile(samples, [50, 90])
+    return {
+        "p50_ms": float(p50),
+        "p90_ms": float(p90),
+        "runs": len(samples),
+        "samples_ms": np.round(samples, 4).tolist(),
+    }
+
+
+def measured(name: str, data: Dataset, photographs: Dataset) -> dict[str, Any]:
+    """The record: what is claimed, everything measured, where, and by which commit."""
+    classify, folder = open_model(name), SHIPPED[name]
+    into = np.array([classify.classes.index(label) for label in photographs.classes])
+    truth, faces = into[np.asarray(photographs.test.labels)], colour(photographs.test)
+    answers = {how: classify(change(faces)).probabilities for how, change in WORSE.items()}
+    own = classify(colour(data.test)).probabilities
+    leaked = np.asarray(data.test.leaked) if data.test.leaked is not None else np.zeros(len(own), bool)
+    labels, (sha, dirty) = np.asarray(data.test.labels), commit()
+    sizes = {file.name: size_bytes(file) for file in sorted(folder.iterdir())}
+    return {
+        "name": name,
+        "claims": json.loads((folder / "config.json").read_text()),
+        "plan": json.loads((folder / "plan.json").read_text()),
+        "data": {"name": data.name, "photographs": photographs.name, "notes": [*data.notes, *photographs.notes]},
+        "accuracy": scored(own, labels, classify.classes),
+        "without_copies": scored(own[~leaked], labels[~leaked], classify.classes),
+        "photographs": {how: scored(found, truth, classify.classes) for how, found in answers.items()},
+        "calibration": calibration(classify, data),
+        "latency": timed(classify, faces[:1]),
+        "bytes": sizes,
+        "environment": environment(),
+        "commit": sha,
+        "dirty": dirty,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def card(record: dict[str, Any]) -> str:
+    """The model card as Markdown."""
+    jinja = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
+    jinja.filters["percent"] = lambda share: "-" if share is None else f"{share:.1%}"
+    return jinja.get_template("model_card.md.j2").render(record | {"bare": record["photographs"]["as they are"]})
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.shipped", description=__doc__)
+    parser.add_argument("name", choices=list(SHIPPED))
+    parser.add_argument("--data", required=True, help="fer2013:PATH")
+    parser.add_argument("--photographs", required=True, help="prepared:FOLDER, written by fermodels.faces.prepare")
+    parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    given = arguments(argv)
+    side = open_model(given.name).side
+    sets = (open_dataset(spec, size=side, cache=given.runs / "data") for spec in (given.data, given.photographs))
+    record = measured(given.name, *sets)
+    write_atomic(RECORDS / f"{given.name}.json", json.dumps(plain(record), indent=1, sort_keys=True) + "\n")
+    write_atomic(CARDS / f"{given.name}.md", card(record))
+    print(json.dumps({"record": str(RECORDS / f"{given.name}.json"), "card": str(CARDS / f"{given.name}.md")}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
