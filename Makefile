@@ -37,7 +37,7 @@ lint: $(VENV)/.dev  ## ruff
 types: $(VENV)/.dev  ## pyright
 	$(BIN)/pyright
 
-layers: $(VENV)/.dev  ## imports point down only: bench -> compress -> fermodels
+layers: $(VENV)/.dev  ## imports point down only: bench -> fermodels -> compress
 	$(BIN)/lint-imports
 
 render: $(VENV)/.dev  ## the committed records must give the committed tables, byte for byte

@@ -31,11 +31,11 @@ from bench.make.jobs import Source
 from bench.make.recipes import ALIGN, dense_stage, say
 from bench.make.stages import EpochBatches, Job, predicted
 from bench.measure import accuracy
-from bench.measure.environment import commit
 from compress import slim
 from compress.files import plain
 from compress.slimming.finetune import distillation
 from compress.slimming.plan import Plan
+from compress.timing.machine import commit
 from compress.training.loop import autocast, fit
 from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
@@ -191,7 +191,7 @@ def recovered(job: Job, faces: Faces, photographs: Dataset, state: Path) -> tupl
         return {"own": own, "photographs": theirs, "validation": (own + theirs) / 2}
 
     batches = SoftBatches(views, faces.targets, RECOVER.batch, job.seed, augmentation=job.scale.schedules.augmentation)
-    small = small.to(memory_format=torch.channels_last)
+    small = small.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     chosen, _, _ = fit(small, batches, objective, RECOVER, monitor=monitor, state=state, bar=EpochBar("shipped"))
     return locked_to_grey(chosen), plan
 

@@ -21,10 +21,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageFilter
 
 from bench.measure import accuracy
-from bench.measure.environment import commit, environment
 from bench.pages.render_html import TEMPLATES
 from bench.unpruned.calibration import at_temperature, nll, temperature
 from compress.files import plain, size_bytes, write_atomic
+from compress.timing.machine import commit, environment
 from fermodels.data import open_dataset
 from fermodels.data.base import Dataset, Split
 from fermodels.faces.landmark_errors import ece

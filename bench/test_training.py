@@ -96,7 +96,8 @@ def test_the_loop_costs_at_most_three_percent(benchmark):
 @pytest.mark.parametrize("penalty", [None, SubGradient, Proximal])
 def test_a_step_with_each_penalty(benchmark, penalty):
     data, net = InMemory(), network()
-    made = penalty(penalised(net, net.example()), 1e-4) if penalty else None
+    example = net.example()  # type: ignore[operator]
+    made = penalty(penalised(net, example), 1e-4) if penalty else None
     benchmark.extra_info["penalty"] = penalty.__name__ if penalty else "none"
     _, _, history = benchmark(lambda: fit(net, data, objective, replace(CONFIG), penalty=made))
     assert history.epochs[0]["images"] == 64 * BATCHES
