@@ -103,7 +103,9 @@ def _open(path: Path, typed: str) -> _Store:
         root = next((r for r in (path, *sorted(path.glob("*/"))) if (r / LABELS).is_file()), None)
         if root is None:
             raise ValueError(f"{typed} has no {LABELS}. {HELP}")
-        return _Store(path=root, has=lambda name: (root / name).is_file(), read=lambda name: (root / name).read_bytes())
+        return _Store(
+            path=root, has=lambda name: os.path.isfile(root / name), read=lambda name: (root / name).read_bytes()
+        )
     if not path.is_file():
         raise ValueError(f"{typed} is neither a folder nor a tar. {HELP}")
     try:

@@ -5,11 +5,16 @@ called; they are never tried. A large JPEG file is decoded at a half, a quarter 
 that would still be larger than `MOST_PIXELS` is refused before its pixels are decoded.
 """
 
+import ctypes
+import logging
 import os
 import re
 import stat
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -39,6 +44,7 @@ DRAFTS = (1, 2, 4, 8)
 """Parts of its size at which a JPEG file can be decoded."""
 
 _opening = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it reports, it also raises
 
 
 class Picture(NamedTuple):
@@ -90,9 +96,26 @@ def _opened(source: Path | str | IO[bytes]) -> ImageFile.ImageFile:
     """Its header is read, nothing else. Pillow's warning about large pictures is ours to give."""
     suffix = os.path.splitext(source)[1].lower() if isinstance(source, (str, os.PathLike)) else ""
     formats = (*FORMATS, *([UNMARKED[suffix]] if suffix in UNMARKED else []))
-    with _opening, warnings.catch_warnings():  # filters belong to the process: one thread at a time
-        warnings.simplefilter("ignore")
+    with _silent():
         return Image.open(source, formats=formats)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without Pillow's warnings, which do not say of which picture they are. One thread at a time: filters belong to
+    the process."""
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Its errors are raised by Pillow as well; the lines that it writes past Python to the error stream are not kept.
+    Where Pillow is linked otherwise (Windows), they stay."""
+    set_handler = getattr(ctypes.CDLL(Image.core.__file__), "TIFFSetErrorHandler", None)
+    if set_handler is not None:
+        set_handler(None)
 
 
 def _unknown(source: Path | str | IO[bytes]) -> str:
@@ -133,9 +156,15 @@ def _eight_bits(opened: ImageFile.ImageFile) -> Image.Image:
 
 def upright(opened: Image.Image) -> Image.Image:
     """An image, its pixels read, turned as the camera's notes (EXIF) say; the image itself where they say nothing."""
-    opened.load()
+    if opened.format == "TIFF":  # its notes are read with its pixels
+        _silence_libtiff()
+        with _silent():
+            opened.load()
+    else:
+        opened.load()
     try:
-        turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        return ImageOps.exif_transpose(opened) if turned else opened
+        with _silent():
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            return ImageOps.exif_transpose(opened) if turned else opened
     except Exception:  # the pixels are whole, only the camera's notes are not
         return opened
