@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.escaping import printed
 from compress.exit_status import exit_status
 from compress.files import json_text, writable, write_json
 from fermodels.data import DATASETS, open_dataset
@@ -81,9 +82,10 @@ def show(counts: dict[str, Any]) -> None:
     """The counts as a table on the error stream."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     splits = counts["splits"]
-    table = Table("rows", title=counts["data"])
+    table = Table("rows", title=Text(printed(counts["data"])))
     for name in splits:
         table.add_column(name, justify="right")
     lines = {

@@ -11,11 +11,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from compress.files import write_atomic
 from fermodels.data.duplicates import Audit
+from fermodels.lettering import lettering
 
 CELL, GAP, CAPTION, MARGIN = 96, 14, 30, 58
 """Side of a picture, space between pairs, height of the two lines below, width of the left margin: pixels."""
 PAIRS, ROWS = 8, 3
 """Pairs in a row, and rows for each distance."""
+LETTERS = 12
+"""Their height in pixels."""
 INK, FAINT, ALARM, PAPER = (28, 30, 34), (118, 120, 126), (190, 40, 30), (250, 249, 246)
 
 
@@ -32,7 +35,7 @@ def draw_sheet(found: Audit) -> Image.Image:
     """The first near-duplicates of each distance, each with its split and label; red where the labels differ."""
     lines, wide, high = drawn_pairs(found), 2 * CELL + GAP, CELL + CAPTION + GAP
     sheet = Image.new("RGB", (MARGIN + PAIRS * wide, GAP + max(1, len(lines)) * high), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS)
     if not lines:
         pen.text((GAP, GAP), f"no near-duplicates within {found.bits} bits", FAINT, font)
     for line, (bits, pairs) in enumerate(lines):
@@ -43,8 +46,10 @@ def draw_sheet(found: Audit) -> Image.Image:
             for side, row in enumerate(pair):
                 left, place = MARGIN + column * wide + side * CELL, found.place(row)
                 sheet.paste(_cell(found, row), (left, top))
-                pen.text((left + CELL / 2, top + CELL + 8), place["split"], FAINT, font, anchor="mm")
-                pen.text((left + CELL / 2, top + CELL + 22), place["label"], ink, font, anchor="mm")
+                middle, below = left + CELL / 2, top + CELL
+                label, letters = lettering(place["label"], LETTERS, CELL - 4)
+                pen.text((middle, below + 8), place["split"], FAINT, font, anchor="mm")
+                pen.text((middle, below + 22), label, ink, letters, anchor="mm")
     return sheet
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from compress.escaping import printed
 from fermodels.faces.align import warped
+from fermodels.lettering import lettering
 from fermodels.predict.pictures import Photograph
 from fermodels.predict.predictor import FaceExpression
 
@@ -76,10 +76,10 @@ def heated(
 
 
 def _draw_box(picture: Image.Image, face: FaceExpression, number: int, zoom: float) -> None:
-    pen, colour, font = ImageDraw.Draw(picture), colour_of(face.expression), ImageFont.load_default(16)
+    pen, colour = ImageDraw.Draw(picture), colour_of(face.expression)
     x0, y0, x1, y1 = (zoom * value for value in face.box)
     pen.rounded_rectangle((x0, y0, max(x0, x1), max(y0, y1)), radius=6, outline=colour, width=3)
-    text = printed(f"{number}  {face.expression}  {face.probability:.0%}")
+    text, font = lettering(f"{number}  {face.expression}  {face.probability:.0%}", 16)
     width = pen.textlength(text, font) + 16
     left = min(max(0.0, x0), max(0.0, picture.width - width))
     top = y0 - 26 if y0 >= 26 else min(max(0.0, y0), picture.height - 24.0)
@@ -130,7 +130,8 @@ def _draw_words(
 ) -> None:
     """Title and bars of a card; `place` is left, top, right, and a bar has `line` pixels of height."""
     (left, top, right), title, colour = place, ImageFont.load_default(18), colour_of(face.expression)
-    pen.text((left, top + 14), printed(f"{number}  {face.expression}"), colour, title, anchor="lm")
+    words, font = lettering(f"{number}  {face.expression}", 18, right - left - 48)
+    pen.text((left, top + 14), words, colour, font, anchor="lm")
     pen.text((right, top + 14), f"{face.probability:.0%}", colour, title, anchor="rm")
     for row, (name, share) in enumerate(face.probabilities.items()):
         _draw_bar(pen, (left, top + TITLE + 2 + row * line + line // 2, right), name, share)
@@ -140,7 +141,8 @@ def _draw_bar(pen: ImageDraw.ImageDraw, place: tuple[int, int, int], name: str, 
     """A line of a card: name, bar, percentage; `place` is left, middle, right."""
     left, middle, right = place
     small, start, end = ImageFont.load_default(12), left + 68, right - 36
-    pen.text((left, middle), printed(name), FAINT, small, anchor="lm")
+    words, font = lettering(name, 12, start - left - 4)
+    pen.text((left, middle), words, FAINT, font, anchor="lm")
     pen.rounded_rectangle((start, middle - 3, end, middle + 3), radius=3, fill=TRACK)
     if (filled := share * (end - start)) >= 1:
         pen.rounded_rectangle((start, middle - 3, start + filled, middle + 3), radius=3, fill=colour_of(name))

@@ -213,3 +213,12 @@ def test_a_class_of_any_name_is_drawn():
     odd = replace(face(), expression="an\nger", probabilities={"an\nger": 0.8, "\N{SNOWMAN}\x1b": 0.2})
     for faces in (1, 2):
         assert annotated(photograph(), [odd] * faces).size == annotated(photograph(), [face()] * faces).size
+
+
+def test_classes_in_other_scripts_are_told_apart():
+    """Letters that a font lacks are all drawn as the same box."""
+    faces = [
+        replace(face(), expression=name, probabilities={name: 0.8}) for name in ("злость", "ярость", "怒り", "喜び")
+    ]
+    pictures = [np.asarray(annotated(photograph(), [one])) for one in faces]
+    assert not np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[2], pictures[3])
