@@ -7,7 +7,7 @@ matplotlib (Latin, Greek, Cyrillic, Arabic, Hebrew, symbols), and what that lack
 from functools import cache
 from pathlib import Path
 
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from compress.escaping import printed
 
@@ -41,5 +41,11 @@ def _dejavu(size: int) -> ImageFont.FreeTypeFont:
 @cache
 def _has(letter: str) -> bool:
     """Whether DejaVu Sans has it: what a font lacks looks like a code that is no character."""
-    font = _dejavu(16)
-    return bytes(font.getmask(letter)) != bytes(font.getmask("\U0010ffff"))
+    return picture_of(letter, _dejavu(16)) != picture_of("\U0010ffff", _dejavu(16))
+
+
+def picture_of(letter: str, font: Font) -> bytes:
+    """A letter's pixels, to be compared with another's."""
+    paper = Image.new("L", (48, 48))
+    ImageDraw.Draw(paper).text((12, 12), letter, 255, font)
+    return paper.tobytes()
