@@ -35,7 +35,7 @@ def exit_status(command: str, run: Callable[[], object], *, kept: str = "nothing
         place = f"{error.filename}: " if error.filename else ""
         print(printed(f"{command}: {place}{error.strerror or error}"), file=sys.stderr)
         return 2
-    except (ValueError, Unavailable) as error:
+    except (ValueError, FloatingPointError, Unavailable) as error:
         print(printed(f"{command}: {error}"), file=sys.stderr)
         return 2
     finally:

@@ -7,7 +7,6 @@ killed training goes on from its last epoch when it is started again. `landmarke
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compress.files import digest, plain, write_atomic
+from compress.exit_status import exit_status
+from compress.files import digest, json_text, writable, write_atomic, write_json
 from compress.training.loop import fit
 from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
@@ -32,6 +32,8 @@ from fermodels.faces.landmark_errors import account, nme
 from fermodels.faces.landmark_net import CELLS, WEIGHTS, LandmarkNet, Sight, net_from, places, seen, weights_of
 from fermodels.faces.landmarks import BATCH, OwnLandmarks
 
+ACCOUNT = "landmarks.json"
+"""Beside the weights: where they come from and how good they are."""
 FACES_SEED = 68
 """Of the drawn faces: the data set `synthetic` begins at seed 0, so none of its faces is seen here."""
 OCCLUDED = 0.4
@@ -164,7 +166,7 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
         "test": {"faces": TESTED, "seed": 0} | measured(OwnLandmarks(net_from(data, WEIGHTS)), unseen_faces(TESTED)),
     }
     write_atomic(folder / WEIGHTS, data)
-    write_atomic(folder / "landmarks.json", json.dumps(plain(told), indent=1) + "\n")
+    write_json(folder / ACCOUNT, told)
     return told
 
 
@@ -192,21 +194,26 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point: status 2 and a sentence for a mistake in the input."""
-    given, threads = arguments(argv), torch.get_num_threads()
+def run(given: argparse.Namespace) -> None:
+    """Trains, and prints what came of it."""
+    settings = Settings(faces=given.faces, epochs=given.epochs, seed=given.seed)
+    for name in (WEIGHTS, ACCOUNT):
+        writable(given.out / name)
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order of sums, and with it the weights, would depend on the number of threads
     try:
-        settings = Settings(faces=given.faces, epochs=given.epochs, seed=given.seed)
         told = train(settings, given.out, EpochBar("landmarks"))
-    except (ValueError, FloatingPointError) as error:
-        print(f"train_landmarks: {error}", file=sys.stderr)
-        return 2
     finally:
         torch.set_num_threads(threads)
     test = {name: value for name, value in told["test"].items() if name != "reliability"}
-    print(json.dumps({"weights": str(given.out / WEIGHTS), "seconds": told["seconds"], "test": test}))
-    return 0
+    print(json_text({"weights": str(given.out / WEIGHTS), "seconds": told["seconds"], "test": test}))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: status 2 and a sentence for a mistake in the input."""
+    given = arguments(argv)
+    kept = "finished epochs stay in --out, the same command goes on"
+    return exit_status("train_landmarks", lambda: run(given), kept=kept)
 
 
 if __name__ == "__main__":

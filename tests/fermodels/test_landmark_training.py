@@ -216,6 +216,31 @@ def test_a_setting_that_cannot_be_is_a_sentence(small: list[str], tmp_path: Path
     assert "faces=0: at least one" in capsys.readouterr().err
 
 
+def test_a_place_that_cannot_be_written_is_a_sentence_before_the_training(small: list[str], tmp_path: Path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert train_landmarks.main([*small, str(tmp_path / "file")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("train_landmarks: ") and said.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "sentence"),
+    [(KeyboardInterrupt(), 130, "finished epochs stay"), (FloatingPointError("the loss is nan"), 2, "the loss is nan")],
+)
+def test_a_training_that_ends_early_says_so_in_one_line(
+    raised: BaseException, status: int, sentence: str, tmp_path: Path, monkeypatch, capsys
+):
+    def broken(*_: object) -> None:
+        raise raised
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(train_landmarks, "train", broken)
+    assert train_landmarks.main(["--out", str(tmp_path)]) == status
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1 and torch.get_num_threads() == before
+
+
 def test_checking_measures_compares_and_draws(tmp_path: Path, capsys):
     torch.manual_seed(0)
     weights = tmp_path / "w.safetensors"

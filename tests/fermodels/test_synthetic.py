@@ -1,13 +1,15 @@
 """The embedded data set: deterministic, symmetric at rest, muscles that move the right points, honest visibility."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import fermodels
 from fermodels.data.base import LoadOptions
-from fermodels.data.synthetic import Faces, load, render
+from fermodels.data.synthetic import Faces, load, render, sheet
 from fermodels.data.synthetic.actions import CANONICAL, MIRROR, RECIPES, UNITS, actions_of, draw_labels
 from fermodels.data.synthetic.anatomy import shape_of
 from fermodels.data.synthetic.chance import Chance, noise_bank
@@ -243,3 +245,12 @@ def test_pixels_alone_are_not_enough():
     weights = np.linalg.solve(x.T @ x + 300 * np.eye(x.shape[1]), x.T @ target)
     accuracy = (np.argmax(design(test) @ weights, 1) == test.labels).mean()
     assert 0.25 < accuracy < 0.72
+
+
+def test_the_sheet_is_written_or_a_sentence_says_why_not(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr(sheet, "draw_sheet", lambda _: Image.new("RGB", (32, 32)))
+    assert sheet.main(["--sheet", str(tmp_path / "sheet.png")]) == 0
+    assert json.loads(capsys.readouterr().out)["bytes"] == (tmp_path / "sheet.png").stat().st_size
+    assert sheet.main(["--sheet", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("synthetic: ") and said.count("\n") == 1

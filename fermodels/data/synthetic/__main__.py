@@ -1,5 +1,7 @@
 """python -m fermodels.data.synthetic --sheet docs/synthetic.png"""
 
+import sys
+
 from fermodels.data.synthetic.sheet import main
 
-main()
+sys.exit(main())

@@ -4,14 +4,15 @@
 """
 
 import argparse
-import json
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from compress.files import write_atomic
+from compress.exit_status import exit_status
+from compress.files import json_text, writable, write_atomic
 from fermodels.data.synthetic.actions import CANONICAL, RECIPES, Actions, actions_of
 from fermodels.data.synthetic.chance import Chance
 from fermodels.data.synthetic.drawing import VERSION, Faces, paint_scene, render
@@ -85,12 +86,24 @@ def _few_colours(sheet: Image.Image) -> Image.Image:
     return sheet.quantize(palette=sample.quantize(240), dither=Image.Dither.NONE)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m fermodels.data.synthetic", description="Draws the contact sheet.")
     parser.add_argument("--sheet", type=Path, required=True, metavar="PNG", help="where to write the contact sheet")
     parser.add_argument("--seed", type=int, default=0, help="which faces (default 0: those of the data set)")
-    chosen = parser.parse_args(arguments)
+    return parser.parse_args(argv)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Draws, writes, and prints what the sheet is."""
+    writable(given.sheet)
     stream = BytesIO()
-    _few_colours(draw_sheet(chosen.seed)).save(stream, "PNG", optimize=True)
-    write_atomic(chosen.sheet, stream.getvalue())
-    print(json.dumps({"sheet": str(chosen.sheet), "bytes": len(stream.getvalue()), "renderer": VERSION}))
+    _few_colours(draw_sheet(given.seed)).save(stream, "PNG", optimize=True)
+    write_atomic(given.sheet, stream.getvalue())
+    print(json_text({"sheet": str(given.sheet), "bytes": len(stream.getvalue()), "renderer": VERSION}))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point: status 2 and a sentence for a mistake in the input."""
+    given = arguments(argv)
+    return exit_status("synthetic", lambda: run(given))
