@@ -9,7 +9,7 @@ killed training goes on from its last epoch when it is started again. `landmarke
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,22 @@ class Settings:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What `ACCOUNT` says of the weights beside it."""
+
+    what: str
+    commit: str
+    """The code that trained them."""
+    data: dict[str, float]
+    settings: Settings
+    training: TrainConfig
+    chosen_epoch: int
+    seconds: int
+    test: Mapping[str, float | list[tuple[int, float, float]]]
+    """`landmark_errors.account` on drawn faces that no training sees."""
+
+
 def objective(sight: Sight, batch: PointBatch) -> dict[str, Tensor]:
     """Distance of the points, shape of the heat maps of visible ones, and who is visible."""
     weight = torch.where(batch.visible, 1.0, HIDDEN_WEIGHT)
@@ -132,7 +148,7 @@ def platt(logits: Float[Tensor, " m"], visible: Float[Tensor, " m"]) -> tuple[fl
     return slope, offset
 
 
-def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
+def train(settings: Settings, folder: Path, bar: EpochBar) -> Account:
     """Trains, measures what was written, and writes the account; returns it."""
     key, commit = digest([asdict(settings), VERSION])[:12], _commit()
     torch.manual_seed(settings.seed)
@@ -155,16 +171,16 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> dict[str, Any]:
     )
     calibrate(chosen, held_out)  # type: ignore[arg-type]
     data = weights_of(chosen)  # type: ignore[arg-type]
-    told = {
-        "what": "68 landmarks (iBUG-68) with visibility from a 64 px face; trained on drawn faces only",
-        "commit": commit,
-        "data": {"renderer": VERSION, "faces": settings.faces, "seed": FACES_SEED, "occluded": OCCLUDED},
-        "settings": asdict(settings),
-        "training": asdict(settings.training),
-        "chosen_epoch": history.chosen_epoch,
-        "seconds": round(sum(entry["seconds"] for entry in history.epochs)),
-        "test": {"faces": TESTED, "seed": 0} | measured(OwnLandmarks(net_from(data, WEIGHTS)), unseen_faces(TESTED)),
-    }
+    told = Account(
+        what="68 landmarks (iBUG-68) with visibility from a 64 px face; trained on drawn faces only",
+        commit=commit,
+        data={"renderer": VERSION, "faces": settings.faces, "seed": FACES_SEED, "occluded": OCCLUDED},
+        settings=settings,
+        training=settings.training,
+        chosen_epoch=history.chosen_epoch,
+        seconds=round(sum(entry["seconds"] for entry in history.epochs)),
+        test={"faces": TESTED, "seed": 0} | measured(OwnLandmarks(net_from(data, WEIGHTS)), unseen_faces(TESTED)),
+    )
     write_atomic(folder / WEIGHTS, data)
     write_json(folder / ACCOUNT, told)
     return told
@@ -205,8 +221,8 @@ def run(given: argparse.Namespace) -> None:
         told = train(settings, given.out, EpochBar("landmarks"))
     finally:
         torch.set_num_threads(threads)
-    test = {name: value for name, value in told["test"].items() if name != "reliability"}
-    print(json_text({"weights": str(given.out / WEIGHTS), "seconds": told["seconds"], "test": test}))
+    test = {name: value for name, value in told.test.items() if name != "reliability"}
+    print(json_text({"weights": str(given.out / WEIGHTS), "seconds": told.seconds, "test": test}))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Sources of landmarks: the scheme's symmetry, frames, the shipped network's laws, other models' answers."""
 
 import json
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import torch
 from fake_landmarkers import MIRRORED, Brightest, Hill, noise
 
+from compress.typed_json import read_json
 from fermodels.data.base import Split
 from fermodels.data.synthetic import Faces, render
 from fermodels.data.synthetic.actions import MIRROR
@@ -17,6 +18,7 @@ from fermodels.faces.landmark_base import FLIP, FacePoints, Landmarker, as_pixel
 from fermodels.faces.landmark_errors import nme
 from fermodels.faces.landmark_net import WEIGHTS, LandmarkNet, centre_of, places, seen, weights_of
 from fermodels.faces.landmarks import LANDMARKS, OwnLandmarks, landmarker, with_landmarks
+from fermodels.faces.train_landmarks import ACCOUNT, Account
 from fermodels.training.views import ViewConfig, Views
 
 
@@ -88,9 +90,20 @@ def test_brightness_scale_and_offset_do_not_matter():
 def test_the_shipped_weights_are_small_and_accounted_for():
     folder = files("fermodels.faces")
     assert len(folder.joinpath(WEIGHTS).read_bytes()) < 500_000
-    told = json.loads(folder.joinpath("landmarks.json").read_text())
-    assert {"commit", "data", "settings", "training", "test"} <= told.keys()
-    assert told["settings"]["seed"] == 0 and told["test"]["nme"] < 0.06
+    with as_file(folder.joinpath(ACCOUNT)) as path:
+        told = read_json(path, Account, what="account of landmarks", mend="Train them again.")
+    nme_there = told.test["nme"]
+    assert told.settings.seed == 0 and isinstance(nme_there, float) and 0 < nme_there < 0.06
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("seconds", "long"), ("settings", {"faces": -1}), ("test", {"nme": "small"})]
+)
+def test_an_account_of_other_types_is_refused(key: str, value: object, tmp_path: Path):
+    told = json.loads(files("fermodels.faces").joinpath(ACCOUNT).read_text())
+    (tmp_path / ACCOUNT).write_text(json.dumps(told | {key: value}))
+    with pytest.raises(ValueError, match="is no account"):
+        read_json(tmp_path / ACCOUNT, Account, what="account", mend="Train them again.")
 
 
 def test_own_is_near_the_drawn_points(own: Landmarker, faces: Faces):
