@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "shipped"
-SHIPPED: dict[str, Path] = {"demo": FOLDER / "demo"}
+SHIPPED: dict[str, Path] = {name: FOLDER / name for name in ("small", "demo")}
 """name -> folder of a checkpoint, with an ONNX file beside it where PyTorch shall not be needed. A new one is a folder
 and one line here; its config.json may say under "trust" how far to trust it."""
-DEFAULT = "demo"
+DEFAULT = "small"
 """Which of them answers when none is named."""
 
 

@@ -384,7 +384,7 @@ def test_a_network_that_ships_answers_by_its_name_and_says_how_far_to_trust_it(
         out, err = capsys.readouterr()
         told.append(out)
         assert "answers: trained on drawn faces only, it shows the way; do not trust it on photographs" in err
-    assert told[0] == told[1] == told[2] and DEFAULT == "demo"
+    assert told[0] == told[1] == told[2] and DEFAULT == "small"
 
 
 @pytest.mark.parametrize(
