@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compress.checkpoint import load, save
+    from compress.commands.networks import network
     from compress.exporting.export import export
     from compress.runtimes import RUNTIMES
     from compress.slimming.criteria import CRITERIA, Context
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "compress.checkpoint": ("load", "save"),
+    "compress.commands.networks": ("network",),
     "compress.exporting.export": ("export",),
     "compress.runtimes": ("RUNTIMES",),
     "compress.slimming.criteria": ("CRITERIA", "Context"),
@@ -53,6 +55,7 @@ __all__ = [
     "export",
     "fit",
     "load",
+    "network",
     "save",
     "slim",
 ]

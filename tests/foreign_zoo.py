@@ -3,10 +3,10 @@
 timm and torchvision import beside a PyTorch for CPUs once two operators of torchvision's native part are defined.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import nn
+
+from compress.commands.networks import define_native_operators
 
 TIMM = {
     "resnet18": 64,
@@ -62,7 +62,7 @@ def build(name):
     """The network with random weights, in evaluation mode: call it in a new process, and the same weights come back."""
     torch.manual_seed(0)
     if name in TIMM:
-        _define_native_operators()
+        define_native_operators()
         import timm
 
         return timm.create_model(name, num_classes=10).eval()
@@ -74,7 +74,7 @@ def build(name):
 
 def torchvision_model(name, **options):
     """A network of torchvision with random weights, in evaluation mode."""
-    _define_native_operators()
+    define_native_operators()
     import torchvision
 
     return torchvision.models.get_model(name, **options).eval()
@@ -116,19 +116,3 @@ def trained(net, inputs, steps=3):
         optimizer.step()
         optimizer.zero_grad()
     return net.eval()
-
-
-@lru_cache
-def _define_native_operators():
-    """`torchvision::nms` and `::qnms`, which a torchvision built for CUDA lacks beside a PyTorch for CPUs."""
-    try:
-        torch.ops.torchvision.nms  # noqa: B018
-    except (AttributeError, RuntimeError):
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _KEPT.append(library)
-
-
-_KEPT = []
-"""A library's operators go with it."""

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from compress.commands.networks import CHECKPOINTS, example_of, named, network_of
+from compress.commands.networks import CHECKPOINTS, example_of, named, network
 from compress.commands.parser import status_of
 from compress.exporting.artefacts import Artefacts
 from compress.exporting.graph import graph_of
@@ -93,7 +93,7 @@ def _network(given: argparse.Namespace) -> tuple[Artefacts, Deployment | None]:
     if given.data or given.precision == "int8":
         raise ValueError("--data holds faces for a checkpoint: for int8 of a network of your own call compress.export")
     return Artefacts(
-        folder=given.out, graph=graph_of(network_of(given.net), example_of(given.input or ["3,224,224"]))
+        folder=given.out, graph=graph_of(network(given.net), example_of(given.input or ["3,224,224"]))
     ), None
 
 

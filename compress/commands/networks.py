@@ -8,6 +8,7 @@ The user names code to import, no file does.
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,30 +28,49 @@ def named(spec: str) -> Callable[..., Any]:
     if not (module and colon and name):
         raise ValueError(f'"{spec}" names no function: give package.module:function, or timm:NAME')
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{spec} cannot be imported ({error}): name a module and a function in it") from error
+    if not callable(found):
+        raise ValueError(f"{spec} is a {type(found).__name__}, no function: name one that gives the network")
+    return found
 
 
-def factory_of(spec: str) -> Callable[[], nn.Module]:
-    """What builds the network of `--net`: a function without arguments.
+def network(spec: str, **settings: Any) -> nn.Module:
+    """The network that `spec` names, with random weights: "timm:resnet18", or "package.module:factory".
+
+    Args:
+        settings: handed to timm.create_model or to the factory, like num_classes=7.
 
     Raises:
-        ValueError: as `named`, or timm has no such network.
+        ValueError: there is no such network; the sentence says what is missing.
+
+    >>> net = network("torch.nn:Linear", in_features=3, out_features=2)
     """
     kind, _, name = spec.partition(":")
-    if kind != "timm":
-        return named(spec)
-    create = named("timm:create_model")
-    return lambda: _made(create, name)
-
-
-def network_of(spec: str) -> nn.Module:
-    """The network that `spec` builds. Raises ValueError as `factory_of`, or where it builds none."""
-    net = factory_of(spec)()
+    net = _of_timm(name, settings) if kind == "timm" else named(spec)(**settings)
     if not isinstance(net, nn.Module):
         raise ValueError(f"{spec} gives a {type(net).__name__}: it must give a torch.nn.Module when called")
     return net
+
+
+@cache
+def define_native_operators() -> None:
+    """`torchvision::nms` and `::qnms`, which a torchvision built for CUDA lacks beside a PyTorch for CPUs.
+
+    timm and torchvision import with their schemas alone; no network here calls them.
+    """
+    try:
+        torch.ops.torchvision.nms  # noqa: B018 - asking is enough
+    except (AttributeError, RuntimeError):
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _KEPT.append(library)
+
+
+_KEPT: list[torch.library.Library] = []
+"""A library's operators go with it."""
 
 
 def example_of(shapes: Sequence[str]) -> tuple[Tensor, ...]:
@@ -69,8 +89,10 @@ def example_of(shapes: Sequence[str]) -> tuple[Tensor, ...]:
     return tuple(torch.randn(2, *side, generator=generator) for side in sides)
 
 
-def _made(create: Callable[..., nn.Module], name: str) -> nn.Module:
+def _of_timm(name: str, settings: dict[str, Any]) -> nn.Module:
+    define_native_operators()
+    create = named("timm:create_model")
     try:
-        return create(name, pretrained=False)
-    except RuntimeError as error:
-        raise ValueError(f"timm has no network {name} ({error}): see timm.list_models()") from error
+        return create(name, pretrained=False, **settings)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"timm builds no {name} so ({error}): see timm.list_models()") from error

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from compress.checkpoint import about_of, load, save
-from compress.commands.networks import example_of, factory_of, named, network_of
+from compress.commands.networks import example_of, named, network
 from compress.commands.parser import status_of
 from compress.inputs import Example
 from compress.runtimes import RUNTIMES
@@ -65,7 +65,7 @@ class _Own:
             raise ValueError("--net needs --input, like 3,224,224, and knows no --data: use compress.slim in Python")
         self.example = example_of(given.input)
         checkpoint, self.about = given.checkpoint, {"net": given.net}
-        self.net = network_of(given.net) if checkpoint is None else load(checkpoint, factory_of(given.net))
+        self.net = network(given.net) if checkpoint is None else load(checkpoint, lambda: network(given.net))
         if checkpoint is not None:
             self.about = about_of(checkpoint)
         self.save = partial(save, about=self.about, overwrite=True)

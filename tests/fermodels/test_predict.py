@@ -379,12 +379,21 @@ def test_a_network_that_ships_answers_by_its_name_and_says_how_far_to_trust_it(
 ):
     face = str(save(tmp_path / "face.png", noise(1, 48, 3)))
     told = []
-    for words in ([], ["--model", "demo"], ["--model", str(SHIPPED["demo"])]):
+    for words in (["--model", "demo"], ["--model", str(SHIPPED["demo"])]):
         assert main([face, "--cropped", "--json", *words]) == 0
         out, err = capsys.readouterr()
         told.append(out)
         assert "answers: trained on drawn faces only, it shows the way; do not trust it on photographs" in err
-    assert told[0] == told[1] == told[2] and DEFAULT == "small"
+    assert told[0] == told[1]
+
+
+def test_the_network_that_answers_unasked_was_trained_on_real_faces_and_says_where_it_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    face = str(save(tmp_path / "face.png", noise(1, 48, 3)))
+    assert main([face, "--cropped"]) == 0
+    told = capsys.readouterr().err
+    assert f"{DEFAULT} answers: trained on real faces" in told and "mostly misses" in told
 
 
 @pytest.mark.parametrize(
