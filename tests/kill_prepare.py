@@ -4,23 +4,25 @@
 """
 
 import argparse
-import multiprocessing
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
 
-def started(spec: str, out: Path) -> tuple[BaseProcess, int]:
+def started(spec: str, out: Path) -> tuple[subprocess.Popen, int]:
     """The command at work, and where it writes a byte whenever it searches or a file gets its name."""
     reading, writing = os.pipe()
-    process = multiprocessing.get_context("fork").Process(target=_command, args=(spec, out, writing))
-    process.start()
+    path = os.pathsep.join((str(HERE.parent), str(HERE), str(HERE / "fermodels")))
+    command = [sys.executable, "-c", "import sys, kill_prepare; kill_prepare.command(*sys.argv[1:])"]
+    process = subprocess.Popen(
+        [*command, spec, str(out), str(writing)], env=os.environ | {"PYTHONPATH": path}, pass_fds=(writing,)
+    )
     os.close(writing)
     return process, reading
 
@@ -30,7 +32,8 @@ def log_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.log")
 
 
-def _command(spec: str, out: Path, told: int) -> None:
+def command(spec: str, folder: str, writing: str) -> None:
+    """`prepare` in this process, slowed down, telling every moment into the pipe `writing`."""
     from test_faces_prepare import OneFace, job
 
     from fermodels.faces import prepare, prepare_chunks
@@ -40,6 +43,7 @@ def _command(spec: str, out: Path, told: int) -> None:
             _say(told)
             return super().find(photographs)
 
+    out, told = Path(folder), int(writing)
     replace = os.replace
     log = os.open(log_of(out), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     sys.stdout = sys.stderr = os.fdopen(log, "w", buffering=1)
@@ -56,12 +60,12 @@ def _say(told: int) -> None:
     time.sleep(0.02)
 
 
-def ended(running: tuple[BaseProcess, int]) -> int | None:
+def ended(running: tuple[subprocess.Popen, int]) -> int:
     """Waits for the end; the exit status."""
     process, reading = running
-    process.join(60)
+    status = process.wait(60)
     os.close(reading)
-    return process.exitcode
+    return status
 
 
 def killed(spec: str, out: Path, moments: int, delay_s: float) -> None:

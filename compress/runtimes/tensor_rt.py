@@ -54,7 +54,7 @@ class TensorRt:
     def build(self, onnx: Path, *, precision: str, target: Target = ANY) -> Path:
         """The engine of `onnx`, from the cache beside it when its sidecar fits, else built."""
         asked(self, precision)
-        model, trt = checked(onnx), library(PACKAGES[self.name])
+        trt, model = library(PACKAGES[self.name]), checked(onnx)
         if not target.capabilities and not torch.cuda.is_available():
             raise Unavailable(
                 f"{self.name} builds for the GPU at hand and there is none (tensorrt-rtx: --capability 8.6)"

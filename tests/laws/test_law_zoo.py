@@ -113,5 +113,5 @@ def test_trained_networks_are_cut_and_trained_on(name):
     assert plan.achieved <= 0.8 and params(small) == plan.params_after
     before = copy.deepcopy(small.state_dict())
     foreign_zoo.trained(small, foreign_zoo.example(name, batch=4), steps=1)
-    changed = [not torch.equal(value, before[key]) for key, value in small.named_parameters()]
-    assert sum(changed) > 0.9 * len(changed)
+    weights = [(key, value) for key, value in small.named_parameters() if value.ndim > 1]
+    assert all(not torch.equal(value, before[key]) for key, value in weights)  # a bias before a norm has no gradient
