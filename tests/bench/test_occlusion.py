@@ -37,11 +37,7 @@ def measured(tmp_path_factory):
         stage = stage_behind(given, cell)
         latency = {"p50_ms": 2.0 - cell.ratio, "p90_ms": 3.0, "noisy": False, "threads": 1, "runtime": "torch"}
         ratios = {"unpruned": {"ratio": 0.8, "interval": [0.7, 0.9]}} if cell.ratio else {}
-        timed = {
-            "latency": {
-                "1": latency | {"precision": "fp32", "ratios": ratios, "samples_ms": [1]}
-            }
-        }
+        timed = {"latency": {"1": latency | {"precision": "fp32", "ratios": ratios, "samples_ms": [1]}}}
         about = {"environment": {}, "commit": "0" * 40, "dirty": False, "created": "2026-11-22T00:00:00Z"}
         told = Record(cell=replace(cell, table="table5"), config={"key": stage.key}, result=timed, **about)
         records.save(told, folder / "records")
