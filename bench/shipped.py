@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     side = open_model(given.name).side
     sets = (open_dataset(spec, size=side, cache=given.runs / "data") for spec in (given.data, given.photographs))
     record = measured(given.name, *sets)
-    write_atomic(RECORDS / f"{given.name}.json", json.dumps(plain(record), indent=1, sort_keys=True) + "\n")
+    write_atomic(RECORDS / f"{given.name}.json", json.dumps(plain(record), indent=1) + "\n")
     write_atomic(CARDS / f"{given.name}.md", card(record))
     print(json.dumps({"record": str(RECORDS / f"{given.name}.json"), "card": str(CARDS / f"{given.name}.md")}))
     return 0
