@@ -13,11 +13,13 @@ help:  ## this list
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(VENV)/.core: pyproject.toml constraints.txt
+	@echo "installing into $(VENV): one to two minutes, once" >&2
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
+	@echo "installing what the tests need: about a minute, once" >&2
 	$(INSTALL) -e '.[dev]'
 	@touch $@
 
