@@ -14,7 +14,7 @@ from typing import Any, final
 
 import torch
 
-from compress.exporting.signed_onnx import checked
+from compress.exporting.signed_onnx import checked, whole
 from compress.files import plain, write_atomic
 from compress.libraries import Unavailable, library
 from compress.runtimes.buffers import BUFFERS
@@ -54,6 +54,7 @@ class TensorRt:
     def build(self, onnx: Path, *, precision: str, target: Target = ANY) -> Path:
         """The engine of `onnx`, from the cache beside it when its sidecar fits, else built."""
         asked(self, precision)
+        whole(onnx)  # a missing file is told before a missing library
         trt, model = library(PACKAGES[self.name]), checked(onnx)
         if not target.capabilities and not torch.cuda.is_available():
             raise Unavailable(

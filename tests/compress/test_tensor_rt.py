@@ -173,6 +173,7 @@ def test_without_a_gpu_opening_says_so_and_elsewhere_what_differs(tmp_path: Path
 
 def test_a_missing_library_names_its_extra(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
+    (tmp_path / "net.onnx").write_bytes(b"a network")
     with pytest.raises(Unavailable, match=r"pip install 'fermodels\[trt\]'"):
         TensorRt("tensorrt").build(tmp_path / "net.onnx", precision="fp32")
 

@@ -109,9 +109,9 @@ def test_an_engine_runs_as_its_sidecar_says(folder: Path, photo: Path, monkeypat
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--model", "none.engine"], "there is no model none.engine: give one of demo"),
+        (["--model", "none.engine"], "there is no model none.engine: give one of small, demo"),
         (["--model", "{engine}", "--runtime", "openvino"], "leave out --runtime"),
-        (["--model", "{photo}"], "is no model: give one of demo"),
+        (["--model", "{photo}"], "is no model: give one of small, demo"),
         (["--model", "{onnx}", "--device", "cuda"], "--device cuda is for checkpoints"),
         (["--model", "{onnx}", "--runtime", "nowhere"], 'there is no runtime "nowhere": torch,'),
         (["--model", "{onnx}", "--precision", "int8"], "is fp32 and ONNX Runtime runs it as it is"),
