@@ -59,7 +59,7 @@ class Schedules:
     mask_weight: float = 0.03
     """alpha of the mask loss: it starts near 10 % of the cross-entropy (docs/papers.md, 1.10)."""
     mask_target: str = "mask"
-    """Which reading of eq 6. "off-mask", as written, silences the map altogether (CONTRIBUTING.md, log)."""
+    """Which reading of eq 6. "off-mask", as written, silences the map altogether (docs/experiments.md)."""
     confidence: float = 0.5
     """Landmarks below it do not enter the mask (eq 4)."""
     distil_weight: float = 1.0

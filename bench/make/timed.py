@@ -1,7 +1,7 @@
 """Networks cut to measured milliseconds: as fast as a plain cut, from the same sparse network.
 
 `slim(target_ms=...)` goes down the same order of channels as a plain cut, so it ends near it: what the table then says
-is how well a time is met. (The records of November 2026 are of a choice by layer times: CONTRIBUTING.md, log.)
+is how well a time is met. (The records of November 2026 are of a choice by layer times: docs/experiments.md.)
 The plan is chosen once, before the training, and lies in the stage's folder: a resumed training, or another machine
 that is given the folder, has the same widths. What decides a stage is the plain cut whose time it must meet, not the
 time itself, which differs from call to call.

@@ -90,7 +90,7 @@ class Proximal:
 
     With `keep_scale` the sum of |gamma| of every layer is restored after each step: what one channel loses the others
     gain. A layer's scale means nothing to the batch norm behind it, but plain L1 shrinks all gammas together while
-    their betas stay (on FER2013 that cost 11.8 points, kept scale far less at the same travel: CONTRIBUTING.md, log).
+    their betas stay (on FER2013 that cost 11.8 points, kept scale far less at the same travel: docs/experiments.md).
     """
 
     def __init__(

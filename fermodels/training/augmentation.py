@@ -1,7 +1,7 @@
 """What happens to a training face of a supervised training: turned, scaled, shifted, lit otherwise, partly erased.
 
 All are tensor operations on the whole batch, before eyes and mouth are cut from the face; boxes and landmarks move with
-it. The recipe is that of networks trained on FER2013 from scratch (CONTRIBUTING.md, log). Contrastive pretraining has
+it. The recipe is that of networks trained on FER2013 from scratch (docs/experiments.md). Contrastive pretraining has
 views of its own: `fermodels.training.contrast_views`.
 
 >>> augmentation = Augmentation(rotation=15.0)
