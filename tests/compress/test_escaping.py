@@ -44,4 +44,6 @@ def test_html_is_text():
 def test_matplotlib_draws_every_class_name():
     figure = Figure()
     figure.text(0.5, 0.5, in_plot(r"$\frac$" + NASTY))
-    figure.savefig(io.BytesIO(), format="svg")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg")
+    assert b"</svg>" in drawn.getvalue()

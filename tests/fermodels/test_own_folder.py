@@ -90,4 +90,5 @@ def test_a_stopped_run_says_in_one_line_what_is_kept(sent: signal.Signals, statu
 
 def test_killed_at_any_moment_the_next_run_ends_in_the_same_faces(spec: str, tmp_path: Path):
     """Three kills, the last two in the middle of a write; `python -m tests.kill_prepare --kills 20` does the whole."""
-    after_kills(spec, tmp_path, [(3, 0.0), (10, 0.01), (30, 0.01)])
+    after_kills(spec, tmp_path, [(3, 0.0), (10, 0.01), (30, 0.01)])  # asserts that the faces are the same
+    assert (tmp_path / "out" / "prepared.json").is_file()
