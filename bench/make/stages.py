@@ -23,7 +23,7 @@ from bench.measure import accuracy
 from bench.schema import Trained
 from compress.files import digest, plain, write_atomic
 from compress.timing.machine import commit
-from compress.training.loop import History, Penalty, autocast, fit
+from compress.training.loop import History, Penalty, autocast, fit, has_bf16
 from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
 from fermodels import checkpoint
@@ -280,6 +280,7 @@ def trained_on(device: str) -> dict[str, Any]:
     """What moves a training's last digits and its images per second; a record's environment is of its measurement."""
     sha, dirty = commit()
     machine = {"device": device, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    machine |= {"has_bf16": has_bf16(device)}
     return machine | {"commit": f"{sha} and changes" if dirty else sha}
 
 

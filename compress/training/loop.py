@@ -188,8 +188,13 @@ def size_of(batch: Batch) -> int:
 
 
 def autocast(device: str, bf16: bool) -> AbstractContextManager[Any]:
-    """bf16 autocast on `device` ("cpu" or "cuda"), or nothing."""
-    return torch.autocast(device, torch.bfloat16) if bf16 else nullcontext()
+    """bf16 autocast on `device` ("cpu" or "cuda"), or nothing where it is not asked for or would not be faster."""
+    return torch.autocast(device, torch.bfloat16) if bf16 and has_bf16(device) else nullcontext()
+
+
+def has_bf16(device: str) -> bool:
+    """Whether `device` computes in bf16. Processors without AVX-512 only imitate it, ten times slower than float32."""
+    return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

@@ -40,7 +40,7 @@ class TrainConfig:
     ema: float = 0.0
     """Decay per step of an exponential moving average of the weights, which is then what is validated; 0: off."""
     bf16: bool = True
-    """Forward under bf16 autocast."""
+    """Forward under bf16 autocast, on devices that compute in it."""
     seed: int = 0
 
     def __post_init__(self) -> None:

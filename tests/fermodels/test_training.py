@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.training.loop import fit
+from compress.training.loop import autocast, fit, has_bf16
 from compress.training.schedule import TrainConfig, learning_rate, optimizer_for
 from fermodels.nets.vgg import Output
 from fermodels.training.views import Batch
@@ -207,3 +207,22 @@ def test_a_loss_that_is_not_finite_stops_with_its_name():
 def test_a_wrong_setting_is_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"{field}="):
         replace(CONFIG, **{field: value})
+
+
+def test_bf16_is_left_out_on_a_processor_that_only_imitates_it(monkeypatch):
+    left, right = torch.ones(2, 2), torch.ones(2, 2)
+    for has, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr("compress.training.loop.has_bf16", lambda device, has=has: has)
+        with autocast("cpu", True):
+            assert (left @ right).dtype == dtype
+    with autocast("cpu", False):
+        assert (left @ right).dtype == torch.float32
+
+
+def test_a_processor_has_bf16_from_avx512_on():
+    expected = {"AVX2": False, "AVX512": True, "AMX": True}
+    capability = torch.backends.cpu.get_cpu_capability()
+    if capability not in expected:
+        pytest.skip(f"of {capability} processors some compute in bf16")
+    assert has_bf16("cpu") is expected[capability]
+    assert has_bf16("cuda")
