@@ -20,6 +20,7 @@ from torch import nn
 import fermodels
 from bench.make.stages import predicted
 from compress.commands.parser import status_of
+from compress.program import program
 from compress.slimming.criteria import CRITERIA, Context, Scores
 from compress.slimming.groups import ChannelGroup, dependency_graph
 from compress.slimming.surgery import slim
@@ -86,9 +87,7 @@ def importance(reference: Any, net: Any, groups: Sequence[ChannelGroup], context
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.criteria", description="All criteria beside Torch-Pruning's."
-    )
+    parser = argparse.ArgumentParser(prog=program("bench.criteria"), description="All criteria beside Torch-Pruning's.")
     parser.add_argument("checkpoint", type=Path, help="folder that fermodels.save wrote: a network trained on --data")
     parser.add_argument("--data", required=True, help="NAME or NAME:PATH of its data set")
     parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")

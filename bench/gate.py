@@ -22,6 +22,7 @@ from bench import records
 from bench.pages.render import terminal_table
 from bench.records import Cell, Record
 from bench.verdicts import ACCURACY, FAIL, MACS, OUTCOMES, PARAMS, PASS, Limits, Verdict, compare, untimed_before
+from compress.program import program
 
 EXAMPLE = "reports/records/table5/fer2013/cpu"
 KEYS = ("Network", "Cell", "Verdict")
@@ -33,7 +34,7 @@ NEEDED = ("accuracy", "cost", "data", "latency")
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line. Unknown options and values end the program with a sentence and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.gate",
+        prog=program("bench.gate"),
         description="Compares two folders of records cell by cell: accuracy, MACs, parameters, median latency.",
         epilog="Status 0: no regression; 1: a regression or a missing cell; 2: a mistake in the input.",
     )

@@ -16,6 +16,7 @@ from bench import records
 from bench.pages import render
 from bench.registry import RENDERERS
 from compress.files import write_atomic
+from compress.program import program
 
 REPORTS, README = Path("reports"), Path("README.md")
 HTML = ".html"
@@ -70,7 +71,7 @@ def stale(files: dict[Path, bytes], reports: Path = REPORTS) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: 0 when all is as the records say (or was written), 1 when `--check` found a difference."""
-    parser = argparse.ArgumentParser(prog="python -m bench.publish", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("bench.publish"), description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail when a byte would change")
     parser.add_argument("--html", type=Path, metavar="DIR", help="write the tables as pages there, and nothing else")
     given = parser.parse_args(argv)

@@ -30,6 +30,7 @@ from bench.measure.accuracy import fits
 from bench.records import Cell, Record
 from bench.registry import KINDS, Kind
 from compress.files import write_atomic
+from compress.program import program
 from fermodels.data import DATASETS
 
 PUBLISHED = "reports"
@@ -42,7 +43,7 @@ ALL = "all"
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line. Unknown options and values end the program with a sentence and status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.report",
+        prog=program("bench.report"),
         description="Regenerates a table of the papers: trains, slims, fine-tunes, measures, renders. Resumable.",
         epilog="Records go to OUT/records, renderings to OUT/tables; trained networks are cached in " + str(RUNS) + ".",
     )

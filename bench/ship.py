@@ -33,6 +33,7 @@ from bench.make.stages import EpochBatches, Job, predicted
 from bench.measure import accuracy
 from compress import slim
 from compress.files import plain
+from compress.program import program
 from compress.slimming.finetune import distillation
 from compress.slimming.plan import Plan
 from compress.timing.machine import commit
@@ -212,7 +213,7 @@ def _scored(job: Job, net: nn.Module, views: Views, truth: np.ndarray) -> dict[s
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.ship", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("bench.ship"), description=__doc__)
     parser.add_argument("--data", required=True, help="fer2013:PATH")
     parser.add_argument("--photographs", required=True, help="prepared:FOLDER, written by fermodels.faces.prepare")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint")

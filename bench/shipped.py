@@ -24,6 +24,7 @@ from bench.measure import accuracy
 from bench.pages.render_html import TEMPLATES
 from bench.unpruned.calibration import at_temperature, nll, temperature
 from compress.files import plain, size_bytes, write_atomic
+from compress.program import program
 from compress.timing.machine import commit, environment
 from fermodels.data import open_dataset
 from fermodels.data.base import Dataset, Split
@@ -133,7 +134,7 @@ def card(record: dict[str, Any]) -> str:
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.shipped", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("bench.shipped"), description=__doc__)
     parser.add_argument("name", choices=list(SHIPPED))
     parser.add_argument("--data", required=True, help="fer2013:PATH")
     parser.add_argument("--photographs", required=True, help="prepared:FOLDER, written by fermodels.faces.prepare")

@@ -12,6 +12,7 @@ from typing import Any
 
 from compress.escaping import printed
 from compress.exit_status import exit_status
+from compress.program import program
 from fermodels.claims import describe
 from fermodels.predict.shipped import SHIPPED
 
@@ -65,7 +66,7 @@ def _table(lines: list[tuple[str, str]], indent: str = "") -> str:
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m fermodels.info", description="What a checkpoint claims.")
+    parser = argparse.ArgumentParser(prog=program("fermodels.info"), description="What a checkpoint claims.")
     parser.add_argument("checkpoint", help=f"folder that fermodels.save wrote, or {', '.join(SHIPPED)}")
     return parser.parse_args(argv)
 
@@ -73,10 +74,25 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for what is no checkpoint."""
     name = arguments(argv).checkpoint
-    return exit_status("info", lambda: _print(SHIPPED.get(name) or name))
+    return exit_status("info", lambda: _print(_found(name)))
 
 
-def _print(folder: Path | str) -> None:
+def _found(name: str) -> Path:
+    """The folder of a checkpoint, which the name of a network that ships stands for.
+
+    Raises:
+        ValueError: neither.
+    """
+    folder = SHIPPED.get(name) or Path(name)
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"{name} is no checkpoint: it has no config.json; give the folder that fermodels.save wrote, or a network "
+            f"that ships, {' or '.join(SHIPPED)}"
+        )
+    return folder
+
+
+def _print(folder: Path) -> None:
     print(*map(printed, _checked(describe(folder), folder).splitlines()), sep="\n", flush=True)
 
 

@@ -24,6 +24,7 @@ from torch import nn
 
 import fermodels
 from compress.files import digest, plain, write_atomic
+from compress.program import program
 from compress.training.loop import History
 from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
@@ -134,7 +135,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     _, examples, rest = (__doc__ or "").split("\n\n", 2)
     parser = argparse.ArgumentParser(
-        prog="python -m fermodels.pretrain",
+        prog=program("fermodels.pretrain"),
         description="Pretrains an encoder on faces without labels: two occluded views of a face are to be told apart "
         "from those of others.",
         epilog=f"examples:\n{examples}\n\n{rest}",

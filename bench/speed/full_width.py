@@ -27,6 +27,7 @@ from bench.speed import runtime_table
 from bench.speed.runtimes import REFERENCE, latencies_of
 from compress.cost import macs, params
 from compress.files import plain, write_atomic
+from compress.program import program
 from compress.runtimes import Session, Unavailable
 from compress.slimming.surgery import slim
 from compress.timing.footprint import opened
@@ -118,7 +119,7 @@ def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: measures, then writes the table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.speed.full_width", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program("bench.speed.full_width"), description=__doc__)
     parser.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)"
     )

@@ -21,6 +21,7 @@ from compress.exporting.graph import graph_of
 from compress.exporting.parity import TOLERANCES, verified
 from compress.exporting.triton import repository_from_artefact
 from compress.files import plain, size_bytes
+from compress.program import program
 from compress.runtimes import RUNTIMES, Runtime, Session, Target, Unavailable
 
 
@@ -38,7 +39,7 @@ class Deployment(Protocol):
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m compress.export",
+        prog=program("compress.export"),
         description="Exports a network to ONNX, builds the runtime's artefact, and verifies it against PyTorch.",
         epilog="Without --data the verification runs on random inputs; int8 needs --data for its calibration.",
     )

@@ -23,6 +23,7 @@ from compress.checkpoint import about_of, load, save
 from compress.commands.networks import example_of, named, network
 from compress.commands.parser import status_of
 from compress.inputs import Example
+from compress.program import program
 from compress.runtimes import RUNTIMES
 from compress.slimming.criteria import CRITERIA
 from compress.slimming.plan import Plan
@@ -74,7 +75,7 @@ class _Own:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {COMMAND}",
+        prog=program(COMMAND),
         description="Cuts channels out of a trained network and writes the smaller one with its plan.",
         epilog="The result is not fine-tuned: train it on, or see bench.report for the whole of it.",
     )

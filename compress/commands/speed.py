@@ -20,6 +20,7 @@ import torch
 
 from compress.commands.parser import status_of
 from compress.files import write_atomic
+from compress.program import program
 from compress.runtimes import RUNTIMES
 from compress.timing.deployed import (
     ON_REQUEST,
@@ -47,7 +48,7 @@ REDRAWN_S = 0.2
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {COMMAND}",
+        prog=program(COMMAND),
         description="Times what compress.export wrote: all runtimes in turns, each beside eager float32 PyTorch.",
         epilog=f"Example: python -m {COMMAND} deployed --runtime onnxruntime --precision fp32,int8 --batch 1,8,32,128",
     )

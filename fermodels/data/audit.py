@@ -19,6 +19,7 @@ import numpy as np
 from compress.escaping import printed
 from compress.exit_status import exit_status
 from compress.files import json_text, writable, write_json
+from compress.program import program
 from fermodels.data import DATASETS, open_dataset
 from fermodels.data.duplicates import NEAR, Audit, audit
 from fermodels.data.likeness import MOST_BITS
@@ -113,7 +114,7 @@ def show(counts: dict[str, Any]) -> None:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m fermodels.data.audit", description="Looks for duplicates, leaks and pictures without a face."
+        prog=program("fermodels.data.audit"), description="Looks for duplicates, leaks and pictures without a face."
     )
     parser.add_argument("data", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)}")
     parser.add_argument("--near", type=int, default=NEAR, metavar="BITS", help=f"0 to {MOST_BITS} (default {NEAR})")

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 
 from compress.exit_status import exit_status
 from compress.files import json_text, writable, write_atomic
+from compress.program import program
 from fermodels.data.eight_bits import as_mode
 from fermodels.data.open_picture import open_picture
 from fermodels.faces.landmark_base import Crops, FacePoints, Landmarker
@@ -120,7 +121,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m fermodels.faces.check_landmarks",
+        prog=program("fermodels.faces.check_landmarks"),
         description="Measures a source of landmarks on drawn faces and on photographs.",
     )
     parser.add_argument("landmarks", help='what to measure: "own", "own:FILE", "onnx:FILE", "fan"')

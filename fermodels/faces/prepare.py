@@ -20,6 +20,7 @@ import numpy as np
 
 from compress.exit_status import exit_status
 from compress.files import json_text
+from compress.program import program
 from fermodels.data import folder as folder_set
 from fermodels.data import lfw
 from fermodels.data.prepared import FORMAT, Prepared, write_meta, write_split
@@ -113,7 +114,7 @@ def _samples(path: Path, count: int, size: int) -> list[np.ndarray]:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m fermodels.faces.prepare", description="Cuts aligned faces out of a data set of photographs."
+        prog=program("fermodels.faces.prepare"), description="Cuts aligned faces out of a data set of photographs."
     )
     parser.add_argument("data", help=f"{' or '.join(f'{name}:PATH' for name in PHOTOGRAPHS)}")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="read it as prepared:FOLDER")

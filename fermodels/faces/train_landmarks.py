@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from compress.exit_status import exit_status
 from compress.files import digest, json_text, writable, write_atomic, write_json
+from compress.program import program
 from compress.training.loop import fit
 from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
@@ -200,7 +201,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     default = Settings()
     parser = argparse.ArgumentParser(
-        prog="python -m fermodels.faces.train_landmarks",
+        prog=program("fermodels.faces.train_landmarks"),
         description="Trains the embedded landmark network on synthetic faces and measures it.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights and their account go")

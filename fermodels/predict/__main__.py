@@ -19,6 +19,7 @@ from typing import Any
 
 from compress.escaping import printed
 from compress.exit_status import exit_status
+from compress.program import program
 from fermodels.data.open_picture import SUFFIXES
 from fermodels.faces.detect import DETECTORS
 from fermodels.predict.models import open_model
@@ -87,7 +88,7 @@ def _annotations(given: argparse.Namespace) -> Any:
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """What is asked on the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m fermodels.predict",
+        prog=program("fermodels.predict"),
         description="Expressions of the faces in photographs, folders and videos, or before a camera.",
     )
     parser.add_argument("paths", nargs="*", metavar="PHOTO|FOLDER|VIDEO|rtsp://...")

@@ -14,6 +14,7 @@ from bench.make.scales import SCALES, scale_for
 from compress.commands import export
 from compress.commands import slim as slim_command
 from compress.commands import speed as latency_command
+from fermodels import __main__ as fer
 from fermodels import info
 from fermodels.data import audit
 from fermodels.faces import prepare
@@ -71,6 +72,8 @@ def test_every_command_is_one_that_exists(line):
     elif words[0] == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert words[1:3] == ["install", "-e"] and set(words[3].strip(".[]").split(",")) <= set(extras)
+    elif words[0] == "fer":
+        assert PARSERS[fer.COMMANDS[words[1]][0].removesuffix(".__main__")](words[2:])
     else:
         assert words[:2] == ["python", "-m"]
         assert PARSERS[words[2]](words[3:])

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from compress.exit_status import exit_status
 from compress.files import json_text, writable, write_atomic
+from compress.program import program
 from fermodels.data.synthetic.actions import CANONICAL, RECIPES, Actions, actions_of
 from fermodels.data.synthetic.chance import Chance
 from fermodels.data.synthetic.drawing import VERSION, Faces, paint_scene, render
@@ -88,7 +89,7 @@ def _few_colours(sheet: Image.Image) -> Image.Image:
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m fermodels.data.synthetic", description="Draws the contact sheet.")
+    parser = argparse.ArgumentParser(prog=program("fermodels.data.synthetic"), description="Draws the contact sheet.")
     parser.add_argument("--sheet", type=Path, required=True, metavar="PNG", help="where to write the contact sheet")
     parser.add_argument("--seed", type=int, default=0, help="which faces (default 0: those of the data set)")
     return parser.parse_args(argv)
