@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from bench import records
+from bench import live, records
 from bench.make.jobs import Source, train_side_by_side
 from bench.make.recipes import say
 from bench.make.scales import SCALES, scale_for, with_settings
@@ -155,7 +155,8 @@ def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
     cells = kind.cells(name, given.scale, given.seeds)
     asked = [cell for cell in cells if not given.models or cell.model in given.models]
     if asked and not given.render_only:
-        compute(given, kind, asked)
+        with live.shown(f"{table} on {name} at scale {given.scale}", asked, given.out / "records"):
+            compute(given, kind, asked)
     found = records.load_all(given.out / "records", table=cells[0].table, data=name, scale=given.scale)
     missing = [cell.id for cell in kind.lacking(found, cells)]
     files = write_tables(given, table, found, name)

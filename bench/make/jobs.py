@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cache
+from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench.make import watching
 from bench.make.networks import NETWORKS
 from bench.make.pipeline import stage_behind
 from bench.make.scale import Scale, changed
@@ -97,7 +99,10 @@ def train_side_by_side(source: Source, cells: Sequence[Cell], workers: int) -> N
     """
     threads = max(1, torch.get_num_threads() // workers)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads,)) as pool:
+    with (
+        watching.children(context) as queue,
+        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads, queue)) as pool,
+    ):
         running: dict[Future[None], Step] = {pool.submit(_make, source, step.cells): step for step in steps(cells)}
         try:
             while running:
@@ -156,10 +161,14 @@ def _by_ratio(cells: list[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _begin(threads: int) -> None:
-    """In a new process: its share of the cores, plain lines of progress, and an end when the parent is gone."""
+def _begin(threads: int, queue: "Queue[watching.Event | None] | None") -> None:
+    """In a new process: its share of the cores, progress for the view or in lines, and an end when the parent is gone."""
     torch.set_num_threads(threads)
-    sys.stderr = _Lines(os.fdopen(os.dup(2), "wb", 0), write_through=True)
+    if queue is None:
+        sys.stderr = _Lines(os.fdopen(os.dup(2), "wb", 0), write_through=True)
+    else:
+        watching.watch(queue.put)
+        sys.stderr = watching.Posted(queue)
     parent = multiprocessing.parent_process()
     assert parent is not None, "only ever called in a child"
 

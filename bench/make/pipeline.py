@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench import records
-from bench.make import baselines, timed
+from bench.make import baselines, timed, watching
 from bench.make.pretraining import pretrain_stage
 from bench.make.recipes import CUTS, dense_stage, say, slim_stage, sparse_stage
 from bench.make.stages import Job, Stage
@@ -33,6 +33,11 @@ TIMED = ("dense", "slim")
 
 def stage_behind(job: Job, cell: Cell) -> Stage:
     """The finished stage behind `cell`, made if it is not cached."""
+    with watching.making(cell.id):
+        return _stage_behind(job, cell)
+
+
+def _stage_behind(job: Job, cell: Cell) -> Stage:
     if cell.variant == baselines.VARIANT:
         return baselines.baseline_stage(job)
     if cell.variant == "dense":

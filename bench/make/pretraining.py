@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 import fermodels
+from bench.make import watching
 from bench.make.networks import contrastive
 from bench.make.stages import Job, Stage, fingerprint_of, stage_by_key, trained_on
 from compress.files import digest, plain, write_atomic
-from compress.training.progress import EpochBar
 from fermodels import checkpoint
 from fermodels.data.unlabelled import pool_of
 from fermodels.nets.pretrained import load_encoder, load_torchvision
@@ -60,7 +60,7 @@ def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object
     pool = pool_of(faces, tests, job.data)
     torch.manual_seed(job.seed)
     net = fermodels.build("contrastive", **contrastive(job.scale))
-    bar = EpochBar(f"{job.network.pretraining} pretraining")
+    bar = watching.bar(f"{job.network.pretraining} pretraining")
     before = probed(net, pool, config, job.device)
     net, history = pretrain(net, pool, config, device=job.device, state=state, bar=bar)
     told = {"untrained": before, "faces": len(pool.kept), "dropped": pool.dropped, "notes": list(pool.notes)}

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import fermodels
+from bench.make import watching
 from bench.make.networks import NETWORKS, Network
 from bench.make.scale import Scale
 from bench.measure import accuracy
@@ -24,7 +25,6 @@ from bench.schema import Trained
 from compress.files import digest, plain, write_atomic
 from compress.timing.machine import commit
 from compress.training.loop import History, Penalty, autocast, fit, has_bf16
-from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
 from fermodels import checkpoint
 from fermodels.data.base import Dataset, Split
@@ -215,7 +215,7 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
         penalty=recipe.penalty(net) if recipe.penalty else None,
         monitor=_monitor(job, watch_test=train.epochs > 1),
         state=state,
-        bar=EpochBar(title),
+        bar=watching.bar(title),
     )
     parents = {name: trained for parent in recipe.parents for name, trained in parent.lineage.items()}
     told = {"described": described(job, recipe), "parents": parents}
