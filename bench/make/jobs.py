@@ -162,7 +162,7 @@ def _by_ratio(cells: list[Cell]) -> list[list[Cell]]:
 
 
 def _begin(threads: int, queue: "Queue[watching.Event | None] | None") -> None:
-    """In a new process: its share of the cores, progress for the view or in lines, and an end when the parent is gone."""
+    """In a new process: its share of the cores, progress for the view or in lines, an end when the parent is gone."""
     torch.set_num_threads(threads)
     if queue is None:
         sys.stderr = _Lines(os.fdopen(os.dup(2), "wb", 0), write_through=True)
