@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from bench.make.recipes import say
-from bench.make.stages import Job, Stage, stage_by_key, trained_on
+from bench.make.stages import OUTCOME, Job, Stage, stage_by_key, trained_on
 from bench.measure import accuracy
 from compress.files import digest, plain, write_atomic
 from fermodels import handcrafted
@@ -25,8 +25,10 @@ def baseline_stage(job: Job) -> Stage:
     """The method `job.model` of `handcrafted.FEATURES`: from the cache, or fitted, with C chosen on validation."""
     what = _described(job)
     stage = stage_by_key(job.runs, job.model, VARIANT, digest(what))
-    if stage.done:
-        return stage
+    return stage.once(lambda: _make(job, stage, what))
+
+
+def _make(job: Job, stage: Stage, what: dict[str, Any]) -> None:
     size, data = job.preprocessing.size, job.data
     say(f"{job.model}: features and linear SVM on {len(data.train):,} faces")
     start = time.perf_counter()
@@ -43,8 +45,7 @@ def baseline_stage(job: Job) -> Stage:
     fitted = {"cost": made.cost, "validation": {str(cost): share for cost, share in costs.items()}}
     fitted |= {"seconds": round(time.perf_counter() - start, 1), "trained_on": trained_on("cpu")}
     outcome = {"described": what, "history": fitted, "predictions": answers}
-    write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
-    return stage
+    write_atomic(stage.folder / OUTCOME, json.dumps(plain(outcome), indent=1) + "\n")
 
 
 _SCORED = {"validation": "validation", "val_selected": "test"}

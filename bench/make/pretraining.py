@@ -21,7 +21,7 @@ from torch import nn
 import fermodels
 from bench.make import watching
 from bench.make.networks import contrastive
-from bench.make.stages import Job, Stage, fingerprint_of, stage_by_key, trained_on
+from bench.make.stages import OUTCOME, Job, Stage, fingerprint_of, stage_by_key, trained_on
 from compress.files import digest, plain, write_atomic
 from fermodels import checkpoint
 from fermodels.data.unlabelled import pool_of
@@ -47,9 +47,7 @@ def pretrain_stage(job: Job) -> Stage | None:
     what = {"stage": "pretraining", "config": plain(config), "architecture": plain(settings), "data": job.fingerprint}
     what |= {"unlabelled": [fingerprint_of(data) for data in job.unlabelled]} if job.unlabelled else {}
     stage = stage_by_key(job.runs, "contrastive", job.network.pretraining, digest(what))
-    if not stage.done:
-        _make(job, stage, config, what)
-    return stage
+    return stage.once(lambda: _make(job, stage, config, what))
 
 
 def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object]) -> None:
@@ -66,7 +64,7 @@ def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object
     told = {"untrained": before, "faces": len(pool.kept), "dropped": pool.dropped, "notes": list(pool.notes)}
     checkpoint.save(net, stage.folder / "chosen", claims(pool, config) | {"pretraining": told})
     outcome = {"described": what, "history": asdict(history) | told | {"trained_on": trained_on(job.device)}}
-    write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
+    write_atomic(stage.folder / OUTCOME, json.dumps(plain(outcome), indent=1) + "\n")
     state.unlink(missing_ok=True)
 
 

@@ -146,10 +146,7 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     extra = distilled(job, weight, bf16=train.bf16)
     recipe = Recipe(name=f"{name}{round(100 * ratio)}", train=train, settings=settings, extra=extra, parents=(uncut,))
     stage = train_stage(job, recipe, lambda: _cut(job, uncut.net(), cut)[0], title)
-    if not (stage.folder / "plan.json").exists():
-        plan = _cut_measured(job, uncut.net(), cut, stage.folder / "cut.json")
-        write_atomic(stage.folder / "plan.json", plan.to_json())
-    return stage
+    return stage.once(lambda: _write_plan(job, uncut.net(), cut, stage.folder), "plan.json")
 
 
 def _cut(job: Job, net: Any, cut: dict[str, Any], **care: Any) -> tuple[nn.Module, Plan]:
@@ -167,16 +164,18 @@ def calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
     return [batch.views for batch in job.views("train").spread(job.scale.schedules.calibration)]
 
 
-def _cut_measured(job: Job, net: nn.Module, cut: dict[str, Any], path: Path) -> Plan:
-    """The plan; and in `path` the validation predictions right after the cut (not for the random control).
+def _write_plan(job: Job, net: nn.Module, cut: dict[str, Any], folder: Path) -> None:
+    """The plan, and beside it the validation predictions right after the cut (not for the random control).
 
     Three times: the bare cut, then with beta absorbed, then with batch norms recalibrated too.
     """
     steps = {"cut": {"absorb": False, "calibrate": None}, "absorbed": {"calibrate": None}, "recalibrated": {}}
     if cut["criterion"] == "random":
-        return _cut(job, net, cut, calibrate=None)[1]
-    validation = job.views("validation")
-    made = {name: _cut(job, net, cut, **care) for name, care in steps.items()}
-    after = {name: accuracy.digits(predicted(slim_net, validation)) for name, (slim_net, _) in made.items()}
-    write_atomic(path, records.dumps(after))
-    return made["recalibrated"][1]
+        plan = _cut(job, net, cut, calibrate=None)[1]
+    else:
+        validation = job.views("validation")
+        made = {name: _cut(job, net, cut, **care) for name, care in steps.items()}
+        after = {name: accuracy.digits(predicted(slim_net, validation)) for name, (slim_net, _) in made.items()}
+        write_atomic(folder / "cut.json", records.dumps(after))
+        plan = made["recalibrated"][1]
+    write_atomic(folder / "plan.json", plan.to_json())

@@ -1,7 +1,8 @@
 """One trained network, cached by the hash of everything that led to it: train, choose on validation, measure once.
 
 A stage is a folder in the cache: `state.pt` while it trains (resumable at every epoch), then the chosen network as a
-checkpoint and `outcome.json`. It is done when `outcome.json` exists; deleting the folder repeats it.
+checkpoint and `outcome.json`. It is done when `outcome.json` exists; deleting the folder repeats it. Whoever makes it
+holds its lock, so that two runs in one cache never train the same stage: the second waits and takes what is there.
 """
 
 import json
@@ -23,6 +24,7 @@ from bench.make.scale import Scale
 from bench.measure import accuracy
 from bench.schema import Trained
 from compress.files import digest, plain, write_atomic
+from compress.locks import locked
 from compress.timing.machine import commit
 from compress.training.loop import History, Penalty, autocast, fit, has_bf16
 from compress.training.schedule import TrainConfig
@@ -35,6 +37,8 @@ from fermodels.training.views import FIVE_CROPS, Batch, ViewConfig, Views
 TRAINING = 1
 """Version of the training code: raised by hand when a change of it moves results, so that nothing trained before is
 taken for the same; 1 stands in no key."""
+OUTCOME = "outcome.json"
+"""Written last: a stage with it is done."""
 EVALUATION_BATCH = 256
 CROPS = {"centre": FIVE_CROPS[:1], "five": FIVE_CROPS}
 """Where the face view is cut at evaluation: the single centre crop, or the paper's centre and corners, averaged."""
@@ -116,11 +120,20 @@ class Stage:
     @cached_property
     def outcome(self) -> dict[str, Any]:
         """`history` (as in `compress.training.loop.History`) and `predictions` by measure, one digit per image."""
-        return json.loads((self.folder / "outcome.json").read_text())
+        return json.loads((self.folder / OUTCOME).read_text())
 
     @property
     def done(self) -> bool:
-        return (self.folder / "outcome.json").exists()
+        return (self.folder / OUTCOME).exists()
+
+    def once(self, make: Callable[[], None], file: str = OUTCOME) -> "Stage":
+        """This stage with `file` in its folder: `make` writes it, unless it is there or another process is at it."""
+        path = self.folder / file
+        if not path.exists():
+            with locked(self.folder / "lock", self.folder.name):
+                if not path.exists():
+                    make()
+        return self
 
     @property
     def lineage(self) -> dict[str, Trained]:
@@ -196,11 +209,13 @@ def stage_by_key(runs: Path, model: str, name: str, key: str) -> Stage:
 
 def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title: str) -> Stage:
     """The stage of `recipe`: from the cache when it is finished there, else trained, resumed where it stopped."""
-    stage, train = stage_of(job, recipe), replace(recipe.train, seed=job.seed)
-    if stage.done:
-        return stage
-    net = start().to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = stage.folder / "state.pt"
+    stage = stage_of(job, recipe)
+    return stage.once(lambda: _train(job, recipe, stage, start(), title))
+
+
+def _train(job: Job, recipe: Recipe, stage: Stage, net: nn.Module, title: str) -> None:
+    net = net.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    train, state = replace(recipe.train, seed=job.seed), stage.folder / "state.pt"
     chosen, last, history = fit(
         net,
         EpochBatches(
@@ -221,7 +236,6 @@ def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title:
     told = {"described": described(job, recipe), "parents": parents}
     _finish(job, stage, told, (last if recipe.choose_last else chosen, last, history))
     state.unlink(missing_ok=True)
-    return stage
 
 
 def _objective(job: Job, train: TrainConfig, extra: dict[str, Term]) -> Callable[[Output, Batch], dict[str, Tensor]]:
@@ -273,7 +287,7 @@ def _finish(job: Job, stage: Stage, told: dict[str, Any], trained: tuple[nn.Modu
         entry.pop("test_predictions", None)
     outcome = told | {"history": asdict(history) | {"trained_on": trained_on(job.device)}}
     outcome |= {"predictions": {name: accuracy.digits(value) for name, value in found.items()}}
-    write_atomic(stage.folder / "outcome.json", json.dumps(plain(outcome), indent=1) + "\n")
+    write_atomic(stage.folder / OUTCOME, json.dumps(plain(outcome), indent=1) + "\n")
 
 
 def trained_on(device: str) -> dict[str, Any]:

@@ -39,9 +39,9 @@ def timed_stage(job: Job, ratio: float) -> Stage:
     extra = distilled(job, schedules.tune_distil_weight, bf16=schedules.tune.bf16)
     name = f"{VARIANT}{round(100 * ratio)}"
     recipe = Recipe(name=name, train=schedules.tune, settings=settings, extra=extra, parents=(sparse,))
-    plan = _plan(job, (plain, sparse), stage_of(job, recipe).folder / "plan.json")
+    path = stage_of(job, recipe).folder / "plan.json"
     title = f"{job.model} as fast as {ratio:.0%}"
-    return train_stage(job, recipe, lambda: _cut(job, plan, sparse.net()), title)
+    return train_stage(job, recipe, lambda: _cut(job, _plan(job, (plain, sparse), path), sparse.net()), title)
 
 
 def _cut(job: Job, plan: Plan, net: Any) -> nn.Module:

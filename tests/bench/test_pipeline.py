@@ -1,6 +1,7 @@
 """From a job to its records: whole, cached, resumable after kill -9, and honest about where each number came from."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import fermodels
 from bench import records
 from bench.make import pipeline, recipes
 from bench.make.scale import changed
-from bench.make.stages import Recipe, stage_of
+from bench.make.stages import Recipe, Stage, stage_by_key, stage_of
 from bench.measure.accuracy import from_digits
 from bench.pages import render
 from compress.slimming.plan import Plan
@@ -134,6 +135,49 @@ def test_killed_at_any_moment_the_next_call_ends_with_the_same_numbers(made, tmp
     for name, result in results(made).items():
         assert again[name]["accuracy"] == result["accuracy"], name
         assert again[name]["cost"] == result["cost"] and again[name]["plan"] == result["plan"]
+
+
+DENSE = """
+import sys
+from pathlib import Path
+from tiny_job import job
+from bench.make.recipes import dense_stage
+dense_stage(job(Path(sys.argv[1])))
+"""
+
+
+def test_two_runs_in_one_cache_train_no_epoch_twice_and_one_goes_on_when_the_other_is_killed(made, tmp_path):
+    def started() -> subprocess.Popen:
+        own = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.Popen(
+            [sys.executable, "-c", DENSE, str(tmp_path)], stderr=subprocess.PIPE, text=True, env=own
+        )
+
+    first = started()
+    while not list(tmp_path.glob("*/state.pt")):
+        assert first.poll() is None, "it ended without a state"
+        time.sleep(0.001)
+    first.send_signal(signal.SIGSTOP)
+    second = started()
+    waits = second.stderr.readline()
+    assert f"process {first.pid} on " in waits and "waiting" in waits
+    first.kill()
+    told, then = first.communicate()[1], second.communicate()[1]
+    assert second.returncode == 0, then
+    assert not set(_epochs(told)) & set(_epochs(then)), "an epoch was trained twice"
+    assert "mrf dense: epoch 1/3" not in _epochs(then) and "mrf dense: epoch 3/3" in _epochs(then)
+    (stage,), expected = tmp_path.iterdir(), stage_by_key(made / "runs", "mrf", "dense", results_key(made))
+    assert Stage(folder=stage, key="").outcome["predictions"] == expected.outcome["predictions"]
+    assert {path.name for path in stage.iterdir()} == {"chosen", "outcome.json"}
+
+
+def results_key(root: Path) -> str:
+    return records.load(root / "records" / cells()[0].path).config["key"]
+
+
+def _epochs(told: str) -> list[str]:
+    """ "mrf dense: epoch 1/3" and the like, of what a run says on standard error."""
+    return re.findall(r"^(.*: epoch \d+/\d+) \d+ s", told, re.MULTILINE)
 
 
 def _states(root: Path) -> list[tuple[str, int]]:
