@@ -1,15 +1,18 @@
-"""pytest-benchmark, made honest: it neither waits for a GPU nor keeps host names out of its JSON. Both are mended here.
+"""pytest-benchmark, made honest: it neither waits for a GPU nor keeps host names out of its JSON, and a comparison that
+cannot be made ends in its own traceback, or passes. All are mended here.
 
 Every suite in this folder gets the `benchmark` fixture below, so no suite can forget to synchronise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+from pytest_benchmark.session import PerformanceRegression
 
+from bench.measure import baseline
 from compress.timing.latency import synchronised
 from compress.timing.machine import environment
 
@@ -40,6 +43,32 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """Saved runs describe the machine as records do; the plugin would add the name of the host."""
     machine_info.clear()
     machine_info.update(environment())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """A saved run that is not there, or broken, ends the run before it begins."""
+    baseline.found(config)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_benchmark_compare_machine_info(
+    benchmarksession: Any, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+) -> None:
+    """In place of the plugin's warning, which our tests' settings would make an error."""
+    for change in baseline.changes(compared_benchmark["machine_info"], machine_info):
+        benchmarksession.logger.info(f"since the saved run: {change}", newline=False)
+    compared_benchmark["machine_info"] = machine_info
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(config: pytest.Config) -> Iterator[None]:
+    """A regression is the plugin's list of cases, one line, and status 1."""
+    try:
+        yield
+    except PerformanceRegression:
+        pytest.exit("the cases above are slower than --benchmark-compare-fail allows", returncode=1)
+    baseline.compared(config._benchmarksession)  # type: ignore[attr-defined]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

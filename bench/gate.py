@@ -2,10 +2,10 @@
 
     python -m bench.gate reports/records/table5/fer2013/cpu out/records/table5/fer2013/cpu
 
-Every cell of OLD is looked for in NEW and judged by accuracy, MACs, parameters and median latency (`bench.verdicts`).
-Status 0: no regression; 1: a regression or a missing cell; 2: a mistake in the input. A figure that cannot be compared
-(noisy, other machine, other settings) is told, counted, and under --strict a failure. The last line of standard output
-is JSON.
+Every cell of OLD is looked for in NEW and judged by what OLD holds of accuracy, MACs, parameters, median latency and
+its factors to other networks (`bench.verdicts`). Status 0: no regression; 1: a regression or a missing cell; 2: a
+mistake in the input. A figure that cannot be compared (other machine, other settings) is told, counted, and under
+--strict a failure. The last line of standard output is JSON.
 """
 
 import argparse
@@ -21,21 +21,33 @@ from rich.console import Console
 from bench import records
 from bench.pages.render import terminal_table
 from bench.records import Cell, Record
-from bench.verdicts import ACCURACY, FAIL, MACS, OUTCOMES, PARAMS, PASS, Limits, Verdict, compare, untimed_before
+from bench.verdicts import (
+    ACCURACY,
+    FAIL,
+    MACS,
+    OUTCOMES,
+    PARAMS,
+    PASS,
+    SECTIONS,
+    Limits,
+    Verdict,
+    compare,
+    untimed_before,
+)
+from compress.exit_status import exit_status
 from compress.program import program
 
 EXAMPLE = "reports/records/table5/fer2013/cpu"
 KEYS = ("Network", "Cell", "Verdict")
 TITLES = {ACCURACY: "Accuracy, points [95 %]", MACS: MACS, PARAMS: "Parameters"}
 """Headings of the checks that need another one than their name."""
-NEEDED = ("accuracy", "cost", "data", "latency")
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line. Unknown options and values end the program with a sentence and status 2."""
     parser = argparse.ArgumentParser(
         prog=program("bench.gate"),
-        description="Compares two folders of records cell by cell: accuracy, MACs, parameters, median latency.",
+        description="Compares two folders of records cell by cell: accuracy, MACs, parameters, latency, factors.",
         epilog="Status 0: no regression; 1: a regression or a missing cell; 2: a mistake in the input.",
     )
     parser.add_argument("old", type=Path, metavar="OLD", help=f"folder of records, like {EXAMPLE}")
@@ -62,12 +74,19 @@ def opened(folder: Path) -> dict[Cell, Record]:
     """The records in `folder`, sorted by cell.
 
     Raises:
-        ValueError: no folder, no record in it, or a file that is no record of a trained cell.
+        ValueError: no folder, no record in it, or a file that is no record or lacks what its neighbours have.
     """
     paths = records.paths(folder)
     if not paths:
         raise ValueError(f"{folder} holds no record: give a folder such as {EXAMPLE}")
-    found = [_whole(records.load(path), path) for path in paths]
+    found = [records.load(path) for path in paths]
+    needed = [name for name in SECTIONS if any(name in record.result for record in found)]
+    if needed in ([], ["data"]):
+        raise ValueError(f"{folder} holds no accuracy, cost or latency: the gate compares records of bench.report")
+    for path, record in zip(paths, found, strict=True):
+        absent = [] if record.result.get("missing") else [name for name in needed if name not in record.result]
+        if absent:
+            raise ValueError(f"{path} has no {', '.join(absent)}, others beside it have: measure it again")
     return {record.cell: record for record in sorted(found, key=lambda record: record.cell)}
 
 
@@ -123,7 +142,7 @@ def run(given: argparse.Namespace) -> int:
     verdicts, extra = judge(old, new, limits), additions(old, new)
     names = titles(verdicts)
     headings = [*KEYS, *(TITLES.get(name, f"{name}, NEW / OLD [95 %]") for name in names)]
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 300, highlight=False)
     console.print(terminal_table(f"{given.new} against {given.old}", headings, body(verdicts, names), texts=len(KEYS)))
     for verdict in verdicts:
         console.print(f"{verdict.outcome:>14}  {verdict.cell.id}: {verdict.reason}", soft_wrap=True, markup=False)
@@ -136,17 +155,8 @@ def run(given: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; a mistake in the input is one sentence on standard error and status 2."""
-    try:
-        return run(arguments(argv))
-    except ValueError as error:
-        print(f"bench.gate: {error}", file=sys.stderr)
-        return 2
-
-
-def _whole(record: Record, path: Path) -> Record:
-    if absent := [name for name in NEEDED if name not in record.result]:
-        raise ValueError(f"{path} has no {', '.join(absent)}: the gate compares records of bench.report")
-    return record
+    given = arguments(argv)
+    return exit_status("bench.gate", lambda: run(given))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The gate as a command: statuses, the table, the last line, and sentences for mistakes."""
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from fake_records import fake_records
 
 from bench import gate
-from bench.records import Cell, Record, save
+from bench.records import Cell, Record, load, paths, save
 
 CALM = {cell: record for cell, record in fake_records().items() if cell.ratio != 0.8}
 """The invented records at 80 % are noisy."""
@@ -19,6 +20,10 @@ CALM = {cell: record for cell, record in fake_records().items() if cell.ratio !=
 def folder(root: Path, records: Mapping[Cell, Record]) -> Path:
     paths = [save(record, root) for record in records.values()]
     return paths[0].parent
+
+
+def without(record: Record, name: str) -> Record:
+    return replace(record, result={key: value for key, value in record.result.items() if key != name})
 
 
 def judged(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict[str, Any], str]:
@@ -54,14 +59,92 @@ def test_one_slower_cell_closes_the_gate(tmp_path: Path, capsys: pytest.CaptureF
 def test_what_is_not_comparable_is_told_and_fails_when_strict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    every = fake_records()
-    old, new = folder(tmp_path / "old", every), folder(tmp_path / "new", every)
-    noisy = [cell for cell in every if cell not in CALM]
+    first, *others = CALM
+    moved = replace(CALM[first], environment=CALM[first].environment | {"cpu": {"model": "Another CPU"}})
+    old, new = folder(tmp_path / "old", CALM), folder(tmp_path / "new", CALM | {first: moved})
     status, last, said = judged(capsys, old, new)
-    assert (status, last["not_comparable"], last["pass"], last["fail"]) == (0, len(noisy), len(CALM), 0)
-    assert all(f"not comparable  {cell.id}: p50" in said for cell in noisy)
+    assert (status, last["not_comparable"], last["pass"], last["fail"]) == (0, 1, len(others), 0)
+    assert f"not comparable  {first.id}: p50" in said
     status, last, _ = judged(capsys, old, new, "--strict")
     assert (status, last["passed"], last["failed"]) == (1, False, [])
+
+
+RECORDS = Path(__file__).parents[2] / "reports/records"
+PUBLISHED = sorted(path for path in RECORDS.glob("*/*/*") if path.is_dir() and path.parts[-3] != "fig4")
+NOISY = [RECORDS / name / "fer2013/cpu" for name in ("table5", "networks", "occlusion")]
+FEW = 24
+"""Records of a folder that are looked at: the times of a hundred take a minute to resample."""
+
+
+def rewritten(path: Path, root: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of a folder of records; `change` may alter each latency in place."""
+    for record in map(load, paths(path)[:FEW]):
+        for latency in record.result.get("latency", {}).values():
+            change(latency)
+        save(record, root)
+    return root / path.relative_to(path.parents[2])
+
+
+def ten_times(name: str) -> Callable[[dict[str, Any]], None]:
+    """Ten times slower on the clock, or beside the networks that took turns with it."""
+
+    def clock(latency: dict[str, Any]) -> None:
+        latency |= {key: 10 * latency[key] for key in ("p50_ms", "p90_ms")}
+        if "samples_ms" in latency:
+            latency["samples_ms"] = [10 * ms for ms in latency["samples_ms"]]
+
+    def turns(latency: dict[str, Any]) -> None:
+        for ratio in latency["ratios"].values():
+            ratio |= {"ratio": 10 * ratio["ratio"], "interval": [10 * end for end in ratio["interval"]]}
+
+    return {"clock": clock, "turns": turns}[name]
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: "-".join(path.parts[-3:]))
+def test_committed_records_pass_against_themselves_strictly(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in paths(path)[:FEW]:
+        shutil.copy(file, tmp_path)
+    status, last, _ = judged(capsys, tmp_path, tmp_path, "--strict")
+    assert (status, last["passed"], last["pass"]) == (0, True, last["cells"])
+
+
+def test_what_is_never_judged_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(RECORDS / "fig4/fer2013/cpu")
+    assert gate.main([path, path]) == 2
+    assert "holds no accuracy, cost or latency" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", ["clock", "turns"])
+@pytest.mark.parametrize("path", NOISY, ids=lambda path: path.parts[-3])
+def test_ten_times_slower_fails_on_the_committed_noisy_records(
+    path: Path, way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = rewritten(path, tmp_path / "new", ten_times(way))
+    timed = {record.cell.id: record.result.get("latency", {}) for record in map(load, paths(path)[:FEW])}
+    assert any(one["noisy"] for latency in timed.values() for one in latency.values())
+    slower = {name for name, each in timed.items() if any(way == "clock" or one["ratios"] for one in each.values())}
+    status, last, _ = judged(capsys, rewritten(path, tmp_path / "old", lambda _: None), new)
+    assert slower
+    assert (status, set(last["failed"])) == (1, slower)
+
+
+def test_noise_of_the_next_session_is_no_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = NOISY[0]
+
+    def drifted(latency: dict[str, Any]) -> None:
+        for key in ("p50_ms", "p90_ms"):
+            latency[key] *= 1.1
+        latency["samples_ms"] = [1.1 * ms for ms in latency["samples_ms"]]
+
+    status, last, _ = judged(
+        capsys,
+        rewritten(path, tmp_path / "old", lambda _: None),
+        rewritten(path, tmp_path / "new", drifted),
+        "--strict",
+    )
+    assert (status, last["failed"]) == (0, [])
 
 
 def test_missing_cells_fail_and_extra_ones_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,12 +177,25 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path: Path, capsys: pytest.C
     bare = folder(tmp_path / "bare", {cell: replace(record, result={})})
     cut = record.result["data"] | {"truth": "012"}
     torn = folder(tmp_path / "torn", {cell: replace(record, result=record.result | {"data": cut})})
+    costless = folder(tmp_path / "costless", {cell: without(record, "cost")})
+    few = {name: count for name, count in record.result["cost"].items() if name != "macs"}
+    uncounted = folder(tmp_path / "uncounted", {cell: replace(record, result=record.result | {"cost": few})})
+    other_cell, whole = list(CALM.items())[1]
+    mixed = folder(tmp_path / "mixed", {cell: without(record, "latency"), other_cell: whole})
+    unnumbered = folder(tmp_path / "unnumbered", {cell: record})
+    path = unnumbered / f"{cell.id}.json"
+    path.write_text(path.read_text().replace(f'"macs": {record.result["cost"]["macs"]}', '"macs": NaN'))
+    assert "NaN" in path.read_text()
     mistakes = {
         "holds no record": [good, tmp_path / "empty"],
         "give a folder such as": [tmp_path / "nowhere", good],
         "is not a record": [good, tmp_path / "broken"],
         "no cell in common": [good, other],
-        "has no accuracy, cost, data, latency": [good, bare],
+        "holds no accuracy, cost or latency": [good, bare],
+        "has no cost in NEW": [good, costless],
+        "has no macs in NEW": [good, uncounted],
+        "has no latency, others beside it have": [good, mixed],
+        "mrf-dense-00-s0.json is not a record": [good, unnumbered],
         "600 predictions for 3 test labels": [good, torn],
         "not negative": [good, good, "--accuracy-tolerance", "-1"],
     }

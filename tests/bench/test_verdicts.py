@@ -22,7 +22,7 @@ from bench.verdicts import (
     accuracy_check,
     compare,
     environment_changes,
-    latency_check,
+    latency_checks,
     untimed_before,
 )
 
@@ -57,7 +57,8 @@ def outcomes(verdict: Verdict) -> dict[str, str]:
 def test_a_record_passes_against_itself_by_all_its_figures() -> None:
     verdict = compare(OLD, OLD, Limits(latency=0.0, accuracy=0.0))
     assert verdict.outcome == PASS
-    assert set(outcomes(verdict)) == {ACCURACY, MACS, PARAMS, "p50, batch 1", "p50, batch 32"}
+    timed_by = {f"{name}, batch {batch}" for name in ("p50", "factor to unpruned") for batch in (1, 32)}
+    assert set(outcomes(verdict)) == {ACCURACY, MACS, PARAMS, *timed_by}
     assert "within tolerance" in verdict.reason
 
 
@@ -105,7 +106,8 @@ def test_the_tolerance_moves_the_line() -> None:
 @pytest.mark.parametrize("bursts", [False, True])
 def test_noise_alone_raises_no_alarm_even_without_a_tolerance(bursts: bool) -> None:
     alarms = [
-        latency_check("1", timed(noise(rng, bursts)), timed(noise(rng, bursts)), Limits(latency=0.0)).outcome == FAIL
+        next(latency_checks("1", timed(noise(rng, bursts)), timed(noise(rng, bursts)), Limits(latency=0.0))).outcome
+        == FAIL
         for rng in map(np.random.default_rng, range(TRIALS))
     ]
     assert sum(alarms) < 0.05 * TRIALS
@@ -113,7 +115,7 @@ def test_noise_alone_raises_no_alarm_even_without_a_tolerance(bursts: bool) -> N
 
 def test_a_slow_down_of_ten_percent_is_caught_through_five_percent_of_noise() -> None:
     caught = [
-        latency_check("1", timed(noise(rng)), timed(1.1 * noise(rng)), Limits()).outcome == FAIL
+        next(latency_checks("1", timed(noise(rng)), timed(1.1 * noise(rng)), Limits())).outcome == FAIL
         for rng in map(np.random.default_rng, range(TRIALS))
     ]
     assert sum(caught) >= 0.9 * TRIALS
@@ -142,7 +144,6 @@ ELSEWHERE = replace(timed(SLOW), environment=OLD.environment | {"cpu": {"model":
 @pytest.mark.parametrize(
     ("new", "said"),
     [
-        (timed(SLOW, noisy=True, cv=0.31), "NEW is noisy (cv 31.0 %)"),
         (ELSEWHERE, "another environment (cpu.model Imaginary CPU -> Another CPU)"),
         (timed(SLOW, threads=7), "threads 2 -> 7"),
         (timed(SLOW, precision="int8"), "precision fp32 -> int8"),
@@ -154,8 +155,36 @@ def test_what_was_timed_otherwise_is_neither_passed_nor_failed(new: Record, said
     assert verdict.outcome == UNCLEAR
     assert said in verdict.reason
     assert "2.000x" in verdict.reason, "the figure is told all the same"
-    noisy_before = compare(timed(SLOW, noisy=True), timed(SLOW), Limits())
-    assert (noisy_before.outcome, "OLD is noisy" in noisy_before.reason) == (UNCLEAR, True)
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(1.0, PASS), (1.4, PASS), (2.5, FAIL)])
+def test_a_noisy_median_fails_only_beyond_what_the_noise_explains(factor: float, outcome: str) -> None:
+    times = np.array(OLD.result["latency"]["1"]["samples_ms"])
+    p50 = float(np.median(times))
+    noisy = {"noisy": True, "p50_ms": p50, "p90_ms": 1.2563 * p50}  # 20 %: exp(1.96 * sqrt(2) * 0.2) = 1.74
+    found, *_ = latency_checks("1", timed(times, **noisy), timed(factor * times, **noisy), Limits())
+    assert (found.outcome, found.figure.endswith(" noisy")) == (outcome, True)
+
+
+def paired(ratio: float, half: float, **changes: Any) -> Record:
+    """OLD, noisy, with this ratio to the unpruned network and an interval of `half` to either side."""
+    ratios = {"unpruned": {"ratio": ratio, "interval": (ratio * (1 - half), ratio * (1 + half))}}
+    return timed(np.array(OLD.result["latency"]["1"]["samples_ms"]), noisy=True, ratios=ratios, **changes)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "half", "outcome"), [(0.5, 0.02, PASS), (0.56, 0.02, FAIL), (0.56, 0.2, PASS), (0.4, 0.02, PASS)]
+)
+def test_the_paired_factor_is_judged_through_noise_by_its_interval(ratio: float, half: float, outcome: str) -> None:
+    assert outcomes(compare(paired(0.5, half), paired(ratio, half), Limits()))["factor to unpruned, batch 1"] == outcome
+
+
+def test_a_figure_that_is_no_number_fails() -> None:
+    nan = float("nan")
+    assert outcomes(compare(OLD, costing(macs=nan), Limits()))[MACS] == FAIL
+    assert outcomes(compare(costing(params=nan), OLD, Limits()))[PARAMS] == FAIL
+    assert outcomes(compare(OLD, timed(np.full(100, nan)), Limits()))["p50, batch 1"] == FAIL
+    assert outcomes(compare(OLD, paired(nan, 0.1), Limits()))["factor to unpruned, batch 1"] == FAIL
 
 
 def test_doubt_about_the_time_hides_no_regression_of_another_figure() -> None:
