@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import records
-from bench.pages.render import terminal_table
+from bench.pages.terminal import terminal_table
 from bench.records import Cell, Record
 from bench.verdicts import (
     ACCURACY,

@@ -12,9 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import records
-from bench.pages import render
-from bench.registry import RENDERERS
+from bench import records, tables
+from bench.pages import readme as front_page
+from bench.pages.files import committed
+from bench.pages.html import html
+from bench.pages.page import Page
+from bench.pages.ratio_rows import sheet
+from bench.registry import PAGES
 from compress.files import write_atomic
 from compress.program import program
 
@@ -30,36 +34,31 @@ def groups(root: Path) -> list[tuple[str, str, str]]:
     return sorted((table, data, scale) for table, data, scale in found)
 
 
-def rendered(reports: Path = REPORTS) -> dict[tuple[str, str, str], dict[str, bytes]]:
-    """What the records of every group give, by file name."""
-    files = {}
+def pages(reports: Path = REPORTS) -> list[Page]:
+    """Every page that the records give, group by group."""
+    made = []
     for table, data, scale in groups(reports / "records"):
         found = records.load_all(reports / "records", table=table, data=data, scale=scale)
-        files[table, data, scale] = RENDERERS[table](found, data=data, scale=scale)
-    return files
+        made += [page(found, data=data, scale=scale) for page in PAGES[table]]
+    return made
 
 
 def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, bytes]:
-    """Every committed file and what must stand in it: all that is rendered but HTML, and the table in the README."""
+    """Every committed file and what must stand in it: those of every page but HTML, and the table in the README."""
     files: dict[Path, bytes] = {}
-    for (_, data, scale), made in rendered(reports).items():
-        folder = reports / "tables" / f"{data}-{scale}"
-        files |= {folder / name: content for name, content in made.items() if not name.endswith(HTML)}
-    table, data, scale = FRONT
-    if front := records.load_all(reports / "records", table=table, data=data, scale=scale):
-        snippet = render.readme_table(front, table=table, data=data, scale=scale)
-        files[readme] = render.embed(readme.read_text(encoding="utf-8"), snippet).encode()
+    for page in pages(reports):
+        folder = reports / "tables" / f"{page.data}-{page.scale}"
+        files |= {folder / name: content for name, content in committed(page).items()}
+    name, data, scale = FRONT
+    if front := records.load_all(reports / "records", table=name, data=data, scale=scale):
+        snippet = front_page.readme_table(sheet(tables.TABLES[name], front, data=data, scale=scale))
+        files[readme] = front_page.embed(readme.read_text(encoding="utf-8"), snippet).encode()
     return files
 
 
-def pages(folder: Path, reports: Path = REPORTS) -> dict[Path, bytes]:
-    """Every table as a page of HTML below `folder`."""
-    return {
-        folder / f"{data}-{scale}" / name: content
-        for (_, data, scale), made in rendered(reports).items()
-        for name, content in made.items()
-        if name.endswith(HTML)
-    }
+def in_html(folder: Path, reports: Path = REPORTS) -> dict[Path, bytes]:
+    """Every page as HTML below `folder`."""
+    return {folder / f"{page.data}-{page.scale}" / f"{page.name}.html": html(page).encode() for page in pages(reports)}
 
 
 def stale(files: dict[Path, bytes], reports: Path = REPORTS) -> list[str]:
@@ -75,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; fail when a byte would change")
     parser.add_argument("--html", type=Path, metavar="DIR", help="write the tables as pages there, and nothing else")
     given = parser.parse_args(argv)
-    files = pages(given.html) if given.html else published()
+    files = in_html(given.html) if given.html else published()
     if given.check:
         wrong = stale(files)
         for name in wrong:

@@ -1,12 +1,9 @@
 """Every table there is: its cells, how they are measured, and how their records are rendered. One dict literal."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from rich.console import RenderableType
 
 from bench import tables
 from bench.covers import fig3, fig3_table, fig4, fig4_table, occlusion, occlusion_table
@@ -15,8 +12,9 @@ from bench.make.stages import Job
 from bench.measure.together import time_together
 from bench.ocl import pages as ocl_table
 from bench.ocl import tables as ocl_tables
-from bench.pages import render
-from bench.pages.rows import Records
+from bench.pages import ratios
+from bench.pages.page import Page
+from bench.pages.rows import Records, taken
 from bench.records import Cell, Record
 from bench.speed import full_width, latency_aware, latency_aware_table, runtime_table, runtimes
 from bench.unpruned import dense, fig6
@@ -48,9 +46,8 @@ class Kind:
     """(data set, scale, seeds) -> every cell."""
     measure: Callable[[Job, Sequence[Cell], Path], object]
     """Makes the records of the cells of one network and seed below a folder, unless they are there."""
-    render: Callable[..., dict[str, bytes]]
-    """(records, data=, scale=, seeds=) -> files by name."""
-    terminal: Callable[..., RenderableType]
+    page: Callable[..., Page]
+    """(records, data=, scale=, seeds=) -> the page, from which every file and the terminal's view are made."""
     together: Callable[[Mapping[Cell, Job], Path], None] = _nothing
     """Adds to records what is measured of all networks in turns."""
     needed: Callable[[Dataset, Sequence[Cell]], list[Cell]] = _every
@@ -70,8 +67,7 @@ def _of_ratios(name: str) -> Kind:
         models=tuple(table.models),
         cells=partial(tables.cells, table),
         measure=pipeline.measure,
-        render=partial(render.render, table),
-        terminal=partial(render.terminal, table),
+        page=partial(ratios.page_of, table),
     )
 
 
@@ -83,8 +79,7 @@ def _of_networks(name: str) -> Kind:
         cells=partial(dense.cells, models=tuple(sheet.models)),
         measure=dense.measure,
         together=dense.time_together if sheet.timed else _nothing,
-        render=partial(network_tables.render, sheet),
-        terminal=partial(network_tables.terminal, sheet),
+        page=partial(network_tables.page_of, sheet),
         ablation=True,
     )
 
@@ -98,8 +93,7 @@ def _of_ocl(name: str) -> Kind:
         cells=partial(ocl_tables.cells, table),
         measure=pipeline.score,
         together=_nothing if table.by_length else timing,
-        render=partial(ocl_table.render, table),
-        terminal=partial(ocl_table.terminal, table),
+        page=partial(ocl_table.page_of, table),
     )
 
 
@@ -113,23 +107,20 @@ KINDS: dict[str, Kind] = {
         models=tuple(runtimes.RATIOS),
         cells=partial(runtimes.cells, models=tuple(runtimes.RATIOS)),
         measure=runtimes.measure,
-        render=runtime_table.render,
-        terminal=runtime_table.terminal,
+        page=runtime_table.page_of,
     ),
     latency_aware.TABLE: Kind(
         models=TABLE5_MODELS,
         cells=partial(latency_aware.cells, models=TABLE5_MODELS),
         measure=latency_aware.measure,
-        render=latency_aware_table.render,
-        terminal=latency_aware_table.terminal,
+        page=latency_aware_table.page_of,
         alone=True,
     ),
     fig6.TABLE: Kind(
         models=tuple(dense.THRESHOLDS),
         cells=partial(dense.cells, models=tuple(dense.THRESHOLDS)),
         measure=dense.measure,
-        render=fig6.render,
-        terminal=fig6.terminal,
+        page=fig6.page_of,
         needed=dense.needed,
         lacking=fig6.lacking,
         ablation=True,
@@ -139,47 +130,39 @@ KINDS: dict[str, Kind] = {
         models=tuple(occlusion.MODELS),
         cells=occlusion.cells,
         measure=occlusion.measure,
-        render=occlusion_table.render,
-        terminal=occlusion_table.terminal,
+        page=occlusion_table.page_of,
     ),
     fig3.TABLE: Kind(
         models=tuple(fig3.METHODS),
         cells=fig3.cells,
         measure=fig3.measure,
-        render=fig3_table.render,
-        terminal=fig3_table.terminal,
+        page=fig3_table.page_of,
     ),
     fig4.TABLE: Kind(
         models=tuple(fig4.MODELS),
         cells=fig4.cells,
         measure=fig4.measure,
-        render=fig4_table.render,
-        terminal=fig4_table.terminal,
+        page=fig4_table.page_of,
     ),
 }
 
 
-def _whole_networks(records: Records, **which: Any) -> dict[str, bytes]:
-    """Every rendering of the records of whole networks."""
-    renderings = (KINDS[name].render(records, **which) for name in (*network_tables.TABLES, fig6.TABLE))
-    return {file: content for files in renderings for file, content in files.items()}
+def page_of(table: str, records: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """The page of a table, with the cells that it lacks; `seeds` is what the records have."""
+    entry = KINDS[table]
+    page = entry.page(records, data=data, scale=scale, seeds=seeds)
+    cells = entry.cells(data, scale, seeds or page.seeds)
+    found = {one.cell: one for one in taken(records, data=data, scale=scale, table=cells[0].table)}
+    return replace(page, missing=[cell.id for cell in entry.lacking(found, cells)])
 
 
-OWN_RECORDS = (
-    *tables.TABLES,
-    runtimes.TABLE,
-    latency_aware.TABLE,
-    *ocl_tables.OCL_TABLES,
-    occlusion.TABLE,
-    fig3.TABLE,
-    fig4.TABLE,
-)
-"""Tables whose records lie in a folder of their own name."""
-RENDERERS = {
-    **{name: KINDS[name].render for name in OWN_RECORDS},
-    full_width.TABLE: full_width.render,
-    dense.RECORDS: _whole_networks,
+WHOLE = (*network_tables.TABLES, fig6.TABLE)
+"""Tables that share the records of whole networks."""
+PAGES: dict[str, tuple[Callable[..., Page], ...]] = {
+    dense.RECORDS: tuple(partial(page_of, name) for name in WHOLE),
+    **{name: (partial(page_of, name),) for name in KINDS if name not in WHOLE},
+    full_width.TABLE: (full_width.page_of,),
 }
-"""Folder of records -> everything that `bench.publish` renders from it."""
+"""Folder of records -> what makes the pages that `bench.publish` renders from it."""
 
-__all__ = ["KINDS", "RENDERERS", "Kind"]
+__all__ = ["KINDS", "PAGES", "Kind", "page_of"]

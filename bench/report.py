@@ -27,8 +27,11 @@ from bench.make.recipes import say
 from bench.make.scales import SCALES, scale_for, with_settings
 from bench.make.stages import CROPS
 from bench.measure.accuracy import fits
-from bench.records import Cell, Record
-from bench.registry import KINDS, Kind
+from bench.pages.files import files
+from bench.pages.page import Page
+from bench.pages.terminal import terminal
+from bench.records import Cell
+from bench.registry import KINDS, Kind, page_of
 from compress.files import write_atomic
 from compress.program import program
 from fermodels.data import DATASETS
@@ -140,13 +143,13 @@ def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> Non
     kind.together({cell: jobs[cell.model, cell.seed] for cell in cells}, given.out / "records")
 
 
-def write_tables(given: argparse.Namespace, table: str, found: dict[Cell, Record], name: str) -> list[Path]:
-    """Renders the table into OUT/tables/<data>-<scale>/; returns the files."""
-    folder = given.out / "tables" / f"{name}-{given.scale}"
-    files = KINDS[table].render(found, data=name, scale=given.scale, seeds=given.seeds)
-    for file, content in files.items():
+def write(page: Page, out: Path) -> list[Path]:
+    """Writes the page into OUT/tables/<data>-<scale>/; returns the files."""
+    folder = out / "tables" / f"{page.data}-{page.scale}"
+    made = files(page)
+    for file, content in made.items():
         write_atomic(folder / file, content)
-    return [folder / file for file in files]
+    return [folder / file for file in made]
 
 
 def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
@@ -158,13 +161,11 @@ def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
         with live.shown(f"{table} on {name} at scale {given.scale}", asked, given.out / "records"):
             compute(given, kind, asked)
     found = records.load_all(given.out / "records", table=cells[0].table, data=name, scale=given.scale)
-    missing = [cell.id for cell in kind.lacking(found, cells)]
-    files = write_tables(given, table, found, name)
-    Console(width=None if sys.stdout.isatty() else 200).print(
-        kind.terminal(found, data=name, scale=given.scale, seeds=given.seeds)
-    )
-    summary = {"table": table, "data": name, "scale": given.scale, "cells": len(cells), "missing": missing}
-    return summary | {"complete": not missing, "files": [str(file) for file in files]}
+    page = page_of(table, found, data=name, scale=given.scale, seeds=given.seeds)
+    written = write(page, given.out)
+    Console(width=None if sys.stdout.isatty() else 200).print(terminal(page))
+    summary = {"table": table, "data": name, "scale": given.scale, "cells": len(cells), "missing": page.missing}
+    return summary | {"complete": page.complete, "files": [str(file) for file in written]}
 
 
 def checked(given: argparse.Namespace) -> None:

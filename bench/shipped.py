@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageFilter
 
 from bench.measure import accuracy
-from bench.pages.render_html import TEMPLATES
+from bench.pages.html import TEMPLATES
 from bench.unpruned.calibration import at_temperature, nll, temperature
 from compress.files import plain, size_bytes, write_atomic
 from compress.program import program

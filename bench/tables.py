@@ -1,6 +1,6 @@
 """The tables as data: rows, columns, and the numbers that were published.
 
-`bench.pages.values` fills the values from records, `bench.pages.render` turns both into files.
+`bench.pages.values` fills the values from records, `bench.pages.ratios` makes both a page.
 
 >>> len(cells(TABLES["table5"], "synthetic", "cpu", seeds=1))
 34

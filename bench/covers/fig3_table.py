@@ -5,18 +5,24 @@ python -m bench.report --table fig3
 
 from collections.abc import Callable, Sequence
 
-from rich.console import RenderableType
-
 from bench.covers.covered import kind
 from bench.covers.fig3 import ERASING, FAMILIES, METHODS, OURS, PUBLISHED_DROPS, PUBLISHED_SOURCE, REFERENCE, TABLE
-from bench.covers.occlusion_table import DROP_NOTE, KEYS, SHOWN_AS, cover_csv, cover_footer, not_shown, told
+from bench.covers.occlusion_table import (
+    DROP_NOTE,
+    KEYS,
+    SHOWN_AS,
+    cover_figures,
+    cover_footer,
+    not_shown,
+    seeds_of,
+    told,
+)
 from bench.covers.plots import DASHED, DOTTED, SOLID, Line, curve_fields
 from bench.covers.robustness import GROUPS, WORST
 from bench.covers.rows import OcclusionRow, covers_of, rows_of
 from bench.make.networks import NETWORKS
-from bench.pages import page
 from bench.pages.columns import magnitude
-from bench.pages.page import Page, Part, about, watermark
+from bench.pages.page import Page, Part, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, RAMP
 from fermodels.faces.occlude import RECTANGLES
@@ -28,30 +34,21 @@ INKS = ("muted", *RAMP[::2], "other", "mark")
 """Colours of methods that have none of their own, in turn."""
 
 
-def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
-    """Every file of the figure, by name; `seeds` is what the records have."""
-    rows = _rows(found, data=data, scale=scale)
-    return page.files(page_of(rows, data, scale))
-
-
-def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
-    """The panels and sentences for `rich.print`."""
-    return page.terminal(page_of(_rows(found, data=data, scale=scale), data, scale))
-
-
-def page_of(rows: Sequence[OcclusionRow], data: str, scale: str) -> Page:
-    """Everything that is told."""
+def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told; `seeds` is what the records have."""
+    rows = rows_of(taken(found, data=data, scale=scale, table=TABLE), METHODS, REFERENCE)
     records = [record for row in rows for record in row.records]
     published = ("Published numbers", f"{PUBLISHED_SOURCE}; other data and networks: an expected order, not a target")
     there = {row.model for row in rows}
     return Page(
         name=TABLE,
         title=TITLE,
-        about=about(data, scale, _seeds(rows)),
+        data=data,
+        scale=scale,
+        seeds=seeds_of(rows),
         sentences=_sentences(rows),
         parts=[_summary(rows), *(_levels(rows, group) for group in _groups(rows))],
-        csv=cover_csv(rows),
-        watermark=watermark(scale),
+        figures=cover_figures(rows),
         plots={"curves": _plot(rows, scale)},
         footer=[*(cover_footer(records) if records else []), published],
         remarks={
@@ -59,10 +56,6 @@ def page_of(rows: Sequence[OcclusionRow], data: str, scale: str) -> Page:
             "Not measured": [name for method, name in METHODS.items() if method not in there],
         },
     )
-
-
-def _rows(found: Records, *, data: str, scale: str) -> list[OcclusionRow]:
-    return rows_of(taken(found, data=data, scale=scale, table=TABLE), METHODS, REFERENCE)
 
 
 def _groups(rows: Sequence[OcclusionRow]) -> list[str]:
@@ -86,7 +79,7 @@ def _summary(rows: Sequence[OcclusionRow]) -> Part:
         for cover in covers_of(rows):
             title = f"Drop against {METHODS[REFERENCE]}, {SHOWN_AS.get(cover, cover)}, points [95 %]"
             columns[title] = lambda row, cover=cover: told(row.excess(cover), "{:+.2f}")
-    if _seeds(rows) > 1:
+    if seeds_of(rows) > 1:
         columns["Seeds"] = lambda row: EMPTY if row.model in FEATURES else f"{len(row.records)}"
     columns |= {
         "Parameters": lambda row: magnitude(row.records[0].result["cost"]["params"]),
@@ -100,12 +93,8 @@ def _summary(rows: Sequence[OcclusionRow]) -> Part:
     return Part(title="A. Bare faces, areas and drops", keys=2, titles=titles, body=body, note=" ".join(_notes(rows)))
 
 
-def _seeds(rows: Sequence[OcclusionRow]) -> int:
-    return max((len(row.records) for row in rows), default=1)
-
-
 def _notes(rows: Sequence[OcclusionRow]) -> list[str]:
-    return [DROP_NOTE, TRAINED_NOTE, *([SEEDS_NOTE] if _seeds(rows) > 1 else [])]
+    return [DROP_NOTE, TRAINED_NOTE, *([SEEDS_NOTE] if seeds_of(rows) > 1 else [])]
 
 
 SEEDS_NOTE = (

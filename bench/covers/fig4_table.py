@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich.console import RenderableType
 
 from bench.covers.covered import PLACED, kind, levels
 from bench.covers.fig4 import FAMILIES, MAPS, MODELS, SHOWN, TABLE
@@ -20,9 +19,7 @@ from bench.covers.occlusion_table import cover_footer, told
 from bench.covers.plots import DASHED, SOLID
 from bench.covers.robustness import WORST
 from bench.measure.stats import Mean
-from bench.pages import page
-from bench.pages.escaped import csv_of
-from bench.pages.page import Page, Part, about, watermark
+from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.rows import MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
 from bench.records import Record
@@ -63,16 +60,6 @@ class Row:
         return [MODELS[self.model], MAPS[self.map]]
 
 
-def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
-    """Every file of the figure, by name; `seeds` is what the records have."""
-    return page.files(page_of(rows_of(taken(found, data=data, scale=scale, table=TABLE)), data, scale))
-
-
-def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
-    """The tables and sentences for `rich.print`."""
-    return page.terminal(page_of(rows_of(taken(found, data=data, scale=scale, table=TABLE)), data, scale))
-
-
 def rows_of(records: Sequence[Record]) -> list[Row]:
     """Every map that a record tells of, in the order of `MODELS`."""
     own = {record.cell.model: record for record in records}
@@ -86,8 +73,9 @@ def _maps(record: Record) -> list[str]:
     return [name for name in MAPS if name in there]
 
 
-def page_of(rows: Sequence[Row], data: str, scale: str) -> Page:
-    """Everything that is told."""
+def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told; `seeds` is what the records have."""
+    rows = rows_of(taken(found, data=data, scale=scale, table=TABLE))
     there = {row.model for row in rows}
     families = [family for family in FAMILIES if rows and family in rows[0].record.result["occluded"]]
     rectangles = [family for family in families if family in RECTANGLES]
@@ -100,11 +88,12 @@ def page_of(rows: Sequence[Row], data: str, scale: str) -> Page:
     return Page(
         name=TABLE,
         title=TITLE,
-        about=about(data, scale, 1),
+        data=data,
+        scale=scale,
+        seeds=1,
         sentences=_sentences(rows, rectangles),
         parts=parts,
-        csv=_csv(rows, families),
-        watermark=watermark(scale),
+        figures=_figures(rows, families),
         plots=plots,
         footer=_footer(rows, data),
         remarks={"Not measured": [name for model, name in MODELS.items() if model not in there]},
@@ -160,28 +149,26 @@ def _verdict(change: Mean) -> str:
     return "drawn to the cover" if change.lo > 0 else "no change is shown"
 
 
-def _csv(rows: Sequence[Row], families: Sequence[str]) -> str:
-    lines: list[Sequence[object]] = []
+def _figures(rows: Sequence[Row], families: Sequence[str]) -> Figures:
+    """What every map gives to every cover, over all faces and over those named rightly and wrongly."""
     names = [f"{of}_{end}" for of in FORMS for end in ("percent", "lo", "hi")]
-    lines.append(["model", "map", "family", "kind", "level", "covered_percent", "answers", "n", *names])
-    for row in rows:
-        for family in families:
-            for level in levels(family):
-                for group in ("all", "right", "wrong"):
-                    figures: list[float | str] = []
-                    for of in FORMS:
-                        one = row.share(family, level, group, of)
-                        figures += ["", "", ""] if one is None else [one.percent, one.lo, one.hi]
-                    place = [row.model, row.map, family, kind(family), level, row.covered(family, level)]
-                    lines.append([*place, group, _count(row, family, level, group), *figures])
-    return csv_of(lines)
+    identity = ["model", "map", "family", "kind", "level", "covered_percent", "answers", "n"]
+    sets = [(family, level) for family in families for level in levels(family)]
+    told = [_told(row, *one, group) for row in rows for one in sets for group in ("all", "right", "wrong")]
+    return Figures(columns=[*identity, *names], rows=told)
 
 
-def _count(row: Row, family: str, level: str, group: str) -> int:
-    return row.record.result["occluded"][family][level][row.map][group]["n"]
+def _told(row: Row, family: str, level: str, group: str) -> dict[str, object]:
+    told: dict[str, object] = {"model": row.model, "map": row.map, "family": family, "kind": kind(family)}
+    told |= {"level": level, "covered_percent": row.covered(family, level), "answers": group}
+    told["n"] = row.record.result["occluded"][family][level][row.map][group]["n"]
+    for of in FORMS:
+        if (one := row.share(family, level, group, of)) is not None:
+            told |= {f"{of}_percent": one.percent, f"{of}_lo": one.lo, f"{of}_hi": one.hi}
+    return told
 
 
-def _footer(rows: Sequence[Row], data: str) -> list[tuple[str, str]]:
+def _footer(rows: Sequence[Row], data: str) -> Pairs:
     if not rows:
         return [("Cells", "none measured")]
     maps = (

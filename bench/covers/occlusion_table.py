@@ -5,19 +5,15 @@ python -m bench.report --table occlusion
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rich.console import RenderableType
-
 from bench.covers.covered import PLACED, kind, levels
 from bench.covers.occlusion import MODELS, ROWS, TABLE
 from bench.covers.plots import DASHED, SOLID, Line, curve_fields, surface_plot
 from bench.covers.robustness import GROUPS, WORST
 from bench.covers.rows import OcclusionRow, covers_of, rows_of, sets_of
 from bench.measure.stats import Mean
-from bench.pages import page
-from bench.pages.captions import Pairs, code_line, machine_line
+from bench.pages.captions import code_line, machine_line
 from bench.pages.columns import magnitude
-from bench.pages.escaped import csv_of
-from bench.pages.page import Page, Part, about, watermark
+from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT
 from bench.records import Record
@@ -42,32 +38,28 @@ COST_NOTE = (
 )
 
 
-def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
-    """Every file of the table, by name; `seeds` is what the records have."""
-    rows = _rows(found, data=data, scale=scale)
-    return page.files(page_of(rows, data, scale))
-
-
-def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
-    """The panels and sentences for `rich.print`."""
-    return page.terminal(page_of(_rows(found, data=data, scale=scale), data, scale))
-
-
-def page_of(rows: Sequence[OcclusionRow], data: str, scale: str) -> Page:
-    """Everything that is told."""
+def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told; `seeds` is what the records have."""
+    rows = rows_of(taken(found, data=data, scale=scale, table=TABLE), MODELS)
     surface = surface_plot(f"{TABLE}-surface", rows, MODELS, watermark=watermark(scale))
     return Page(
         name=TABLE,
         title=TITLE,
-        about=about(data, scale, max((len(row.records) for row in rows), default=1)),
+        data=data,
+        scale=scale,
+        seeds=seeds_of(rows),
         sentences=[*(_headline(rows, model) for model in MODELS), _tally(rows)],
         parts=[_drops(rows), _excesses(rows), *(_levels(rows, family) for family in _rectangles(rows))],
-        csv=cover_csv(rows),
-        watermark=watermark(scale),
+        figures=cover_figures(rows),
         plots={"curves": _curves(rows, scale), "surface": surface},
         footer=_footer(rows),
         remarks={"Not shown": not_shown(rows), "Not measured": _gaps(rows)},
     )
+
+
+def seeds_of(rows: Sequence[OcclusionRow]) -> int:
+    """How many seeds the best measured network has."""
+    return max((len(row.records) for row in rows), default=1)
 
 
 def not_shown(rows: Sequence[OcclusionRow]) -> list[str]:
@@ -94,10 +86,6 @@ def verdict(excess: Mean) -> str:
     if excess.lo > 0:
         return "the slim one loses more"
     return "the slim one loses less" if excess.hi < 0 else "no difference is shown"
-
-
-def _rows(found: Records, *, data: str, scale: str) -> list[OcclusionRow]:
-    return rows_of(taken(found, data=data, scale=scale, table=TABLE), MODELS)
 
 
 def _rectangles(rows: Sequence[OcclusionRow]) -> list[str]:
@@ -223,18 +211,24 @@ def _curves(rows: Sequence[OcclusionRow], scale: str) -> str:
     return curve_fields(f"{TABLE}-curves", fields or {TITLE: ((), [])}, watermark=watermark(scale))
 
 
-def cover_csv(rows: Sequence[OcclusionRow]) -> str:
-    """Every accuracy of every network behind every cover, unrounded."""
-    lines: list[Sequence[object]] = []
-    names = ["accuracy_percent", "accuracy_lo", "accuracy_hi", "macs"]
-    lines.append(["model", "ratio", "seeds", "family", "kind", "level", "covered_percent", *names])
+def cover_figures(rows: Sequence[OcclusionRow]) -> Figures:
+    """Every accuracy of every network behind every cover."""
+    identity = ["model", "ratio", "seeds", "family", "kind", "level"]
+    columns = [*identity, "covered_percent", "accuracy_percent", "accuracy_lo", "accuracy_hi", "macs"]
+    figures = []
     for row in rows:
-        for family, level in [("bare", "0"), *sets_of(rows)]:
-            one, bare = row.accuracy(family, level), family == "bare"
-            share = 0.0 if bare else 100 * row.records[0].result["covered"][family][level]
-            identity = [row.model, row.ratio, len(row.records), family, "" if bare else kind(family), level, share]
-            lines.append([*identity, one.percent, one.lo, one.hi, "" if row.macs is None else row.macs])
-    return csv_of(lines)
+        own = {"model": row.model, "ratio": row.ratio, "seeds": len(row.records), "macs": row.macs}
+        figures.append(own | {"family": "bare", "level": "0", "covered_percent": 0.0} | _accuracy(row, "bare", "0"))
+        for family, level in sets_of(rows):
+            share = 100 * row.records[0].result["covered"][family][level]
+            place = {"family": family, "kind": kind(family), "level": level, "covered_percent": share}
+            figures.append(own | place | _accuracy(row, family, level))
+    return Figures(columns=columns, rows=figures)
+
+
+def _accuracy(row: OcclusionRow, family: str, level: str) -> dict[str, float]:
+    one = row.accuracy(family, level)
+    return {"accuracy_percent": one.percent, "accuracy_lo": one.lo, "accuracy_hi": one.hi}
 
 
 def _footer(rows: Sequence[OcclusionRow]) -> Pairs:

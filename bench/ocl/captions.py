@@ -2,7 +2,8 @@
 
 from bench.ocl.rows import OclSheet, epochs_of
 from bench.ocl.tables import SOURCE
-from bench.pages.captions import Pairs, code_line, intervals_line, machine_line
+from bench.pages.captions import code_line, intervals_line, machine_line
+from bench.pages.page import Pairs
 
 
 def footer(sheet: OclSheet) -> Pairs:

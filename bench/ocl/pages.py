@@ -3,19 +3,15 @@
 Pure: the same records give the same bytes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-from rich.console import RenderableType
 
 from bench.ocl.captions import footer
 from bench.ocl.plots import accuracy_plot, length_plot, probe_plot
 from bench.ocl.rows import OclRow, OclSheet, headlines, probes, sheet_of
 from bench.ocl.tables import PAPER_DATA, OclTable
-from bench.pages import page
 from bench.pages.columns import ACCURACY, BATCHES, CLASS_MEAN, LEAK_FREE, MACRO_F1, VALUES, Column
-from bench.pages.escaped import csv_of
-from bench.pages.page import Page, Part
+from bench.pages.page import Figures, Page, Part
 from bench.pages.rows import EMPTY, MISSING, Records, fill
 
 Writer = Callable[[OclRow], str]
@@ -106,17 +102,9 @@ def _cost_note(sheet: OclSheet) -> str:
     return f"{COST_NOTE} {how}" if timed else COST_NOTE
 
 
-def render(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
-    """Every file of the table, by name; `seeds` is what the records have unless it is given."""
-    return page.files(_page(sheet_of(table, records, data=data, scale=scale, seeds=seeds)))
-
-
-def terminal(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
-    """The panels and sentences for `rich.print`."""
-    return page.terminal(_page(sheet_of(table, records, data=data, scale=scale, seeds=seeds)))
-
-
-def _page(sheet: OclSheet) -> Page:
+def page_of(table: OclTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told; `seeds` is what the records have unless it is given."""
+    sheet = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
     parts = [
         Part(title=f"{one.letter}. {one.title}", titles=_titles(one, sheet), body=_body(one, sheet), note=one.note)
         for one in panels(sheet)
@@ -125,13 +113,14 @@ def _page(sheet: OclSheet) -> Page:
     return Page(
         name=sheet.table.name,
         title=sheet.table.title,
-        about=page.about(sheet.data, sheet.scale, sheet.seeds),
+        data=data,
+        scale=scale,
+        seeds=sheet.seeds,
         sentences=headlines(sheet),
         parts=[*parts, *_probe_part(sheet, "BCDE"[len(parts) - 1])],
         plots={name: plot(sheet) for name, plot in trained.items()},
-        csv=csv_text(sheet),
+        figures=_figures(sheet),
         footer=footer(sheet),
-        watermark=page.watermark(sheet.scale),
     )
 
 
@@ -153,21 +142,21 @@ def _probe_part(sheet: OclSheet, letter: str) -> list[Part]:
     return [Part(title=title, titles=titles, body=body, note=note)] if body else []
 
 
-def csv_text(sheet: OclSheet) -> str:
-    """Every value of every cell, unrounded, one row per cell; a publication's row has its published numbers alone."""
-    lines: list[Sequence[object]] = []
-    keys = [key for key in VALUES if any(one.row.numbers(key) for one in sheet.rows)]
+def _figures(sheet: OclSheet) -> Figures:
+    """Every value of every cell, one row per cell; a publication's row has its published numbers alone."""
     papers = [f"{data}_percent" for data in PAPER_DATA]
-    lines.append(["label", "model", "against", "seed", "status", *(f"paper_{key}" for key in papers), *keys])
+    keys = [key for key in VALUES if any(one.row.numbers(key) for one in sheet.rows)]
+    columns = ["label", "model", "against", "seed", "status", *(f"paper_{key}" for key in papers), *keys]
+    rows: list[Mapping[str, object]] = []
     for one in sheet.rows:
-        published = [one.row.published.get(key, "") for key in papers]
+        own = {"label": one.line.label, "model": one.line.model, "against": one.line.against}
+        own |= {f"paper_{key}": one.row.published.get(key) for key in papers}
         if not one.line.model:
-            lines.append([one.line.label, "", "", "", "published", *published, *[""] * len(keys)])
+            rows.append(own | {"status": "published"})
         for cell, values in zip(one.row.cells, one.row.found, strict=True):
-            status = MISSING if values is None else "measured"
-            numbers = [(values or {}).get(key, "") for key in keys]
-            lines.append([one.line.label, cell.model, one.line.against, cell.seed, status, *published, *numbers])
-    return csv_of(lines)
+            status = {"seed": cell.seed, "status": MISSING if values is None else "measured"}
+            rows.append(own | status | (values or {}))
+    return Figures(columns=columns, rows=rows)
 
 
 def _titles(one: OclPanel, sheet: OclSheet) -> list[str]:

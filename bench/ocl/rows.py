@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from bench.ocl.tables import PAPER_DATA, Line, OclTable, cells
-from bench.pages.rows import MISSING, Records, Row, written
+from bench.pages.rows import MISSING, Records, Row, taken, written
 from bench.pages.values import Values, values_of
 from bench.records import Cell, Record
 
@@ -58,9 +58,7 @@ def sheet_of(table: OclTable, records: Records, *, data: str, scale: str, seeds:
     Raises:
         ValueError: records of one table that were measured on different test splits.
     """
-    listed = records.values() if isinstance(records, Mapping) else records
-    wanted = (table.name, data, scale)
-    found = {one.cell: one for one in listed if (one.cell.table, one.cell.data, one.cell.scale) == wanted}
+    found = {one.cell: one for one in taken(records, data=data, scale=scale, table=table.name)}
     seeds = seeds or 1 + max((cell.seed for cell in found), default=0)
     known = cells(table, data, scale, seeds)
     rows = tuple(_row(table, line, [cell for cell in known if cell.model == line.model], found) for line in table.lines)

@@ -6,12 +6,9 @@ Generated from the records like the numbers themselves, so a caption cannot outl
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.pages.columns import BATCHES
-from bench.pages.rows import MISSING, Row, Sheet, written
+from bench.pages.page import Pairs
+from bench.pages.rows import Sheet, mean_text
 from bench.records import Record
-
-Pairs = list[tuple[str, str]]
-"""(name, sentence) in the order of printing."""
 
 STAGES = ("dense", "sparse", "tune", "control")
 TRAINING_SETTINGS = {
@@ -44,49 +41,6 @@ MACHINE = {
     "os": "{}",
 }
 """What the footer says of the environment; the whole of it is among the settings."""
-
-
-def headlines(sheet: Sheet) -> list[str]:
-    """One sentence for each network at the table's headline ratio."""
-    return [headline(sheet, model) for model in sheet.table.models]
-
-
-def headline(sheet: Sheet, model: str) -> str:
-    """What removing the headline share of channels cost and brought, or what is still missing to say so."""
-    ratio = sheet.table.headline_ratio
-    dense, slim = sheet.row(model, "dense"), sheet.row(model, "slim", ratio)
-    opening = f"{sheet.table.models[model]}, {100 * ratio:.0f} % of channels removed:"
-    if not dense.measured or not slim.measured:
-        lacking = " and ".join(row.label for row in (dense, slim) if not row.measured)
-        return f"{opening} {MISSING} yet ({lacking})."
-    parts = [_accuracy_sentence(dense, slim), _macs_sentence(slim), _speed_sentence(slim)]
-    return f"{opening} {', '.join(part for part in parts if part)}."
-
-
-def _mean(row: Row, key: str) -> str:
-    """The mean alone, without the spread that a table prints beside it."""
-    return written(key, (row.mean(key) or 0.0,))
-
-
-def _accuracy_sentence(dense: Row, slim: Row) -> str:
-    text = f"accuracy {_mean(dense, 'accuracy_percent')} -> {_mean(slim, 'accuracy_percent')} %"
-    if not slim.numbers("difference_points"):
-        return text
-    low, high = _mean(slim, "difference_lo"), _mean(slim, "difference_hi")
-    return f"{text} (difference {_mean(slim, 'difference_points')} points [{low}, {high}])"
-
-
-def _macs_sentence(slim: Row) -> str:
-    return f"MACs {_mean(slim, 'macs_removed_percent')}" if slim.numbers("macs_removed_percent") else ""
-
-
-def _speed_sentence(slim: Row) -> str:
-    speeds = []
-    for batch in BATCHES:
-        if slim.numbers(f"speedup_b{batch}"):
-            noisy = " (noisy timing)" if any(slim.numbers(f"noisy_b{batch}")) else ""
-            speeds.append(f"{_mean(slim, f'speedup_b{batch}')} as fast at batch {batch}{noisy}")
-    return " and ".join(speeds)
 
 
 def footer(sheet: Sheet) -> Pairs:
@@ -137,8 +91,8 @@ def _three_numbers(sheet: Sheet) -> str:
         row = sheet.row(model, "dense")
         if not row.measured:
             continue
-        best = _mean(row, "best_on_test_percent") if row.numbers("best_on_test_percent") else "not recorded"
-        chosen, last = _mean(row, "accuracy_percent"), _mean(row, "last_percent")
+        best = mean_text(row, "best_on_test_percent") if row.numbers("best_on_test_percent") else "not recorded"
+        chosen, last = mean_text(row, "accuracy_percent"), mean_text(row, "last_percent")
         said.append(f"{name} unpruned: chosen on validation {chosen}, last epoch {last}, best on test {best}")
     return "; ".join(said) + " (best on test is for comparison with papers only)" if said else ""
 

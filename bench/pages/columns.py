@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-WATERMARK = "QUICK RUN - NOT A RESULT"
 BATCHES = (1, 32)
 """Batch sizes of the latency columns, images."""
 

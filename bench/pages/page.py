@@ -1,24 +1,17 @@
-"""A page of tables and plots that somebody has filled, as Markdown, LaTeX, HTML and a terminal view.
+"""A page: tables, sentences and plots that somebody has filled from records, as plain data.
 
-Pure: the same page gives the same bytes. `bench.pages.render` does this for the tables of prune ratios.
+Every table and figure is made into one; `bench.pages.files` and `bench.pages.terminal` write any of them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from markupsafe import Markup
-from rich.console import Group, RenderableType
-from rich.text import Text
-
 from bench.make.scales import scale_for
-from bench.pages.captions import Pairs
-from bench.pages.columns import WATERMARK
-from bench.pages.escaped import latex_text
-from bench.pages.render import terminal_table
-from bench.pages.render_html import environment
-from bench.pages.render_text import latex_table, listed, markdown_table, settings_text
-from bench.pages.svg import PALETTE, inline
+
+WATERMARK = "QUICK RUN - NOT A RESULT"
+Pairs = list[tuple[str, str]]
+"""(name, sentence) in the order of printing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +19,7 @@ class Part:
     """One table of a page, in plain text."""
 
     title: str
+    """Empty where the page's own title says it."""
     titles: Sequence[str]
     """One for each column, with its unit."""
     body: Sequence[Sequence[str]]
@@ -42,89 +36,60 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Every figure behind a page, unrounded: one row for each thing measured."""
+
+    columns: Sequence[str]
+    """What identifies the row, then its figures, with their units."""
+    rows: Sequence[Mapping[str, object]]
+    """By column; one that a row lacks, or None, is an empty cell."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """Everything there is to read, as text and pictures."""
 
     name: str
     """Of its files, and in their titles."""
     title: str
-    about: str
-    """Data set, scale and seeds."""
+    data: str
+    scale: str
+    seeds: int
     sentences: Sequence[str]
     """What the tables say in a few lines."""
     parts: Sequence[Part]
+    figures: Figures
     plots: Mapping[str, str]
-    """Name -> SVG text."""
-    csv: str
+    """Name -> SVG text: a file each, and in HTML."""
+    closeups: Mapping[str, str] = field(default_factory=dict)
+    """Name -> SVG text of single networks, in HTML alone."""
     footer: Pairs
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Heading -> lines; a heading without lines is left out."""
     settings: Pairs = field(default_factory=list)
-    watermark: str = ""
+    marks: str = ""
+    """What the signs in the tables mean."""
+    terse: bool = False
+    """Markdown without the line on data and without plots, which footer and README show; LaTeX counts by letters."""
+    missing: Sequence[str] = ()
+    """Cells without a record, by `bench.records.Cell.id`; `bench.registry.page_of` finds them."""
 
+    @property
+    def about(self) -> str:
+        """Data set, scale and seeds in a few words."""
+        return f"data {self.data}, scale {self.scale}, {self.seeds} seed{'s' if self.seeds > 1 else ''}"
 
-def about(data: str, scale: str, seeds: int) -> str:
-    """Data set, scale and seeds, as a page says them."""
-    return f"data {data}, scale {scale}, {seeds} seed{'s' if seeds > 1 else ''}"
+    @property
+    def watermark(self) -> str:
+        """Printed on every rendering of a scale that gives no results; empty for the others."""
+        return watermark(self.scale)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no cell is missing."""
+        return not self.missing
 
 
 def watermark(scale: str) -> str:
-    """Printed on every rendering of a scale that gives no results; empty for the others."""
+    """What is printed across the plots of a page of that scale."""
     return "" if scale_for(scale, "").publishable else WATERMARK
-
-
-def files(page: Page) -> dict[str, bytes]:
-    """Every file of the page, by name."""
-    texts = {"md": markdown(page), "csv": page.csv, "tex": latex(page), "html": html(page)}
-    named = {f"{page.name}.{ending}": text for ending, text in texts.items()}
-    named |= {f"{page.name}-{plot}.svg": text for plot, text in page.plots.items()}
-    return {name: text.encode() for name, text in named.items()}
-
-
-def markdown(page: Page) -> str:
-    """The page for people who read it in a repository; the plots are beside it."""
-    mark = [f"**{page.watermark}**"] if page.watermark else []
-    parts = [f"# {page.name}: {page.title}", *mark, page.about, listed(page.sentences)]
-    parts += [f"![{plot}]({page.name}-{plot}.svg)" for plot in page.plots]
-    for part in page.parts:
-        parts += [f"## {part.title}", markdown_table(part.titles, part.body, texts=part.keys), part.note]
-    for title, lines in page.remarks.items():
-        parts += [f"## {title}", listed(lines)] if lines else []
-    parts += ["## Where the numbers come from", listed([f"**{name}**: {text}" for name, text in page.footer])]
-    if page.settings:
-        parts.append(settings_text(page.settings))
-    return "\n\n".join(part for part in [*parts, *mark] if part) + "\n"
-
-
-def latex(page: Page) -> str:
-    """One booktabs table per part, to be included where `booktabs` is loaded."""
-    head = f"% Generated by bench.report from records; do not edit. {page.watermark}".rstrip()
-    mark = f" {page.watermark}." if page.watermark else ""
-    tables = []
-    for number, part in enumerate(page.parts, 1):
-        caption = f"{page.title}. {part.title}. {part.note}{mark}"
-        tables.append(latex_table(part.titles, part.body, caption, f"tab:{page.name}-{number}", part.keys))
-    told = [*page.sentences, *(f"{name}: {text}." for name, text in page.footer)]
-    notes = "\n".join(f"% {' '.join(latex_text(sentence).split())}" for sentence in told)
-    return "\n\n".join([head, *tables, notes]) + "\n"
-
-
-def html(page: Page) -> str:
-    """The page as one self-contained file: nothing is loaded from elsewhere."""
-    template = environment().get_template("page.html.j2")
-    return template.render(
-        page=page,
-        plots=[Markup(inline(svg, f"{page.name}-{plot}")) for plot, svg in page.plots.items()],
-        palette={name: {"light": light, "dark": dark} for name, (light, dark) in PALETTE.items()},
-    )
-
-
-def terminal(page: Page) -> RenderableType:
-    """Tables and sentences for `rich.print`."""
-    mark = [Text(page.watermark, style="bold red")] if page.watermark else []
-    tables = [
-        terminal_table(part.title, part.titles, part.body, caption=part.note, texts=part.keys) for part in page.parts
-    ]
-    said = [Text(f"! {line}", style="yellow") for lines in page.remarks.values() for line in lines]
-    notes = [Text.assemble((f"{name}: ", "bold"), text) for name, text in page.footer]
-    return Group(*mark, *tables, *said, *notes, *(Text(one, style="bold") for one in page.sentences), *mark)

@@ -18,15 +18,13 @@ from bench.records import Record
 STAGES = ("cut", "absorbed", "recalibrated")
 
 
-def accuracy_plot(sheet: Sheet, *models: str) -> str:
+def accuracy_plot(sheet: Sheet) -> str:
     """Accuracy on the test split, with its 95 % interval, against MACs per image: the criterion and the control.
 
-    One field for each of `models` (all of the table without any), with the same vertical scale in every plot.
+    One field for each network of the table, all with the same vertical scale.
     """
-    shown = models or tuple(sheet.table.models)
-    name = "-".join(("accuracy", *models))
-    inches = (0.6 + 4.3 * len(shown), 3.9)
-    return drawn(name, inches, sheet.watermark, lambda figure: _draw_accuracy(figure, sheet, shown))
+    inches = (0.6 + 4.3 * len(sheet.table.models), 3.9)
+    return drawn("accuracy", inches, sheet.watermark, lambda figure: _draw_accuracy(figure, sheet))
 
 
 def gamma_plot(sheet: Sheet, model: str) -> str:
@@ -48,12 +46,12 @@ def _axes(figure: Figure, title: str, *, bottom: float = 0.15, left: float = 0.1
     return axes
 
 
-def _draw_accuracy(figure: Figure, sheet: Sheet, models: tuple[str, ...]) -> None:
+def _draw_accuracy(figure: Figure, sheet: Sheet) -> None:
     left, gap = 0.62 / figure.get_figwidth(), 0.25 / figure.get_figwidth()
-    width = (1 - left) / len(models)
-    for i, model in enumerate(models):
+    width = (1 - left) / len(sheet.table.models)
+    for i, (model, name) in enumerate(sheet.table.models.items()):
         axes = figure.add_axes((left + i * width, 0.13, width - gap, 0.76))
-        axes.set_title(f"{sheet.table.models[model]} on {sheet.data}, scale {sheet.scale}", pad=10)
+        axes.set_title(f"{name} on {sheet.data}, scale {sheet.scale}", pad=10)
         axes.grid(True, axis="y", linewidth=0.8)
         axes.set_xlabel("FLOPs (MAC) per image")
         _accuracy_field(axes, sheet, model)

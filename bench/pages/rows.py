@@ -4,15 +4,14 @@ A cell without a record leaves a gap that the row names; nothing here computes m
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from bench.make.scales import scale_for
 from bench.measure.stats import spread
-from bench.pages.columns import BATCHES, FORMAT_OF, FORMATS, WATERMARK, Column, Panel, Table, recall_key
-from bench.pages.values import Values, published_values, values_of
+from bench.pages.columns import BATCHES, FORMAT_OF, FORMATS, Column, Panel, Table, recall_key
+from bench.pages.page import watermark
+from bench.pages.values import Values
 from bench.records import Cell, Record
-from bench.tables import cells, find
 
 EMPTY = "-"
 MISSING = "not measured"
@@ -83,8 +82,8 @@ class Sheet:
 
     @property
     def watermark(self) -> str:
-        """Printed on every rendering of a scale that gives no results; empty for the others."""
-        return "" if scale_for(self.scale, self.data).publishable else WATERMARK
+        """Printed across its plots (`bench.pages.page.watermark`)."""
+        return watermark(self.scale)
 
     @property
     def missing(self) -> tuple[Cell, ...]:
@@ -116,31 +115,6 @@ def taken(records: Records, *, data: str, scale: str, table: str) -> list[Record
     return sorted(found, key=lambda one: one.cell)
 
 
-def sheet(
-    table: str | Table, records: Records, *, data: str | None = None, scale: str | None = None, seeds: int | None = None
-) -> Sheet:
-    """`records` sorted into the rows of `table`, whatever their order.
-
-    Args:
-        data, scale: which records to take; without them there may be only one kind.
-        seeds: rows cover seeds 0 to seeds - 1; without it every seed that has a record.
-
-    Raises:
-        ValueError: unknown table, or records of several data sets or scales and no word on which.
-    """
-    table = find(table)
-    taken = list(records.values() if isinstance(records, Mapping) else records)
-    taken = [record for record in taken if record.cell.table == table.name]
-    data = data or _only("data", {record.cell.data for record in taken})
-    scale = scale or _only("scale", {record.cell.scale for record in taken})
-    found = {record.cell: record for record in taken if (record.cell.data, record.cell.scale) == (data, scale)}
-    seeds = seeds or 1 + max((cell.seed for cell in found), default=0)
-    wanted = cells(table, data, scale, seeds)
-    rows = _flag_slower(_rows(table, wanted, found))
-    used = tuple(found[cell] for cell in sorted(found) if cell in set(wanted))
-    return Sheet(table=table, data=data, scale=scale, seeds=seeds, rows=rows, records=used)
-
-
 def fill(column: Column, row: Row) -> str:
     """What stands in `column` for `row`: plain text, ASCII but for the plus-minus sign."""
     keys = KEYS.findall(column.text)
@@ -148,6 +122,12 @@ def fill(column: Column, row: Row) -> str:
         return EMPTY
     text = GROUPS.sub(lambda group: group[0] if all(map(row.numbers, KEYS.findall(group[0]))) else "", column.text)
     return KEYS.sub(lambda key: written(key[1], row.numbers(key[1])), text)
+
+
+def row_cells(columns: Sequence[Column], row: Row) -> list[str]:
+    """What stands in `columns` for `row`; a row without any record says so in the first of them."""
+    first, *others = [fill(column, row) for column in columns]
+    return [MISSING if row.cells and not row.measured else first, *others]
 
 
 def written(key: str, numbers: tuple[float, ...]) -> str:
@@ -163,53 +143,15 @@ def written(key: str, numbers: tuple[float, ...]) -> str:
     return f"{write(over.mean)} ± {over.sd:.2f}" if spreads else write(over.mean)
 
 
+def mean_text(row: Row, key: str) -> str:
+    """The mean alone, without the spread that a table prints beside it."""
+    return written(key, (row.mean(key) or 0.0,))
+
+
 def first_record(sheet: Sheet, model: str, variant: str, ratio: float = 0.0) -> Record | None:
     """The record of the lowest seed: plots of single networks show one network."""
     wanted = (model, variant, ratio)
     return next((one for one in sheet.records if (one.cell.model, one.cell.variant, one.cell.ratio) == wanted), None)
-
-
-def _only(name: str, given: set[str]) -> str:
-    if len(given) > 1:
-        raise ValueError(
-            f"records of several kinds of {name} ({', '.join(sorted(given))}): say {name}= which to render"
-        )
-    return given.pop() if given else f"no {name}"
-
-
-def _rows(table: Table, wanted: list[Cell], found: dict[Cell, Record]) -> tuple[Row, ...]:
-    grouped: dict[tuple[str, str, float], list[Cell]] = {}
-    for cell in wanted:
-        grouped.setdefault((cell.model, cell.variant, cell.ratio), []).append(cell)
-    return tuple(_row(table, key, group, found) for key, group in grouped.items())
-
-
-def _row(table: Table, key: tuple[str, str, float], group: list[Cell], found: dict[Cell, Record]) -> Row:
-    model, variant, ratio = key
-    values = tuple(_cell_values(cell, found) for cell in group)
-    row = Row(
-        model=model,
-        variant=variant,
-        ratio=ratio,
-        beyond=ratio > 0 and ratio not in table.paper_ratios,
-        cells=tuple(group),
-        found=values,
-        published=published_values(table, model, variant, ratio),
-    )
-    return replace(row, remarks=(*noise(row), *_off_budget(row), *_collapsed(row)))
-
-
-def _cell_values(cell: Cell, found: dict[Cell, Record]) -> Values | None:
-    if cell not in found:
-        return None
-    beside = ("short", "random") if cell.variant == "slim" else ()
-    controls = {variant: found.get(_sibling(cell, variant, cell.ratio)) for variant in beside}
-    dense, short, random = found.get(_sibling(cell, "dense", 0.0)), controls.get("short"), controls.get("random")
-    return values_of(found[cell], dense=dense, short=short, random=random)
-
-
-def _sibling(cell: Cell, variant: str, ratio: float) -> Cell:
-    return replace(cell, variant=variant, ratio=ratio)
 
 
 def noise(row: Row) -> list[str]:
@@ -217,43 +159,3 @@ def noise(row: Row) -> list[str]:
     noisy = [batch for batch in BATCHES if any(row.numbers(f"noisy_b{batch}"))]
     worst = [f"batch {batch}, cv {max(row.numbers(f'cv_percent_b{batch}')):.1f} %" for batch in noisy]
     return [f"noisy timing (spread or a busy machine): {'; '.join(worst)}"] if worst else []
-
-
-def _off_budget(row: Row) -> list[str]:
-    off = [share for share in row.numbers("achieved_percent") if abs(share - 100 * row.ratio) > 1]
-    return [f"asked for {100 * row.ratio:.0f} %, got {off[0]:.1f} %"] if off else []
-
-
-def _collapsed(row: Row) -> list[str]:
-    most = max(row.numbers("collapsed_layers"), default=0)
-    return [f"{most:.0f} layers nearly emptied (see the widths)"] if most else []
-
-
-def _flag_slower(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Remarks on rows whose network is slower than one with fewer channels removed."""
-    flagged = []
-    for row in rows:
-        lower = [other for other in rows if _is_lower(other, row)] if row.variant == "slim" else []
-        remarks = [remark for batch in BATCHES if (remark := _slower(row, lower, batch))]
-        flagged.append(replace(row, remarks=(*row.remarks, *remarks)))
-    return tuple(flagged)
-
-
-def _is_lower(other: Row, row: Row) -> bool:
-    return other.model == row.model and other.variant in ("dense", "slim") and other.ratio < row.ratio
-
-
-def _slower(row: Row, lower: list[Row], batch: int) -> str:
-    key = f"speedup_b{batch}"
-    ours = row.mean(key)
-    rivals = [(1.0 if other.variant == "dense" else other.mean(key), other) for other in lower]
-    rivals = [(speed, other) for speed, other in rivals if speed is not None]
-    if ours is None or not rivals:
-        return ""
-    speed, fastest = max(rivals, key=lambda rival: rival[0])
-    if ours >= speed:
-        return ""
-    floor = fastest.mean(f"{key}_lo") or 1.0
-    ceiling = row.mean(f"{key}_hi") or ours
-    within = " (intervals overlap)" if ceiling >= floor else ""
-    return f"slower than {fastest.label} at batch {batch}{within}"

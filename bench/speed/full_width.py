@@ -21,6 +21,8 @@ from bench.make.networks import NETWORKS
 from bench.make.recipes import say
 from bench.make.scale import Scale
 from bench.make.scales import PAPER
+from bench.pages.files import files
+from bench.pages.page import Page
 from bench.pages.rows import Records
 from bench.records import Cell, Record
 from bench.speed import runtime_table
@@ -99,7 +101,7 @@ def _opened(cell: Cell, made: FaceArtefacts, cost: dict[str, Any], running: dict
     result: dict[str, Any] = {"missing": None, "cost": cost, "latency": {}}
     try:
         running[cell], size = opened(made.files, cell.runtime, cell.precision)
-    except Unavailable as reason:
+    except (Unavailable, ValueError) as reason:
         return result | {"missing": str(reason)}
     return result | {"cost": cost | size}
 
@@ -112,9 +114,9 @@ def _record(cell: Cell, result: dict[str, Any], scale: Scale) -> Record:
     return Record(cell=cell, config=config, result=plain(result), **about)
 
 
-def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
-    """Every file of the table, by name."""
-    return runtime_table.render(found, data=data, scale=scale, table=TABLE, title=TITLE)
+def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told."""
+    return runtime_table.page_of(found, data=data, scale=scale, table=TABLE, title=TITLE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     measure(given.out / "records")
     found = records.load_all(given.out / "records", table=TABLE, data=DATA, scale=PAPER.name)
-    for name, content in render(found, data=DATA, scale=PAPER.name).items():
+    for name, content in files(page_of(found, data=DATA, scale=PAPER.name)).items():
         write_atomic(given.out / "tables" / f"{DATA}-{PAPER.name}" / name, content)
         print(given.out / "tables" / f"{DATA}-{PAPER.name}" / name)
     return 0

@@ -4,18 +4,14 @@ bytes out."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import RenderableType
 
 from bench.make.timed import BATCH, RUNTIME, VARIANT
-from bench.pages import page
-from bench.pages.captions import Pairs, code_line, machine_line
+from bench.pages.captions import code_line, machine_line
 from bench.pages.columns import magnitude, probability
-from bench.pages.escaped import csv_of
-from bench.pages.page import Page, Part, about, watermark
+from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
 from bench.pages.values import difference_values
@@ -95,32 +91,24 @@ class Pair:
         return None
 
 
-def render(found: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
-    """Every file of the table, by name; `seeds` is what the records have."""
-    return page.files(page_of(taken(found, data=data, scale=scale, table=TABLE), data, scale))
-
-
-def terminal(found: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
-    """The panels and sentences for `rich.print`."""
-    return page.terminal(page_of(taken(found, data=data, scale=scale, table=TABLE), data, scale))
-
-
-def page_of(records: Sequence[Record], data: str, scale: str) -> Page:
-    """Everything that is told."""
+def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told; `seeds` is what the records have."""
+    records = taken(found, data=data, scale=scale, table=TABLE)
     measured = [_measured(record) for record in records]
     pairs, seeds = pairs_of(measured), 1 + max((record.cell.seed for record in records), default=0)
     wanted = {cell.id for cell in cells(data, scale, seeds, list(MODELS))} - {record.cell.id for record in records}
     return Page(
         name=TABLE,
         title=TITLE,
-        about=about(data, scale, seeds),
+        data=data,
+        scale=scale,
+        seeds=seeds,
         sentences=[sentence(pair) for pair in pairs] or [f"Latency-aware selection: {MISSING} yet."],
         parts=[_at_equal_ms(pairs), _at_equal_accuracy(pairs), _networks(measured)],
-        csv=csv_text(measured),
+        figures=_figures(measured),
         plots={"curves": drawn(f"{TABLE}-curves", (9.0, 3.9), watermark(scale), lambda f: _draw(f, measured))},
         footer=_footer(records),
         remarks={"Not measured": sorted(wanted), "Timing": _noisy(measured)},
-        watermark=watermark(scale),
     )
 
 
@@ -204,17 +192,14 @@ def _networks(measured: Sequence[Measured]) -> Part:
     return Part(title="C. Every network", titles=titles, body=body, note=note, keys=2)
 
 
-def csv_text(measured: Sequence[Measured]) -> str:
-    """Every figure of every network, unrounded."""
-    lines: list[Sequence[object]] = []
-    lines.append(
-        ["model", "variant", "ratio", "seed", "removed_percent", "p50_ms", "accuracy_percent", "macs", "params"]
-    )
+def _figures(measured: Sequence[Measured]) -> Figures:
+    columns = ["model", "variant", "ratio", "seed", "removed_percent", "p50_ms", "accuracy_percent", "macs", "params"]
+    rows = []
     for one in measured:
-        cell = one.record.cell
-        told: list[Any] = [cell.model, cell.variant, cell.ratio, cell.seed, one.removed_percent, one.ms]
-        lines.append([*told, one.accuracy_percent, one.macs, one.record.result["cost"]["params"]])
-    return csv_of(lines)
+        cost = {name: one.record.result["cost"][name] for name in ("macs", "params")}
+        told = {"removed_percent": one.removed_percent, "p50_ms": one.ms, "accuracy_percent": one.accuracy_percent}
+        rows.append(vars(one.record.cell) | told | cost)
+    return Figures(columns=columns, rows=rows)
 
 
 def _draw(figure: Figure, measured: Sequence[Measured]) -> None:

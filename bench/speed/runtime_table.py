@@ -1,16 +1,12 @@
-"""The table of runtimes as files: Markdown and CSV, and a terminal view. Pure: the same records give the same bytes."""
+"""The table of runtimes as a page: one row for every network in every runtime and precision that it runs in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from typing import Any
 
 from bench.pages.captions import code_line, machine_line
-from bench.pages.escaped import csv_of
-from bench.pages.render_text import listed, markdown_table
-from bench.pages.rows import Records, taken
+from bench.pages.page import Figures, Page, Pairs, Part
+from bench.pages.rows import MISSING, Records, taken
 from bench.records import Record
 from bench.speed.runtime_rows import RuntimeRow, Timing, rows_of
 from bench.speed.runtimes import BATCHES, REFERENCE, TABLE
@@ -21,47 +17,42 @@ NOTE = (
     "on resident pixels, preprocessing inside, all sessions in turns within one process; factors are medians of pairs."
 )
 HEADLINE_RATIO = 0.6
-AGAINST = "unpruned_eager"
+COMPARISONS = ("unpruned", "eager", "unpruned_eager")
+AGAINST = COMPARISONS[-1]
 """The comparison that headlines tell."""
+TIMED = ("p50_ms", "p90_ms", "images_per_s", "cv", "noisy")
+"""Figures of one network at one batch size."""
+ENDS = ("", "_lo", "_hi")
+"""Of the names of a factor and of its interval."""
 
 
-def render(
-    records: Records, *, data: str, scale: str, seeds: int | None = None, table: str = TABLE, title: str = TITLE
-) -> dict[str, bytes]:
-    """Every file of the table, by name; `seeds` is what the records have."""
-    found = taken(records, data=data, scale=scale, table=table)
-    files = {f"{table}.md": markdown(found, f"{table}: {title}"), f"{table}.csv": csv_text(found)}
-    return {name: text.encode() for name, text in files.items()}
-
-
-def terminal(records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
-    """The table and its sentences for `rich.print`."""
-    found = taken(records, data=data, scale=scale, table=TABLE)
-    rows = rows_of(found)
-    view = Table(title=TITLE, caption=NOTE, title_justify="left")
-    shown = [row for row in rows if not row.missing]
-    titles = _titles(shown)
-    for title in titles:
-        view.add_column(title)
-    for row in shown:
-        view.add_row(*(COLUMNS[title](row) for title in titles))
-    return Group(view, *(Text(line) for line in [*headlines(rows), *missing(rows), *_remarks(rows)]))
-
-
-def markdown(records: Sequence[Record], title: str) -> str:
-    """The table for people who read it in a repository."""
+def page_of(
+    found: Records, *, data: str, scale: str, seeds: int | None = None, table: str = TABLE, title: str = TITLE
+) -> Page:
+    """Everything that is told; `seeds` is what the records have."""
+    records = taken(found, data=data, scale=scale, table=table)
     rows = rows_of(records)
-    shown = [row for row in rows if not row.missing]
-    titles = _titles(shown)
-    body = [[COLUMNS[title](row) for title in titles] for row in shown]
-    parts = [f"# {title}", listed(headlines(rows)), markdown_table(titles, body), NOTE]
-    for title, lines in (("Not measured", missing(rows)), ("Remarks", _remarks(rows))):
-        parts += [f"## {title}", listed(lines)] if lines else []
-    if records:
-        said = [f"**Machine**: {machine_line(records)}", f"**Code**: {code_line(records)}"]
-        said += [f"**Timing**: {_timing_line(records)}", *_energy_lines(records)]
-        parts += ["## Where the numbers come from", listed(said)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return Page(
+        name=table,
+        title=title,
+        data=data,
+        scale=scale,
+        seeds=1 + max((record.cell.seed for record in records), default=0),
+        sentences=headlines(rows) if records else [f"{title}: {MISSING} yet."],
+        parts=[_part([row for row in rows if not row.missing])] if records else [],
+        figures=_figures(rows),
+        plots={},
+        footer=_footer(records) if records else [],
+        remarks={"Not measured": missing(rows), "Remarks": _remarks(rows)},
+        terse=True,
+    )
+
+
+def _part(rows: Sequence[RuntimeRow]) -> Part:
+    """The columns in which some row says something."""
+    titles = [title for title, write in COLUMNS.items() if any(map(write, rows))]
+    body = [[COLUMNS[title](row) for title in titles] for row in rows]
+    return Part(title="", titles=titles, body=body, note=NOTE, keys=2)
 
 
 def headlines(rows: Sequence[RuntimeRow]) -> list[str]:
@@ -101,36 +92,24 @@ def missing(rows: Sequence[RuntimeRow]) -> list[str]:
     return said
 
 
-def csv_text(records: Sequence[Record]) -> str:
-    """Every figure of every cell, unrounded; energy only where some cell has it."""
-    rows = rows_of(records)
-    powered = BATCHES if any(one.energy_mj for row in rows for one in row.timings.values()) else ()
-    lines: list[Sequence[object]] = []
-    timed = [f"{name}_b{batch}" for batch in BATCHES for name in ("p50_ms", "p90_ms", "images_per_s", "cv", "noisy")]
-    names = ("unpruned", "eager", "unpruned_eager")
-    faster = [f"speedup_to_{name}_b{batch}{end}" for batch in BATCHES for name in names for end in ("", "_lo", "_hi")]
-    identity = ["model", "variant", "ratio", "seed", "runtime", "precision", "missing"]
-    known = ["accuracy", "agreement", "macs", "artefact_bytes", "build_s"]
-    lines.append([*identity, *known, *timed, *faster, *(f"energy_mj_b{batch}" for batch in powered)])
-    for row in rows:
-        cell = row.cell
-        told = [cell.model, cell.variant, cell.ratio, cell.seed, cell.runtime, cell.precision, row.missing]
-        told += [row.accuracy, row.agreement, row.macs, row.artefact_bytes, row.build_s]
-        for batch in BATCHES:
-            one = row.timings.get(batch)
-            told += [one.p50_ms, one.p90_ms, one.images_per_s, one.cv, one.noisy] if one else [None] * 5
-        for batch in BATCHES:
-            one = row.timings.get(batch)
-            for name in names:
-                told += list(one.speedup.get(name, (None,) * 3)) if one else [None] * 3
-        told += [row.timings[batch].energy_mj if batch in row.timings else None for batch in powered]
-        lines.append(["" if value is None else value for value in told])
-    return csv_of(lines)
+def _figures(rows: Sequence[RuntimeRow]) -> Figures:
+    """Every figure of every cell; energy only where some cell has it."""
+    powered = any(one.energy_mj for row in rows for one in row.timings.values())
+    columns = ["model", "variant", "ratio", "seed", "runtime", "precision", "missing"]
+    columns += ["accuracy", "agreement", "macs", "artefact_bytes", "build_s"]
+    columns += [f"{name}_b{batch}" for batch in BATCHES for name in TIMED]
+    columns += [f"speedup_to_{name}_b{batch}{end}" for batch in BATCHES for name in COMPARISONS for end in ENDS]
+    columns += [f"energy_mj_b{batch}" for batch in BATCHES if powered]
+    return Figures(columns=columns, rows=[_told(row) for row in rows])
 
 
-def _titles(rows: Sequence[RuntimeRow]) -> list[str]:
-    """Of the columns in which some row says something."""
-    return [title for title, write in COLUMNS.items() if any(map(write, rows))]
+def _told(row: RuntimeRow) -> dict[str, object]:
+    told = vars(row.cell) | vars(row)
+    for batch, one in row.timings.items():
+        told |= {f"{name}_b{batch}": getattr(one, name) for name in (*TIMED, "energy_mj")}
+        for name, found in one.speedup.items():
+            told |= {f"speedup_to_{name}_b{batch}{end}": value for end, value in zip(ENDS, found, strict=True)}
+    return told
 
 
 def _factor(timing: Timing | None, name: str, *, interval: bool = False) -> str:
@@ -160,20 +139,21 @@ def _remarks(rows: Sequence[RuntimeRow]) -> list[str]:
     ]
 
 
-def _timing_line(records: Sequence[Record]) -> str:
+def _footer(records: Sequence[Record]) -> Pairs:
     timed = [one for record in records for one in (record.result.get("latency") or {}).values()]
+    counters = sorted({told["counter"] for one in timed if (told := one.get("energy"))})
+    whole = "of whole processor packages or the whole GPU, idle power included"
+    energy = [("Energy", f"counter {' / '.join(counters)}, {whole}")] if counters else []
+    machine, code = ("Machine", machine_line(records)), ("Code", code_line(records))
+    return [machine, code, ("Timing", _timing_line(timed)), *energy]
+
+
+def _timing_line(timed: Sequence[Mapping[str, Any]]) -> str:
     if not timed:
         return "none"
     threads = " / ".join(sorted({str(one["threads"]) for one in timed}))
     runs = sorted({one["n"] for one in timed})
     return f"threads {threads}, {runs[0]} to {runs[-1]} runs each"
-
-
-def _energy_lines(records: Sequence[Record]) -> list[str]:
-    timed = [one for record in records for one in (record.result.get("latency") or {}).values()]
-    counters = sorted({told["counter"] for one in timed if (told := one.get("energy"))})
-    whole = "of whole processor packages or the whole GPU, idle power included"
-    return [f"**Energy**: counter {' / '.join(counters)}, {whole}"] if counters else []
 
 
 def _ms(row: RuntimeRow, batch: int, text: str) -> str:

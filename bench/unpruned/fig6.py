@@ -10,9 +10,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from rich.console import RenderableType
 
-from bench.pages import page
 from bench.pages.captions import settings
 from bench.pages.columns import ACCURACY, CLASS_MEAN, Column, Panel
 from bench.pages.page import Page
@@ -21,7 +19,7 @@ from bench.pages.svg import LIGHT, drawn, nothing
 from bench.records import Cell, Record
 from bench.unpruned import published
 from bench.unpruned.dense import REFERENCE, THRESHOLDS, distinct, trained_as
-from bench.unpruned.rows import NetworkTable, csv_text, network_sheet, part_of
+from bench.unpruned.rows import NetworkTable, figures_of, network_sheet, part_of
 from bench.unpruned.tables import provenance
 
 TABLE = "fig6"
@@ -55,17 +53,9 @@ def lacking(found: Mapping[Cell, Record], cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in wanted if cell not in found]
 
 
-def render(records: Records, *, data: str, scale: str, seeds: int | None = None) -> dict[str, bytes]:
-    """Every file of the figure, by name; `seeds` is what the records have."""
-    return page.files(_page(network_sheet(SHEET, records, data=data, scale=scale, seeds=seeds)))
-
-
-def terminal(records: Records, *, data: str, scale: str, seeds: int | None = None) -> RenderableType:
-    """The table and its sentences for `rich.print`."""
-    return page.terminal(_page(network_sheet(SHEET, records, data=data, scale=scale, seeds=seeds)))
-
-
-def _page(sheet: Sheet) -> Page:
+def page_of(records: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told; `seeds` is what the records have."""
+    sheet = network_sheet(SHEET, records, data=data, scale=scale, seeds=seeds)
     reference = first_record(sheet, REFERENCE, "dense")
     shares = reference.result["mask"]["passing"] if reference else None
     silent = f"{sheet.data} gives its landmarks no confidence: no threshold changes the mask, so none was tried."
@@ -75,14 +65,15 @@ def _page(sheet: Sheet) -> Page:
     return Page(
         name=TABLE,
         title=sheet.table.title,
-        about=page.about(sheet.data, sheet.scale, sheet.seeds),
+        data=data,
+        scale=scale,
+        seeds=sheet.seeds,
         sentences=[why] if why else _sentences(filled, set(trained_as(shares).values()) if shares else set(THRESHOLDS)),
         parts=[] if why else [replace(part, titles=["Threshold", *part.titles[1:]])],
         plots={"accuracy": drawn(TABLE, (6.4, 3.8), sheet.watermark, lambda figure: _draw(figure, filled, why))},
-        csv=csv_text(filled),
+        figures=figures_of(filled),
         footer=[(name, text) for name, text in provenance(sheet) if name != "Cells"],
         settings=settings(sheet.records),
-        watermark=sheet.watermark,
     )
 
 

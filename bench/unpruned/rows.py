@@ -3,13 +3,12 @@
 A row is compared with MRF and, in the ablation, with the row above it; both on the same test images and seed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bench.pages.columns import FORMAT_OF, Column, Panel, Published, Table
-from bench.pages.escaped import csv_of
-from bench.pages.page import Part
-from bench.pages.rows import MISSING, Records, Row, Sheet, fill, noise
+from bench.pages.columns import FORMAT_OF, Panel, Published, Table
+from bench.pages.page import Figures, Part
+from bench.pages.rows import MISSING, Records, Row, Sheet, noise, row_cells, taken
 from bench.pages.values import Values, correct, difference_values, values_of
 from bench.records import Cell, Record
 from bench.unpruned.calibration import recorded_ece
@@ -44,9 +43,7 @@ def network_sheet(table: NetworkTable, records: Records, *, data: str, scale: st
     Args:
         seeds: rows cover seeds 0 to seeds - 1; without it every seed that has a record.
     """
-    listed = records.values() if isinstance(records, Mapping) else records
-    wanted = (RECORDS, data, scale)
-    found = {one.cell: one for one in listed if (one.cell.table, one.cell.data, one.cell.scale) == wanted}
+    found = {one.cell: one for one in taken(records, data=data, scale=scale, table=RECORDS)}
     own = [cell for cell in found if cell.model in table.models]
     seeds = seeds or 1 + max((cell.seed for cell in own), default=0)
     asked = cells(data, scale, seeds, tuple(table.models))
@@ -128,36 +125,27 @@ def part_of(sheet: Sheet, panel: Panel, *, literature: bool = False) -> Part:
     """A panel as a table; rows of the literature only where it is asked for them."""
     columns = sheet.columns(panel)
     rows = [row for row in sheet.rows if row.cells or literature]
-    body = [[name_of(sheet, row), *_cells(columns, row)] for row in rows]
+    body = [[name_of(sheet, row), *row_cells(columns, row)] for row in rows]
     titles = ["Network", *(column.title for column in columns)]
     return Part(title=f"{panel.letter}. {panel.title}", titles=titles, body=body, note=panel.note)
 
 
-def _cells(columns: list[Column], row: Row) -> list[str]:
-    first, *others = [fill(column, row) for column in columns]
-    return [MISSING if row.cells and not row.measured else first, *others]
-
-
-def csv_text(sheet: Sheet) -> str:
-    """Every value of every network and seed, one row each, unrounded; a row of the literature has no seed."""
+def figures_of(sheet: Sheet) -> Figures:
+    """Every value of every network and seed, one row each; a row of the literature has no seed."""
     filled = {key for row in sheet.rows for values in (*row.found, row.published) if values for key in values}
-    classes = [key for key in sorted(filled) if key.startswith("recall_")]
-    keys = [*(key for key in FORMAT_OF if key in filled), *classes]
-    lines: list[Sequence[object]] = []
-    lines.append(["table", "data", "scale", "model", "seed", "status", *keys, *filter(None, [sheet.watermark])])
-    for row in sheet.rows:
-        for seed, status, values in _told(row):
-            numbers = [{**row.published, **values}.get(key, "") for key in keys]
-            mark = [sheet.watermark] if sheet.watermark else []
-            lines.append([sheet.table.name, sheet.data, sheet.scale, row.model, seed, status, *numbers, *mark])
-    return csv_of(lines)
+    recalls = [key for key in sorted(filled) if key.startswith("recall_")]
+    identity = ["table", "data", "scale", "model", "seed", "status"]
+    columns = [*identity, *(key for key in FORMAT_OF if key in filled), *recalls]
+    place = {"table": sheet.table.name, "data": sheet.data, "scale": sheet.scale}
+    rows = [{**place, "model": row.model, **row.published, **told} for row in sheet.rows for told in _told(row)]
+    return Figures(columns=columns, rows=rows)
 
 
-def _told(row: Row) -> Iterable[tuple[int | str, str, Values]]:
-    """(seed, status, values) of every line of the file for `row`."""
+def _told(row: Row) -> Iterable[Mapping[str, object]]:
+    """Seed, status and values of every line for `row`."""
     if not row.cells:
-        return [("", UNMEASURED, {})]
+        return [{"status": UNMEASURED}]
     return [
-        (cell.seed, MISSING if values is None else "measured", values or {})
+        {"seed": cell.seed, "status": MISSING if values is None else "measured", **(values or {})}
         for cell, values in zip(row.cells, row.found, strict=True)
     ]

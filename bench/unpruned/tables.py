@@ -1,19 +1,16 @@
 """Tables 1 to 4 of paper 1 as data, and as pages: whole networks beside each other, all from the same records.
 
-Rows, panels and published numbers are here; `bench.unpruned.rows` fills them, `bench.pages.page` writes the files.
+Rows, panels and published numbers are here; `bench.unpruned.rows` fills them.
 """
 
-from rich.console import RenderableType
-
-from bench.pages import page
-from bench.pages.captions import Pairs, footer, settings
+from bench.pages.captions import footer, settings
 from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel
-from bench.pages.page import Page
-from bench.pages.rows import Records, Row, Sheet, written
+from bench.pages.page import Page, Pairs
+from bench.pages.rows import Records, Row, Sheet, mean_text, written
 from bench.unpruned import confusion, published
 from bench.unpruned.dense import OCCLUDER, REFERENCE
 from bench.unpruned.plots import accuracy_dots, attention_plot, reliability_plot
-from bench.unpruned.rows import NetworkTable, csv_text, name_of, network_sheet, part_of
+from bench.unpruned.rows import NetworkTable, figures_of, name_of, network_sheet, part_of
 
 MODELS = {
     "local": "Local branch",
@@ -158,21 +155,9 @@ MATRICES = {"table2": ("RAF-DB", published.TABLE2), "table3": ("AffectNet", publ
 """Published confusion matrices by our table's name: the data set and the shares."""
 
 
-def render(
-    table: NetworkTable, records: Records, *, data: str, scale: str, seeds: int | None = None
-) -> dict[str, bytes]:
-    """Every file of a table, by name; `seeds` is what the records have."""
-    return page.files(_page(network_sheet(table, records, data=data, scale=scale, seeds=seeds)))
-
-
-def terminal(
-    table: NetworkTable, records: Records, *, data: str, scale: str, seeds: int | None = None
-) -> RenderableType:
-    """The tables and sentences for `rich.print`; arguments are those of `render`."""
-    return page.terminal(_page(network_sheet(table, records, data=data, scale=scale, seeds=seeds)))
-
-
-def _page(sheet: Sheet) -> Page:
+def page_of(table: NetworkTable, records: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told; arguments are those of `bench.unpruned.rows.network_sheet`."""
+    sheet = network_sheet(table, records, data=data, scale=scale, seeds=seeds)
     name = sheet.table.name
     if name in MATRICES:
         content = confusion.content(sheet, *MATRICES[name])
@@ -185,12 +170,13 @@ def _page(sheet: Sheet) -> Page:
     return Page(
         name=name,
         title=sheet.table.title,
-        about=page.about(sheet.data, sheet.scale, sheet.seeds),
-        csv=csv_text(sheet),
+        data=sheet.data,
+        scale=sheet.scale,
+        seeds=sheet.seeds,
+        figures=figures_of(sheet),
         footer=provenance(sheet),
         remarks={"Remarks": [f"{name_of(sheet, row)}: {'; '.join(row.remarks)}" for row in sheet.rows if row.remarks]},
         settings=settings(sheet.records),
-        watermark=sheet.watermark,
         **content,
     )
 
@@ -214,9 +200,9 @@ def sentences(sheet: Sheet) -> list[str]:
     if not whole.measured:
         return [f"{sheet.table.models[REFERENCE]}: not measured yet."]
     said = [
-        f"MRF is right for {_mean(whole, 'accuracy_percent')} % "
-        f"[{_mean(whole, 'accuracy_lo')}, {_mean(whole, 'accuracy_hi')}]; "
-        f"the most frequent class alone gives {_mean(whole, 'majority_percent')} %."
+        f"MRF is right for {mean_text(whole, 'accuracy_percent')} % "
+        f"[{mean_text(whole, 'accuracy_lo')}, {mean_text(whole, 'accuracy_hi')}]; "
+        f"the most frequent class alone gives {mean_text(whole, 'majority_percent')} %."
     ]
     above = sheet.table.above if isinstance(sheet.table, NetworkTable) else {}
     for row in (row for row in sheet.rows if row.measured and row.cells):
@@ -229,9 +215,5 @@ def sentences(sheet: Sheet) -> list[str]:
 
 
 def _gap(row: Row, prefix: str, p_key: str) -> str:
-    points, low, high = (_mean(row, f"{prefix}_{end}") for end in ("points", "lo", "hi"))
+    points, low, high = (mean_text(row, f"{prefix}_{end}") for end in ("points", "lo", "hi"))
     return f"{points} points [{low}, {high}], p {written(p_key, row.numbers(p_key))}."
-
-
-def _mean(row: Row, key: str) -> str:
-    return written(key, (row.mean(key) or 0.0,))

@@ -12,7 +12,8 @@ from fake_records import CLASSES, fake_records
 
 from bench.measure.accuracy import score
 from bench.pages.escaped import csv_of, latex_text, markdown_cell
-from bench.registry import KINDS
+from bench.pages.files import files as files_of
+from bench.registry import page_of
 from compress.files import plain
 
 NAMES = ("<img src=x onerror=alert(1)>", "=1+1", "$\\frac$", "a\x07b", "{0}", "very (un)happy [95 %]", "@sum|b\nc")
@@ -36,7 +37,7 @@ def renamed(records):
 @pytest.mark.parametrize("table", ["table5", "table2", "table4"])
 def test_names_of_classes_are_text_in_every_file(table):
     records = renamed(fake_records() if table == "table5" else network_records())
-    files = KINDS[table].render(records, data="invented", scale="cpu", seeds=1)
+    files = files_of(page_of(table, records, data="invented", scale="cpu", seeds=1))
     for name, content in files.items():
         text = content.decode()
         assert not any(ord(letter) < 32 and letter != "\n" for letter in text), name

@@ -15,6 +15,7 @@ from bench.covers import fig4, fig4_table
 from bench.covers.covered import covered_sets, levels
 from bench.make.networks import NETWORKS
 from bench.make.pipeline import stage_behind
+from bench.pages.files import files as files_of
 from bench.records import Cell, Record
 
 PLACE = {"data": "tiny", "scale": "quick"}
@@ -73,9 +74,9 @@ def test_a_second_call_measures_nothing(measured, monkeypatch) -> None:
 
 def test_the_page_says_what_the_record_says(measured) -> None:
     _, found, _ = measured
-    files = fig4_table.render(found, **PLACE)
+    files = files_of(fig4_table.page_of(found, **PLACE))
     ends = (".md", ".csv", ".tex", ".html", "-shares.svg", "-faces.svg")
-    assert set(files) == {f"fig4{end}" for end in ends} and fig4_table.render(found, **PLACE) == files
+    assert set(files) == {f"fig4{end}" for end in ends} and files_of(fig4_table.page_of(found, **PLACE)) == files
     text, table = files["fig4.md"].decode(), list(csv.DictReader(io.StringIO(files["fig4.csv"].decode())))
     (record,) = found.values()
     level = levels("patch")[-1]
@@ -104,6 +105,6 @@ def test_only_drawn_faces_are_kept(measured) -> None:
 def test_a_record_without_faces_has_a_page_without_them(measured) -> None:
     (cell, record), *_ = measured[1].items()
     bare: dict[Cell, Record] = {cell: replace(record, result=record.result | {"examples": {}})}
-    files = fig4_table.render(bare, **PLACE)
+    files = files_of(fig4_table.page_of(bare, **PLACE))
     assert "fig4-faces.svg" not in files and b"are not reproduced" in files["fig4.md"]
-    assert b"not measured yet" in fig4_table.render({}, **PLACE)["fig4.md"]
+    assert b"not measured yet" in files_of(fig4_table.page_of({}, **PLACE))["fig4.md"]

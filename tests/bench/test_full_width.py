@@ -4,6 +4,7 @@ import pytest
 
 from bench import records
 from bench.make.scales import QUICK
+from bench.pages.files import files as files_of
 from bench.speed import full_width
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
@@ -18,7 +19,7 @@ def test_every_cell_is_exported_timed_and_told(tmp_path, monkeypatch) -> None:
         assert "accuracy" not in record.result and record.result["cost"]["export_s"] > 0
         if not record.result["missing"]:
             assert record.result["latency"]["1"]["n"] >= QUICK.measurement.latency_runs
-    page = full_width.render(found, data=full_width.DATA, scale=QUICK.name)["fullwidth.md"].decode()
+    page = files_of(full_width.page_of(found, data=full_width.DATA, scale=QUICK.name))["fullwidth.md"].decode()
     assert "Accuracy, %" not in page and page.count("| vggnet |") == sum(
         not r.result["missing"] for r in found.values()
     )

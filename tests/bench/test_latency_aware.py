@@ -8,13 +8,14 @@ from tiny_job import job
 from bench import records
 from bench.make import timed
 from bench.make.recipes import slim_stage
+from bench.pages.files import files as files_of
 from bench.records import Cell, Record
 from bench.registry import KINDS
 from bench.report import main
 from bench.speed import latency_aware
 from bench.speed.latency_aware import TABLE, cells
 from bench.speed.latency_aware_table import _measured as measured_of
-from bench.speed.latency_aware_table import pairs_of, render
+from bench.speed.latency_aware_table import page_of, pairs_of
 from compress.cost import macs
 from compress.slimming.plan import Plan
 from compress.slimming.targets import RATIO
@@ -108,17 +109,17 @@ def test_records_pair_the_two_and_are_made_once(folder) -> None:
 
 def test_the_page_tells_time_accuracy_and_what_is_missing(folder) -> None:
     found = loaded(folder)
-    page = render(found, data="tiny", scale="quick")
+    page = files_of(page_of(found, data="tiny", scale="quick"))
     assert set(page) == {f"{TABLE}{end}" for end in (".md", ".csv", ".tex", ".html", "-curves.svg")}
     text = page[f"{TABLE}.md"].decode()
     assert "VGGNet, the time of" in text and "| VGGNet | latency-aware |" in text
     assert len(page[f"{TABLE}.csv"].decode().splitlines()) == 1 + len(found)
-    assert render(found, data="tiny", scale="quick") == page
+    assert files_of(page_of(found, data="tiny", scale="quick")) == page
     assert "mrf-dense-00-s0" in text, "what is missing is listed"
     without = {cell: record for cell, record in found.items() if cell.variant != "timed"}
     assert (
         "Latency-aware selection: not measured yet."
-        in render(without, data="tiny", scale="quick")[f"{TABLE}.md"].decode()
+        in files_of(page_of(without, data="tiny", scale="quick"))[f"{TABLE}.md"].decode()
     )
 
 

@@ -18,10 +18,12 @@ from rich.console import Console
 from bench.measure.accuracy import from_digits
 from bench.measure.stats import mcnemar, paired_difference
 from bench.pages.columns import FORMAT_OF
-from bench.registry import KINDS, RENDERERS
+from bench.pages.files import files as files_of
+from bench.pages.terminal import terminal
+from bench.registry import PAGES, page_of
 from bench.unpruned import dense, fig6, published
 from bench.unpruned.calibration import from_thousandths
-from bench.unpruned.tables import ABOVE, MATRICES, MODELS, TABLES, render
+from bench.unpruned.tables import ABOVE, MATRICES, MODELS, TABLES
 
 RECORDS = network_records(passing=ESTIMATED)
 NAMES = (*TABLES, fig6.TABLE)
@@ -32,7 +34,7 @@ WHICH = {"data": "invented", "scale": "cpu"}
 
 @cache
 def rendered(name: str) -> dict[str, bytes]:
-    return KINDS[name].render(RECORDS, **WHICH)
+    return files_of(page_of(name, RECORDS, **WHICH))
 
 
 def parsed(files: dict[str, bytes], name: str) -> list[dict[str, str]]:
@@ -53,7 +55,7 @@ def test_the_same_records_in_any_order_give_the_same_bytes(name):
     files = rendered(name)
     assert {f"{name}.{ending}" for ending in ("md", "csv", "tex", "html")} < set(files)
     assert any(file.endswith(".svg") for file in files)
-    assert KINDS[name].render(dict(reversed(RECORDS.items())), **WHICH) == files
+    assert files_of(page_of(name, dict(reversed(RECORDS.items())), **WHICH)) == files
 
 
 def test_mean_attention_maps_are_drawn_in_table_4_alone():
@@ -64,12 +66,12 @@ def test_mean_attention_maps_are_drawn_in_table_4_alone():
         cell: replace(one, result={k: v for k, v in one.result.items() if k != "attention_maps"})
         for cell, one in RECORDS.items()
     }
-    assert b"attention maps: not measured" in KINDS["table4"].render(unmapped, **WHICH)["table4-attention.svg"]
+    assert b"attention maps: not measured" in files_of(page_of("table4", unmapped, **WHICH))["table4-attention.svg"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_records_every_page_says_so(name):
-    files = KINDS[name].render({}, data="invented", scale="quick", seeds=1)
+    files = files_of(page_of(name, {}, data="invented", scale="quick", seeds=1))
     for ending in ("md", "html", "tex"):
         text = files[f"{name}.{ending}"].decode()
         assert "QUICK RUN - NOT A RESULT" in text
@@ -148,7 +150,8 @@ def test_the_literature_stands_as_printed_and_has_no_seed():
 def test_seeds_are_averaged_and_a_missing_one_is_named():
     records = network_records(tuple(MODELS), seeds=2)
     gone = next(cell for cell in records if cell.model == "local" and cell.seed == 1)
-    text = render(TABLES["table4"], {cell: one for cell, one in records.items() if cell != gone}, **WHICH)["table4.md"]
+    rest = {cell: one for cell, one in records.items() if cell != gone}
+    text = files_of(page_of("table4", rest, **WHICH))["table4.md"]
     assert "Local branch (1 of 2 seeds)" in text.decode() and " ± " in text.decode()
 
 
@@ -178,22 +181,22 @@ def test_thresholds_with_the_same_masks_are_one_network(passing, trained):
 
 def test_fig6_says_which_thresholds_are_one_and_where_there_is_nothing_to_choose():
     binary = network_records(("mrf", "mrf-confidence-00"), passing=SYNTHETIC)
-    text = KINDS["fig6"].render(binary, **WHICH)["fig6.md"].decode()
+    text = files_of(page_of("fig6", binary, **WHICH))["fig6.md"].decode()
     assert "0.25 (same masks as 0.5)" in text and "not measured" not in text
-    silent = KINDS["fig6"].render(network_records(("mrf",)), **WHICH)
+    silent = files_of(page_of("fig6", network_records(("mrf",)), **WHICH))
     assert "gives its landmarks no confidence" in silent["fig6.md"].decode()
     assert b"no landmark confidence in this data set" in silent["fig6-accuracy.svg"]
 
 
 def test_publishing_renders_every_table_of_the_records():
-    files = RENDERERS[dense.RECORDS](RECORDS, **WHICH)
-    assert files == {file: content for name in NAMES for file, content in rendered(name).items()}
+    pages = [page(RECORDS, **WHICH) for page in PAGES[dense.RECORDS]]
+    assert [files_of(page) for page in pages] == [rendered(name) for name in NAMES]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_terminal_shows_the_sentences(name):
     console = Console(width=400, record=True, file=io.StringIO())
-    console.print(KINDS[name].terminal(RECORDS, **WHICH))
+    console.print(terminal(page_of(name, RECORDS, **WHICH)))
     said = next(one[2:] for one in rendered(name)[f"{name}.md"].decode().splitlines() if one.startswith("- "))
     assert said in console.export_text()
 

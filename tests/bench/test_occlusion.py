@@ -18,6 +18,7 @@ from bench.make.baselines import VARIANT
 from bench.make.networks import NETWORKS
 from bench.make.pipeline import stage_behind
 from bench.measure.stats import mean_over_images
+from bench.pages.files import files as files_of
 from bench.records import Cell, Record
 from fermodels.faces.occlude import OCCLUDERS, RECTANGLES
 from fermodels.handcrafted import FEATURES
@@ -184,11 +185,11 @@ def test_fig3_counts_seeds_where_there_are_several(measured) -> None:
         Cell(**place | {"model": model, "seed": seed}) for model, seed in (("resnet18", 0), ("resnet18", 1), ("mrf", 0))
     ]
     found = {cell: replace(first, cell=cell) for cell in cells}
-    page = fig3_table.render(found, **PLACE)["fig3.md"].decode()
+    page = files_of(fig3_table.page_of(found, **PLACE))["fig3.md"].decode()
     header, *rows = [line.split(" | ") for line in page.splitlines() if line.startswith(("| Network |", "| network |"))]
     assert {row[1]: row[header.index("Seeds")] for row in rows[:2]} == {"MRF": "1", "ResNet-18": "2"}
     assert "2 seeds" in page and "ResNet-18 of the same seeds" in page
-    once = fig3_table.render({cells[0]: found[cells[0]]}, **PLACE)["fig3.md"].decode()
+    once = files_of(fig3_table.page_of({cells[0]: found[cells[0]]}, **PLACE))["fig3.md"].decode()
     assert "Seeds" not in once and "of the same seeds" not in once
 
 
@@ -201,9 +202,9 @@ def test_records_of_other_covers_are_refused(measured) -> None:
 
 def test_the_page_says_what_the_records_say_in_every_form(measured) -> None:
     found = loaded(measured)
-    files = occlusion_table.render(found, **PLACE)
+    files = files_of(occlusion_table.page_of(found, **PLACE))
     assert set(files) == {f"occlusion{end}" for end in (".md", ".csv", ".tex", ".html", "-curves.svg", "-surface.svg")}
-    assert occlusion_table.render(dict(reversed(found.items())), **PLACE) == files
+    assert files_of(occlusion_table.page_of(dict(reversed(found.items())), **PLACE)) == files
     page, table = files["occlusion.md"].decode(), list(csv.DictReader(io.StringIO(files["occlusion.csv"].decode())))
     assert len(table) == 2 * (1 + 6 + 6 + 1)
     slim = found[wanted()[1]]
@@ -215,9 +216,9 @@ def test_the_page_says_what_the_records_say_in_every_form(measured) -> None:
         assert "QUICK RUN" in files[name].decode() and "MaskTheFace" in page
 
 
-@pytest.mark.parametrize("render", [occlusion_table.render, fig3_table.render])
-def test_without_any_record_the_page_says_so(render) -> None:
-    files = render({}, data="tiny", scale="cpu")
+@pytest.mark.parametrize("page_of", [occlusion_table.page_of, fig3_table.page_of])
+def test_without_any_record_the_page_says_so(page_of) -> None:
+    files = files_of(page_of({}, data="tiny", scale="cpu"))
     page = next(text.decode() for name, text in files.items() if name.endswith(".md"))
     assert "not measured" in page and all(files.values())
 
@@ -232,7 +233,7 @@ def test_fig3_puts_a_baseline_and_a_network_side_by_side(measured, tmp_path) -> 
     baseline = next(one for cell, one in found.items() if cell.model == "lbp")
     assert baseline.cell.variant == "svm" and baseline.result["cost"]["params"] == (42 * 59 + 1) * 7
     assert set(baseline.result["occluded"]) == {"noise", "black", "patch", "mask"}
-    page = fig3_table.render(found, **PLACE)["fig3.md"].decode()
+    page = files_of(fig3_table.page_of(found, **PLACE))["fig3.md"].decode()
     assert "| handcrafted | LBP |" in page and "| published | DenseNet |" in page and "18.57" in page
     assert "SIFT" in page.split("## Not measured")[1]
 
@@ -241,7 +242,7 @@ def test_fig3_puts_a_baseline_and_a_network_side_by_side(measured, tmp_path) -> 
     as_ours = {cell: replace(one, cell=cell) for cell, one in as_ours.items()}
     theirs, ours = (next(one for cell, one in as_ours.items() if cell.model == name) for name in names.values())
     more = np.subtract(drops(ours, "patch", "30"), drops(theirs, "patch", "30")).mean()
-    page = fig3_table.render(as_ours, **PLACE)["fig3.md"].decode()
+    page = files_of(fig3_table.page_of(as_ours, **PLACE))["fig3.md"].decode()
     (sentence,) = [line for line in page.splitlines() if "points lost against ResNet-18" in line]
     assert f"unseen rectangle {100 * more:+.2f} [" in sentence and "-3.86" in sentence
 
@@ -253,7 +254,7 @@ def test_fig3_tells_what_random_erasing_does_and_how_long_each_was_trained(measu
     (found,) = records.load_all(tmp_path, table="fig3", **PLACE).values()
     names = (fig3.REFERENCE, fig3.OURS, fig3.REFERENCE + fig3.ERASING, fig3.OURS + fig3.ERASING)
     made = {one.cell: one for one in (replace(found, cell=replace(cell, model=name)) for name in names)}
-    files = fig3_table.render(made, **PLACE)
+    files = files_of(fig3_table.page_of(made, **PLACE))
     page, plot = (files[f"fig3{end}"].decode() for end in (".md", "-curves.svg"))
     told = [line for line in page.splitlines() if "points lost against ResNet-18" in line]
     assert [line.split(",")[0] for line in told] == ["- " + fig3.METHODS[name].split(",")[0] for name in names[1:]]

@@ -20,7 +20,8 @@ from bench.make import pipeline, recipes
 from bench.make.scale import changed
 from bench.make.stages import Recipe, Stage, stage_by_key, stage_of
 from bench.measure.accuracy import from_digits
-from bench.pages import render
+from bench.pages.files import files as files_of
+from bench.registry import page_of
 from compress.slimming.plan import Plan
 from fermodels import checkpoint
 
@@ -187,10 +188,10 @@ def _states(root: Path) -> list[tuple[str, int]]:
 
 def test_records_render(made):
     found = records.load_all(made / "records", table="table5", data="tiny", scale="quick")
-    files = render.render("table5", found)
+    files = files_of(page_of("table5", found, data="tiny", scale="quick"))
     assert {"table5.md", "table5.csv", "table5.tex", "table5.html"} <= set(files)
     assert b"QUICK RUN" in files["table5.md"]
-    assert files == render.render("table5", dict(reversed(found.items())))
+    assert files == files_of(page_of("table5", dict(reversed(found.items())), data="tiny", scale="quick"))
 
 
 def test_calibration_takes_training_faces_only(made):

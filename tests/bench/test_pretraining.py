@@ -21,11 +21,11 @@ from bench.make.scales import SCALES
 from bench.make.stages import Job
 from bench.measure.accuracy import from_digits
 from bench.measure.stats import mcnemar, paired_difference
-from bench.ocl import pages as ocl_table
 from bench.ocl.rows import probes, sheet_of
 from bench.ocl.tables import OCL_TABLES, PAPER_DATA, cells
+from bench.pages.files import files as files_of
 from bench.records import Cell
-from bench.registry import KINDS
+from bench.registry import KINDS, page_of
 from fermodels import checkpoint
 from fermodels.nets.pretrained import COUNTER
 
@@ -104,7 +104,7 @@ def test_pretrainings_of_rounded_lengths_that_agree_are_made_by_one_step():
 
 
 def test_the_page_of_lengths_says_how_long(made):
-    files = ocl_table.render(OCL_TABLES["ocl-length"], loaded(made, "ocl-length"), data="tiny", scale="quick")
+    files = files_of(page_of("ocl-length", loaded(made, "ocl-length"), data="tiny", scale="quick"))
     page = files["ocl-length.md"].decode()
     rows = [line.split("|") for line in page.splitlines() if line.startswith(("| ResNet-18", "| OCL + ResNet-18,"))]
     assert [row[2].strip() for row in rows] == ["0", "1", "1", "1", "2", "4"]
@@ -209,8 +209,8 @@ def test_side_by_side_no_two_steps_make_the_same_pretraining():
 @pytest.mark.parametrize("name", OCL_TABLES)
 def test_the_page_says_what_the_records_say(made, name):
     found, table = loaded(made, name), OCL_TABLES[name]
-    files = ocl_table.render(table, found, data="tiny", scale="quick")
-    assert ocl_table.render(table, dict(reversed(found.items())), data="tiny", scale="quick") == files
+    files = files_of(page_of(table.name, found, data="tiny", scale="quick"))
+    assert files_of(page_of(table.name, dict(reversed(found.items())), data="tiny", scale="quick")) == files
     page = files[f"{name}.md"].decode()
     rows = {row["label"]: row for row in csv.DictReader(io.StringIO(files[f"{name}.csv"].decode()))}
     assert list(rows) == [line.label for line in table.lines]
@@ -245,7 +245,7 @@ def test_the_networks_of_a_table_are_timed_in_one_measurement_against_its_first_
         assert set(one.result["latency"]) == {"1", "32"}
         for told in one.result["latency"].values():
             assert list(told["ratios"]) == ([] if cell.model == table.models[0] else [table.models[0]])
-    page = ocl_table.render(table, found, data="tiny", scale="quick")[f"{name}.md"].decode()
+    page = files_of(page_of(table.name, found, data="tiny", scale="quick"))[f"{name}.md"].decode()
     header, row = (next(one for one in page.splitlines() if opening in one) for opening in ("FLOPs (MAC)", "LGDS | 0."))
     assert f"Batch 1: as fast as {table.first.label} [95 %]" in header
     whole = next(one for cell, one in found.items() if cell.model == "ocl-fgw-lgds")
@@ -263,7 +263,7 @@ def test_times_of_networks_that_were_timed_alone_are_called_that(made):
     for cell, one in loaded(made, "ocl1").items():
         alone = {batch: told | {"ratios": {}} for batch, told in one.result["latency"].items()}
         found[cell] = replace(one, result=one.result | {"latency": alone})
-    page = ocl_table.render(OCL_TABLES["ocl1"], found, data="tiny", scale="quick")["ocl1.md"].decode()
+    page = files_of(page_of("ocl1", found, data="tiny", scale="quick"))["ocl1.md"].decode()
     assert "Every network is timed alone" in page and "as fast as" not in page
 
 
@@ -275,30 +275,30 @@ def test_the_paper_gains_what_it_prints():
 
 
 def test_probes_of_the_pretraining_are_told_once_for_each_of_them(made):
-    page = ocl_table.render(OCL_TABLES["ocl2"], loaded(made, "ocl2"), data="tiny", scale="quick")["ocl2.md"].decode()
+    page = files_of(page_of("ocl2", loaded(made, "ocl2"), data="tiny", scale="quick"))["ocl2.md"].decode()
     lines = [line for line in page.splitlines() if line.startswith(("| with occlusion", "| without occlusion"))]
     assert [line.split("|")[2].strip() for line in lines] == ["0", "2", "0", "2"]
     assert [line.split("|")[3].strip() == "-" for line in lines] == [True, False, True, False]
 
 
 def test_plots_name_what_they_show_and_say_what_is_missing(made):
-    files = ocl_table.render(OCL_TABLES["ocl2"], loaded(made, "ocl2"), data="tiny", scale="quick")
+    files = files_of(page_of("ocl2", loaded(made, "ocl2"), data="tiny", scale="quick"))
     for kind, words in {"accuracy": "SimCLR + ResNet-18", "pretraining": "linear layer, with occlusion"}.items():
         assert words in files[f"ocl2-{kind}.svg"].decode() and "NOT A RESULT" in files[f"ocl2-{kind}.svg"].decode()
-        empty = ocl_table.render(OCL_TABLES["ocl2"], {}, data="fer2013", scale="cpu")[f"ocl2-{kind}.svg"].decode()
+        empty = files_of(page_of("ocl2", {}, data="fer2013", scale="cpu"))[f"ocl2-{kind}.svg"].decode()
         assert f"{kind}: not measured" in empty
 
 
 def test_gaps_say_so_and_several_seeds_are_counted(made):
     found = loaded(made, "ocl1")
     some = {cell: one for cell, one in found.items() if cell.model != "ocl-fgw"}
-    files = ocl_table.render(OCL_TABLES["ocl1"], some, data="tiny", scale="quick", seeds=2)
+    files = files_of(page_of("ocl1", some, data="tiny", scale="quick", seeds=2))
     page = files["ocl1.md"].decode()
     assert "| OCL + ResNet-18 + FGW | not measured |" in page and "| ResNet-18 (1 of 2 seeds) |" in page
     assert "OCL + ResNet-18 + FGW + LGDS against OCL + ResNet-18 + FGW: not measured yet." in page
     assert "3 of 8 measured" in page and "a linear layer fitted on them. Of seed 0." in page
     assert "over 2 seeds: mean ± standard deviation" in page
-    empty = ocl_table.render(OCL_TABLES["ocl1"], {}, data="tiny", scale="cpu")
+    empty = files_of(page_of("ocl1", {}, data="tiny", scale="cpu"))
     assert "none measured" in empty["ocl1.md"].decode() and "QUICK" not in empty["ocl1.md"].decode()
 
 
@@ -312,7 +312,7 @@ def test_the_parts_of_the_method_cost_what_they_should(made):
 @pytest.mark.parametrize("name", OCL_TABLES)
 def test_latex_has_a_row_for_every_line_of_every_panel(made, name):
     table = OCL_TABLES[name]
-    text = ocl_table.render(table, loaded(made, name), data="tiny", scale="quick")[f"{name}.tex"].decode()
+    text = files_of(page_of(table.name, loaded(made, name), data="tiny", scale="quick"))[f"{name}.tex"].decode()
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     probed = probes(sheet_of(table, loaded(made, name), data="tiny", scale="quick"))
     panels = 0 if table.by_length else 2 + len(table.models) + len(table.lines)

@@ -13,6 +13,7 @@ from bench import records
 from bench.make.scales import scale_for
 from bench.make.stages import Stage
 from bench.measure.accuracy import from_digits
+from bench.pages.files import files as files_of
 from bench.records import Cell, Record
 from bench.speed import runtime_table, runtimes
 from bench.speed.runtime_rows import rows_of
@@ -121,7 +122,7 @@ def test_a_second_call_measures_nothing(tmp_path, measured, monkeypatch) -> None
 
 
 def test_the_page_says_what_the_records_say(measured) -> None:
-    files = runtime_table.render(measured, data="tiny", scale="quick")
+    files = files_of(runtime_table.page_of(measured, data="tiny", scale="quick"))
     page, table = files["runtimes.md"].decode(), list(csv.DictReader(io.StringIO(files["runtimes.csv"].decode())))
     assert len(table) == len(measured) and sum(bool(row["missing"]) for row in table) == 4
     eager, other = of(measured, "torch", "fp32", 0.0), of(measured, "onnxruntime", "fp32")
@@ -135,7 +136,7 @@ def test_the_page_says_what_the_records_say(measured) -> None:
     assert float(row["speedup_to_unpruned_eager_b1"]) == pytest.approx(1 / pair["ratio"])
     assert f"accuracy {100 * eager.result['accuracy']['val_selected']['overall']:.2f} -> " in page
     assert page.count("at least 500") == 1, "one line for all networks with the same reason"
-    assert runtime_table.render(dict(reversed(measured.items())), data="tiny", scale="quick") == files
+    assert files_of(runtime_table.page_of(dict(reversed(measured.items())), data="tiny", scale="quick")) == files
 
 
 def told(record: Record, change: Callable[[dict], dict]) -> Record:
@@ -156,14 +157,15 @@ def test_energy_is_a_column_where_some_record_has_it_and_nowhere_else(measured) 
         cell: told(record, lambda one: one | {"energy": energy}) if cell.runtime == "torch" else record
         for cell, record in silent.items()
     }
-    files, bare = (runtime_table.render(found, data="tiny", scale="quick") for found in (powered, silent))
-    assert runtime_table.render(old, data="tiny", scale="quick") == bare, "records of before look the same"
+    files, bare = (files_of(runtime_table.page_of(found, data="tiny", scale="quick")) for found in (powered, silent))
+    assert files_of(runtime_table.page_of(old, data="tiny", scale="quick")) == bare, "records of before look the same"
     page = files["runtimes.md"].decode()
     assert "Energy per image, batch 32, mJ" in page and "| 62.50 |" in page and "**Energy**: counter rapl" in page
     assert b"nergy" not in bare["runtimes.md"]
-    lines, before = (one["runtimes.csv"].decode().splitlines() for one in (files, bare))
-    assert [line.rsplit(",", 2)[0] for line in lines] == before, "its columns come last"
-    rows = [row for row in csv.DictReader(lines) if not row["missing"]]
+    lines, before = (list(csv.DictReader(io.StringIO(one["runtimes.csv"].decode()))) for one in (files, bare))
+    assert [*lines[0]][-3:] == ["energy_mj_b1", "energy_mj_b32", "watermark"], "its columns come last"
+    assert [{key: row[key] for key in before[0]} for row in lines] == before
+    rows = [row for row in lines if not row["missing"]]
     assert {(row["runtime"], row["energy_mj_b1"], row["energy_mj_b32"]) for row in rows} == {
         ("torch", "62.5", "62.5"),
         ("onnxruntime", "", ""),
