@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.data import DistributedSampler
 
 from compress.calling import Output, first_tensor
 from compress.inputs import inputs_from, placement
 from compress.slimming.finetune import distillation
+from compress.training import processes
 from compress.training.loop import Batch, Batches, Monitor, Penalty
 from compress.training.loop import fit as loop
 from compress.training.losses import cross_entropy
@@ -39,6 +41,7 @@ def fit(  # noqa: PLR0913 - what users type: every keyword has a default
     monitor: Monitor | None = None,
     state: Path | str | None = None,
     progress: bool = True,
+    batch_norm: str = "local",
     **settings: Any,
 ) -> History:
     """Trains `net` in place and leaves it in evaluation mode: dense, sparse (`penalty`), or fine-tuned (`teacher`).
@@ -55,6 +58,12 @@ def fit(  # noqa: PLR0913 - what users type: every keyword has a default
         monitor: `monitor(net) -> {"validation": score, ...}` after every epoch; the weights of the best epoch stay.
         state: file written after every epoch; when it exists, training continues from it.
         progress: a line for every epoch, on a terminal a live one, on standard error.
+        batch_norm: under torchrun, statistics of each process's own rows ("local", also on a CPU) or of all rows
+            ("synchronised", on CUDA devices).
+
+    A program that `torchrun` starts trains with all its processes: give each the same batches, of which it takes its
+    rows, or a DataLoader with a `DistributedSampler`. The first process measures (`monitor` runs in all, its answer
+    counts), writes and tells.
 
     Returns:
         losses, seconds and measures of every epoch, and which one was chosen.
@@ -62,6 +71,7 @@ def fit(  # noqa: PLR0913 - what users type: every keyword has a default
     Raises:
         ValueError: a setting, a loader or a state file that cannot be used; the sentence says why and how to mend it.
         FloatingPointError: a loss became NaN or infinite.
+        ConnectionError: another process of several is gone.
 
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.BatchNorm2d(16), torch.nn.Flatten(),
     ...     torch.nn.Linear(576, 2))
@@ -70,6 +80,7 @@ def fit(  # noqa: PLR0913 - what users type: every keyword has a default
     >>> [entry["images"] for entry in history.epochs]
     [32, 32]
     """
+    processes.join()
     config = _config(epochs=epochs, lr=lr, **settings)
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ValueError("no parameter of this network is trained: set requires_grad_(True) on what shall learn")
@@ -82,6 +93,7 @@ def fit(  # noqa: PLR0913 - what users type: every keyword has a default
         monitor=monitor,
         state=None if state is None else Path(state),
         bar=EpochBar("fit") if progress else Silent(),
+        batch_norm=batch_norm,
     )
     net.load_state_dict(chosen.state_dict())
     net.eval()
@@ -97,6 +109,9 @@ class _Loader:
         if not len(batches):
             raise ValueError("batches is empty: give at least one batch (inputs, targets)")
         self.batches, self.net = batches, net
+        sampler = getattr(batches, "sampler", None)
+        self.sampler = sampler if isinstance(sampler, DistributedSampler) else None
+        self.shared = self.sampler is not None
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -104,6 +119,8 @@ class _Loader:
     def epoch(self, epoch: int) -> Iterable[Batch]:
         """The batches; a DataLoader that shuffles does it by PyTorch's seed, which the loop sets for every epoch."""
         device = placement(self.net)[0]
+        if self.sampler is not None:
+            self.sampler.set_epoch(epoch)
         for batch in self.batches:
             if not isinstance(batch, (tuple, list)) or len(batch) < 2:
                 raise ValueError(f"a batch is a {type(batch).__name__}: give (inputs, targets), as a DataLoader does")

@@ -1,7 +1,8 @@
 """fit(): the one training loop. Dense, sparse and fine-tuning differ in the loss terms and the penalty they hand in.
 
 A run is a pure function of (weights, batches, objective, config): every epoch reseeds from (seed, epoch), and the state
-is written atomically after every epoch, so a killed run continues and ends with the same weights.
+is written atomically after every epoch, so a killed run continues and ends with the same weights. Started by torchrun,
+every process takes its rows of the same batches, and a run continues with any number of processes.
 """
 
 import math
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.files import must_be_writable
+from compress.training import processes
 from compress.training.progress import EpochBar, Silent
 from compress.training.schedule import TrainConfig, learning_rate
 from compress.training.state import History, Run
@@ -27,7 +31,11 @@ there is the objective's affair."""
 
 @runtime_checkable
 class Batches(Protocol):
-    """Training batches of an epoch, the same for the same epoch. `__len__` is the number of batches."""
+    """Training batches of an epoch, the same for the same epoch. `__len__` is the number of batches.
+
+    Of several processes all get the same batches, and the loop takes each one's rows; unless the attribute `shared` is
+    true: then `epoch` gives this process's rows alone.
+    """
 
     def __len__(self) -> int: ...
 
@@ -59,6 +67,7 @@ def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optio
     monitor: Monitor | None = None,
     state: Path | None = None,
     bar: EpochBar | Silent | None = None,
+    batch_norm: str = "local",
 ) -> tuple[nn.Module, nn.Module, History]:
     """Trains `net` in place.
 
@@ -67,19 +76,22 @@ def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optio
         penalty: acts on the weights before and after every optimiser step.
         monitor: measured after every epoch; the epoch with the best "validation" is chosen.
         state: file written after every epoch; when it exists, training continues from it.
+        batch_norm: of several processes, one of `processes.BATCH_NORMS`.
     Returns:
         (chosen, last, history): networks of the chosen and of the last epoch, in eval mode; one object where the last
         epoch was chosen, and `net` itself for the last one unless `config.ema` averages.
     Raises:
         ValueError: `state` is damaged, belongs to another configuration or cannot be written; batches of another form.
         FloatingPointError: a loss term became NaN or infinite; the sentence names it.
+        ConnectionError: another process of several is gone.
     """
     if state is not None:
-        must_be_writable(state)
+        processes.from_first(lambda: must_be_writable(state))
     run, bar = Run(net, batches, config, state), bar or Silent()
     run.restore()
-    with _searching():
-        _train(run, batches, objective, penalty, monitor, bar)
+    run.agree()
+    with _searching(), processes.watched(), processes.parallel(net, batch_norm) as run.trained:
+        _train(run, batches, objective, penalty, monitor, bar if processes.rank() == 0 else Silent())
     chosen = last = run.measured.eval()
     if run.history.chosen_epoch != len(run.history.epochs) - 1:
         chosen = deepcopy(last)
@@ -100,18 +112,49 @@ def _train(
     while run.next_epoch < config.epochs:
         epoch, start = run.next_epoch, time.perf_counter()
         bar.start(epoch, config.epochs, len(batches))
-        losses, images = _epoch(run, batches.epoch(epoch), objective, penalty, bar)
+        losses, images = _epoch(run, _own(batches, epoch), objective, penalty, bar)
+        run.agree()
         seconds = time.perf_counter() - start
         entry: dict[str, Any] = {"epoch": epoch, "lr": run.optimizer.param_groups[0]["lr"], "losses": losses}
         entry |= {"seconds": round(seconds, 2), "images": images, "validation": None}
         entry |= monitor(run.measured) if monitor else {}
+        entry = processes.from_first(partial(dict, entry))
         run.keep_best(entry)
         run.history.epochs.append(entry)
         run.next_epoch = epoch + 1
         total = sum(e["seconds"] for e in run.history.epochs)
         run.history.images_per_s = round(sum(e["images"] for e in run.history.epochs) / max(total, 1e-9), 1)
-        run.save()
+        processes.from_first(run.save)
         bar.done(entry)
+
+
+def _own(batches: Batches, epoch: int) -> Iterator[tuple[Batch, int]]:
+    """This process's rows of every batch, and how many of them count.
+
+    A batch without `processes.enough` rows is computed whole by all and counts for the first one.
+
+    Raises:
+        ValueError: processes have different numbers of batches.
+    """
+    if len(set(counts := processes.gathered(len(batches)))) > 1:
+        raise ValueError(f"processes have {counts} batches: give each as many, as a DistributedSampler does")
+    shared = processes.world() == 1 or getattr(batches, "shared", False)
+    for batch in batches.epoch(epoch):
+        size = size_of(batch)
+        if shared:
+            yield batch, size
+        elif not processes.enough(size):
+            yield batch, 0 if processes.rank() else size
+        else:
+            rows = processes.own_rows(size)
+            yield [_cut(part, rows, size) for part in batch], len(range(size)[rows])
+
+
+def _cut(part: Any, rows: slice, size: int) -> Any:
+    """`rows` of what has a row for each of `size` examples."""
+    if isinstance(part, tuple):
+        return tuple(_cut(each, rows, size) for each in part)
+    return part[rows] if isinstance(part, (Tensor, list)) and len(part) == size else part
 
 
 def _searching() -> AbstractContextManager[Any]:
@@ -120,10 +163,18 @@ def _searching() -> AbstractContextManager[Any]:
 
 
 def _epoch(
-    run: Run, batches: Iterable[Batch], objective: Objective, penalty: Penalty | None, bar: EpochBar | Silent
+    run: Run,
+    batches: Iterable[tuple[Batch, int]],
+    objective: Objective,
+    penalty: Penalty | None,
+    bar: EpochBar | Silent,
 ) -> tuple[dict[str, float], int]:
-    """One pass over the batches; mean of every loss term (weighted by images) and the number of images."""
-    torch.manual_seed(run.config.seed * 1_000_003 + run.next_epoch)  # dropout repeats after a resume
+    """One pass over the batches, each with its count of images.
+
+    Returns the mean of every loss term, weighted by images, and the number of images.
+    """
+    seed = run.config.seed * 1_000_003 + run.next_epoch
+    torch.manual_seed(seed)  # dropout repeats after a resume
     run.net.train()
     sums: dict[str, Tensor] = {}
     images, step = 0, run.next_epoch * run.steps_per_epoch
@@ -133,15 +184,18 @@ def _epoch(
         for settings in run.optimizer.param_groups:
             settings["lr"] = lr
         run.optimizer.zero_grad(set_to_none=True)
-        total = sum(size_of(batch) for batch in group)
-        for batch in group:
-            terms = _backward(run, batch, objective, size_of(batch) / total)
+        total = int(processes.summed(torch.tensor(sum(count for _, count in group))))
+        for last, (batch, count) in enumerate(group, 1 - len(group)):
+            share = count * processes.world() / total
+            place = (number + 1) * run.config.accumulate + last
+            with processes.own_chance(seed * 1_000_003 + place), run.averaging(last == 0):
+                terms = _backward(run, batch, objective, share)
             for name, term in terms.items():
-                sums[name] = sums.get(name, torch.zeros((), device=term.device)) + term.detach() * size_of(batch)
+                sums[name] = sums.get(name, torch.zeros((), device=term.device)) + term.detach() * count
         _step(run, penalty, lr, progress)
         images += total
         bar.advance(len(group), images, lr)
-    means = {name: (value / images).item() for name, value in sums.items()}
+    means = {name: (processes.summed(value) / images).item() for name, value in sums.items()}
     if bad := [name for name, value in means.items() if not math.isfinite(value)]:
         raise FloatingPointError(
             f"epoch {run.next_epoch}: loss {bad} is not finite; lower lr={run.config.lr} or turn bf16 off"
@@ -152,7 +206,7 @@ def _epoch(
 def _backward(run: Run, batch: Batch, objective: Objective, share: float) -> dict[str, Tensor]:
     inputs = inputs_of(batch)
     with autocast(inputs[0].device.type, run.config.bf16):
-        output = run.net(*inputs)
+        output = run.trained(*inputs)
     terms = objective(output, batch)
     sum(terms.values(), torch.zeros((), device=inputs[0].device)).mul(share).backward()
     return terms
@@ -197,12 +251,7 @@ def has_bf16(device: str) -> bool:
     return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    group: list[Batch] = []
-    for batch in batches:
-        group.append(batch)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
+def _grouped(batches: Iterable[tuple[Batch, int]], size: int) -> Iterator[list[tuple[Batch, int]]]:
+    given = iter(batches)
+    while group := list(islice(given, size)):
         yield group

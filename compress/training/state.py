@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sized
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.files import atomic_path, digest
+from compress.training import processes
 from compress.training.schedule import TrainConfig, optimizer_for
 
 
@@ -28,6 +30,8 @@ class Run:
 
     def __init__(self, net: nn.Module, batches: Sized, config: TrainConfig, state: Path | None) -> None:
         self.net, self.config, self.state = net, config, state
+        self.trained = net
+        """What is called in training: `net`, wrapped where several processes train it."""
         self.optimizer = optimizer_for(net, config)
         self.average = deepcopy(net).requires_grad_(False) if config.ema else None
         self.averaged = _pairs(self.average, net) if self.average is not None else []
@@ -41,27 +45,50 @@ class Run:
     def measured(self) -> nn.Module:
         return self.average or self.net
 
+    def agree(self) -> None:
+        """Every process has the tensors of the first one: running statistics are of each one's own rows."""
+        for net in (self.net, self.average):
+            if net is not None:
+                processes.same_tensors(net)
+
+    def averaging(self, now: bool) -> AbstractContextManager[None]:
+        """Inside the block gradients are averaged over the processes, or left for a later backward pass."""
+        if now or not isinstance(self.trained, nn.parallel.DistributedDataParallel):
+            return nullcontext()
+        return self.trained.no_sync()
+
     def restore(self) -> None:
         """Goes on where the state file stopped, if there is one.
 
         Raises:
             ValueError: the file cannot be read, is no state, or belongs to another training; it is named.
         """
+        saved = processes.from_first(self._read)
+        if saved is not None:
+            try:
+                self._take(saved)
+            except Exception as error:
+                raise self._damaged(error) from error
+
+    def _read(self) -> dict[str, Any] | None:
         if self.state is None or not self.state.exists():
-            return
+            return None
         try:
             saved = torch.load(self.state, weights_only=True, map_location="cpu")
             same = saved["key"] == self.key
-            if same:
-                self._take(saved)
-        except Exception as error:  # whatever torch says of a damaged or foreign file, the mend is the same
-            reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no reason')}"
-            raise ValueError(
-                f"{self.state} cannot be read as the state of a training ({reason}); "
-                "delete it to train from the start, or give state= another file"
-            ) from error
+        except Exception as error:
+            raise self._damaged(error) from error
         if not same:
             raise ValueError(f"{self.state} belongs to another configuration or network; delete it to train anew")
+        return saved
+
+    def _damaged(self, error: Exception) -> ValueError:
+        """Whatever torch says of a damaged or foreign file, the mend is the same."""
+        reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no reason')}"
+        return ValueError(
+            f"{self.state} cannot be read as the state of a training ({reason}); "
+            "delete it to train from the start, or give state= another file"
+        )
 
     def _take(self, saved: dict[str, Any]) -> None:
         history, best, next_epoch = History(**saved["history"]), saved["best"], int(saved["next_epoch"])
