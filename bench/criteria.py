@@ -10,19 +10,17 @@ The accuracy is of the validation split. Progress goes to standard error, the ta
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch_pruning as tp
 from torch import nn
 
 import fermodels
+from bench.make.references import registered
 from bench.make.stages import predicted
 from compress.commands.parser import status_of
 from compress.program import program
-from compress.slimming.criteria import CRITERIA, Context, Scores
-from compress.slimming.groups import ChannelGroup, dependency_graph
+from compress.slimming.criteria import CRITERIA
 from compress.slimming.surgery import slim
 from fermodels.data import open_dataset
 from fermodels.training.views import Views, recorded_views
@@ -32,12 +30,6 @@ CALIBRATION = 2048
 """Training faces on which batch norms are measured anew; `taylor` looks at the same."""
 SEEDS = 3
 """Of the random control, whose mean is told."""
-REFERENCES = {
-    "torch-pruning BNScale": tp.importance.BNScaleImportance(),
-    "torch-pruning Magnitude": tp.importance.GroupMagnitudeImportance(group_reduction="first"),
-    "torch-pruning GroupNorm": tp.importance.GroupMagnitudeImportance(),
-}
-"""With their own defaults: every layer divided by its mean."""
 
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
@@ -73,18 +65,6 @@ def _mean_accuracy(net: Any, criterion: str, target: dict[str, float], known: li
     return sum(accuracy(cut) for cut in cuts) / len(seeds)
 
 
-def importance(reference: Any, net: Any, groups: Sequence[ChannelGroup], context: Context) -> Scores:
-    """Torch-Pruning's score of every channel, through its own groups."""
-    graph = dependency_graph(net, net.example(), context.output)
-    scores = {}
-    for group in groups:
-        every = list(range(group.size))
-        scores[group.name] = reference(
-            graph.get_pruning_group(net.get_submodule(group.name), tp.prune_conv_out_channels, every)
-        )
-    return scores
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in the input."""
     parser = argparse.ArgumentParser(prog=program("bench.criteria"), description="All criteria beside Torch-Pruning's.")
@@ -92,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="NAME or NAME:PATH of its data set")
     parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
     given = parser.parse_args(argv)
-    CRITERIA.update({name: partial(importance, one) for name, one in REFERENCES.items()})  # for this process only
-    return status_of("bench.criteria", run, given)
+    with registered():
+        return status_of("bench.criteria", run, given)
 
 
 if __name__ == "__main__":

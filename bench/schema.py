@@ -108,6 +108,8 @@ class Result(TypedDict, total=False):
     accuracy: Accuracies
     latency: dict[str, Latency]
     """By batch size."""
+    runtimes: dict[str, Latency]
+    """By "runtime precision", at batch 1 (`bench.slimming`)."""
     data: Data
     training: dict[str, Any]
     """`stages`: the history of every stage that led here, by its name."""

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import fermodels
+from bench.make.cuts import ALIGN
 from bench.make.jobs import Source
-from bench.make.recipes import ALIGN, dense_stage, say
+from bench.make.recipes import dense_stage, say
 from bench.make.stages import EpochBatches, Job, predicted
 from bench.measure import accuracy
 from compress import slim

@@ -6,6 +6,7 @@
 34
 """
 
+from bench.make.methods import RECIPES
 from bench.make.scales import SCALES, scale_for
 from bench.pages.columns import ACCURACY, BATCHES, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, Published, Table
 from bench.records import Cell
@@ -192,7 +193,7 @@ def cells(table: str | Table, data: str, scale: str, seeds: int) -> list[Cell]:
     table = find(table)
     if seeds < 1:
         raise ValueError(f"seeds = {seeds}: give a number of seeds, at least 1")
-    dense_cut = scale in SCALES and scale_for(scale, data).schedules.sparse is None
+    dense_cut = scale in SCALES and not RECIPES[scale_for(scale, data).schedules.recipe].penalised
     return [
         Cell(table=table.name, data=data, scale=scale, model=model, variant=variant, ratio=ratio, seed=seed)
         for seed in range(seeds)

@@ -3,9 +3,8 @@
 A record is written as soon as its accuracy is known and again with its latency, for which all networks take turns.
 """
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,10 @@ import numpy as np
 
 from bench import records
 from bench.make import baselines, timed, watching
+from bench.make.cuts import CUTS, after_cut, plan_of, slim_stage
+from bench.make.methods import RECIPES
 from bench.make.pretraining import pretrain_stage
-from bench.make.recipes import CUTS, dense_stage, say, slim_stage, sparse_stage
+from bench.make.recipes import dense_stage, say, sparse_stage
 from bench.make.stages import Job, Stage
 from bench.measure import accuracy
 from bench.measure.together import recorded, with_latency
@@ -22,7 +23,6 @@ from bench.records import Cell, Record
 from bench.tables import BATCHES
 from compress.cost import macs_by_fvcore, params
 from compress.files import plain
-from compress.slimming.plan import Plan
 from compress.slimming.sparsity import gamma_histogram, zero_share
 from compress.timing.latency import Latency, latency_of
 from compress.timing.machine import commit, environment
@@ -113,11 +113,11 @@ def result_of(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
     after_cut: validation right after the cut. training: the history of every stage that led here.
     """
     net: Any = stage.net()
-    cut = cell.variant in CUTS
+    plan = plan_of(stage) if cell.variant in CUTS else None
     return network_result(job, cell, stage) | {
-        "plan": Plan.load(stage.folder / "plan.json").summary() if cut else None,
-        "after_cut": _after_cut(job, stage) if cell.variant == "slim" else None,
-        "gammas": None if cut else _gammas(net),
+        "plan": None if plan is None else plan.summary(),
+        "after_cut": after_cut(job, stage) if cell.variant == "slim" else None,
+        "gammas": None if plan else _gammas(net),
     }
 
 
@@ -160,16 +160,10 @@ def _accuracies(job: Job, stage: Stage) -> dict[str, Any]:
     return scores
 
 
-def _after_cut(job: Job, stage: Stage) -> dict[str, Any]:
-    truth = np.asarray(job.data.validation.labels)
-    found = json.loads((stage.folder / "cut.json").read_text())
-    return {name: accuracy.score(accuracy.from_digits(text), truth, job.data.classes) for name, text in found.items()}
-
-
 def _histories(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
-    made: dict[str, Callable[[], Stage]] = {"dense": lambda: dense_stage(job), "sparse": lambda: sparse_stage(job)}
-    names = ("dense",) if cell.variant == "dense" or job.scale.schedules.sparse is None else ("dense", "sparse")
-    stages = {name: made[name]().outcome["history"] for name in names}
+    stages = {"dense": dense_stage(job).outcome["history"]}
+    if cell.variant != "dense" and RECIPES[job.scale.schedules.recipe].penalised:
+        stages["sparse"] = sparse_stage(job).outcome["history"]
     first = pretrain_stage(job)
     stages |= {} if first is None else {"pretraining": first.outcome["history"]}
     tuned = "tune" if cell.variant == "slim" else "control"

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from bench.make.methods import RECIPES
 from compress.files import plain
 from compress.training.schedule import TrainConfig
 from fermodels.training.augmentation import Augmentation
@@ -37,8 +38,8 @@ class Schedules:
     """What decides how networks are trained."""
 
     dense: TrainConfig
-    sparse: TrainConfig | None
-    """Under the penalty on gammas; None: cuts are made in the dense network itself."""
+    sparse: TrainConfig
+    """Under the penalty on gammas, where the recipe has one."""
     tune: TrainConfig
     """Fine-tuning of what ships."""
     control: TrainConfig
@@ -54,8 +55,8 @@ class Schedules:
     None: those are trained as long as the networks of Table 5, and are the same ones."""
     travel: float
     """How far the proximal step could move a gamma over the sparse stage, in units of the mean gamma at its start."""
-    criterion: str = "gamma"
-    """By which channels are chosen, one of `compress.CRITERIA`."""
+    recipe: str = "penalty"
+    """The way to a slim network, one of `bench.make.methods.RECIPES`."""
     mask_weight: float = 0.03
     """alpha of the mask loss: it starts near 10 % of the cross-entropy (docs/papers.md, 1.10)."""
     mask_target: str = "mask"
@@ -75,6 +76,10 @@ class Schedules:
     """At most so many faces of each split, evenly spaced; None: all."""
     calibration: int = 2048
     """Training faces on which batch norms are measured anew after a cut."""
+
+    def __post_init__(self) -> None:
+        if self.recipe not in RECIPES:
+            raise ValueError(f'recipe="{self.recipe}": allowed are {", ".join(RECIPES)}')
 
 
 @dataclass(frozen=True, kw_only=True)

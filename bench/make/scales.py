@@ -115,8 +115,8 @@ STRONG = changed(
     name="strong",
     augmentation=Augmentation(),
     dense=_STRONG_DENSE,
-    sparse=None,
-    criterion="taylor",
+    sparse=replace(_STRONG_DENSE, epochs=8, lr=0.06, warmup_epochs=0.5),
+    recipe="taylor",
     tune=replace(_STRONG_DENSE, epochs=24, lr=0.05, warmup_epochs=0.5, label_smoothing=0.0, ema=0.998),
     control=replace(_STRONG_DENSE, epochs=4, lr=0.05, warmup_epochs=0.2),
 )

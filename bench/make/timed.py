@@ -13,14 +13,15 @@ from typing import Any
 
 from torch import nn
 
-from bench.make.recipes import ALIGN, calibration, distilled, say, slim_stage, sparse_stage
+from bench.make.cuts import ALIGN, calibration, slim_stage
+from bench.make.recipes import distilled, say, sparse_stage
 from bench.make.stages import Job, Recipe, Stage, stage_of, train_stage
 from compress.slimming.plan import Plan
 from compress.slimming.surgery import apply, slim
 from compress.timing.beside import RuntimeStopwatch
 
 VARIANT = "timed"
-"""Of cells, beside those of `bench.make.recipes.CUTS`."""
+"""Of cells, beside those of `bench.make.cuts.CUTS`."""
 RUNTIME, BATCH = "onnxruntime", 1
 """Where the milliseconds are those of, in float32."""
 

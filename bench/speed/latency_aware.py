@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from bench import records
+from bench.make.cuts import CUTS
 from bench.make.pipeline import record_of, stage_behind
-from bench.make.recipes import CUTS, say
+from bench.make.recipes import say
 from bench.make.stages import Job, Stage
 from bench.make.timed import BATCH, RUNTIME, VARIANT
 from bench.measure import accuracy

@@ -95,6 +95,19 @@ class Plan:
         after = self.widths_after
         return tuple(name for name, size in self.widths_before.items() if after[name] < COLLAPSED_SHARE * size)
 
+    def after(self, first: "Plan") -> "Plan":
+        """Both cuts as one plan of the network before the first: `self` was made in what `first` left.
+
+        Raises:
+            ValueError: it was made in another network.
+        """
+        if self.widths_before != first.widths_after:
+            raise ValueError("this plan was not made in what the first one left: other widths; slim that network again")
+        kept = {name: tuple(first.kept[name][i] for i in channels) for name, channels in self.kept.items()}
+        before = {name: getattr(first, name) for name in ("widths_before", "params_before", "macs_before", "whole")}
+        both = replace(self, kept=kept, target="channels", timing=None, requested=0.0, **before)
+        return replace(both, requested=both.removed)
+
     def summary(self) -> dict[str, Any]:
         """The plan as it stands in a record: counts and widths, without the indices."""
         return {

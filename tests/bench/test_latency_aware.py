@@ -7,7 +7,7 @@ from tiny_job import job
 
 from bench import records
 from bench.make import timed
-from bench.make.recipes import slim_stage
+from bench.make.cuts import slim_stage
 from bench.pages.files import files as files_of
 from bench.records import Cell, Record
 from bench.registry import KINDS

@@ -16,7 +16,7 @@ from tiny_job import cells, job
 
 import fermodels
 from bench import records
-from bench.make import pipeline, recipes
+from bench.make import cuts, pipeline, recipes
 from bench.make.scale import changed
 from bench.make.stages import Recipe, Stage, stage_by_key, stage_of
 from bench.measure.accuracy import from_digits
@@ -86,7 +86,7 @@ def test_the_record_carries_configuration_environment_and_commit(made):
 
 
 def test_the_checkpoint_of_a_slim_cell_is_an_ordinary_network(made):
-    stage = recipes.slim_stage(job(made / "runs"), "slim", 0.6)
+    stage = cuts.slim_stage(job(made / "runs"), "slim", 0.6)
     net, config = checkpoint.load(stage.folder / "chosen")
     plan = Plan.load(stage.folder / "plan.json")
     widths = [width for trunk in net.trunks.values() for width in trunk.widths]
@@ -195,7 +195,7 @@ def test_records_render(made):
 
 
 def test_calibration_takes_training_faces_only(made):
-    batches = recipes.calibration(job(made / "runs"))
+    batches = cuts.calibration(job(made / "runs"))
     train = job(made / "runs").data.train.images[:, 1:17, 1:17, 0] / 255
     faces = np.concatenate([views[0][:, 0].numpy() * 0.25 + 0.5 for views in batches])
     assert len(faces) == 64 and np.allclose(faces, train, atol=1e-6)

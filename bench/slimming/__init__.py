@@ -1,0 +1,1 @@
+"""Methods of slimming side by side, and the controls that could refute them."""

@@ -1,0 +1,117 @@
+"""Methods and controls: steps as data, what each control holds equal, and records made once."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_job import job
+
+from bench import records
+from bench.make.cuts import method_stage, plan_of, spent
+from bench.make.methods import RECIPES, Cut, Recover, Train, methods
+from bench.make.scale import changed
+from bench.slimming.rows import CONTROL_RATIOS, RATIOS, TABLE, cells, measure
+from compress.cost import macs
+from fermodels import checkpoint
+
+RATIO = 0.4
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """VGGNet of the tiny job, whose own recipe is `taylor`."""
+    one = job(tmp_path_factory.mktemp("methods"), "vggnet")
+    return replace(one, scale=changed(one.scale, recipe="taylor", width=0.25))
+
+
+def network_macs(stage) -> int:
+    net = stage.net()
+    return macs(net, net.example())
+
+
+def test_cells_are_every_recipe_at_every_ratio_and_every_control_at_some() -> None:
+    made = cells("fer2013", "strong", 2, ["vggnet", "mrf"])
+    assert len(made) == len({cell.path for cell in made})
+    own = [cell for cell in made if cell.model == "mrf" and cell.seed == 1]
+    names = {cell.variant for cell in own}
+    assert names == {"dense", *methods("taylor")}
+    for name in names - {"dense"}:
+        ratios = [cell.ratio for cell in own if cell.variant == name]
+        assert ratios == list(RATIOS if name in RECIPES else CONTROL_RATIOS)
+    assert own[1].variant == "taylor", "what ships comes first, so that a short run has it"
+
+
+def test_controls_follow_the_recipe_they_control() -> None:
+    cut = next(step for step in methods("penalty")["random"].steps if isinstance(step, Cut))
+    assert cut.criterion == "random" and methods("penalty")["random"].penalised
+    assert not methods("taylor")["random"].penalised
+    assert methods("taylor")["taylor"].steps == (Train(), Cut(criterion="taylor"), Recover())
+
+
+def test_an_unknown_recipe_is_refused_by_name(work) -> None:
+    with pytest.raises(ValueError, match='recipe="tailor": allowed are taylor, passes'):
+        changed(work.scale, recipe="tailor")
+
+
+def test_two_passes_end_at_the_share_of_one(work) -> None:
+    one, two = (method_stage(work, name, RATIO) for name in ("taylor", "passes"))
+    assert plan_of(two).widths_before == plan_of(one).widths_before
+    assert plan_of(two).removed == pytest.approx(plan_of(one).removed, abs=0.02)
+    assert plan_of(two).macs_after == network_macs(two)
+    assert list(two.lineage) == ["dense", "passes40 of 67%", "passes40"]
+
+
+def test_uniform_widths_have_the_same_macs_at_most(work) -> None:
+    own, uniform = (method_stage(work, name, RATIO) for name in ("taylor", "uniform"))
+    assert network_macs(uniform) <= network_macs(own)
+    kept = [after / plan_of(uniform).widths_before[name] for name, after in plan_of(uniform).widths_after.items()]
+    assert max(kept) - min(kept) <= 0.5
+
+
+def test_scratch_has_the_widths_but_not_the_weights_and_as_much_compute(work) -> None:
+    own, scratch, short = (method_stage(work, name, RATIO) for name in ("taylor", "scratch", "scratch-epochs"))
+    widths = [{name: trunk.widths for name, trunk in one.net().trunks.items()} for one in (own, scratch, short)]
+    assert widths[0] == widths[1] == widths[2]
+    schedules = work.scale.schedules
+    epochs = scratch.outcome["described"]["train"]["epochs"]
+    plan = plan_of(own)
+    assert epochs * plan.macs_after == pytest.approx(spent(schedules, plan), abs=plan.macs_after)
+    assert epochs > schedules.dense.epochs + schedules.tune.epochs
+    assert short.outcome["described"]["train"]["epochs"] == schedules.dense.epochs + schedules.tune.epochs
+
+
+def test_a_narrow_network_is_trained_as_long_as_the_unpruned_one(work) -> None:
+    narrow, uniform = (method_stage(work, name, RATIO) for name in ("narrow", "uniform"))
+    assert network_macs(narrow) == network_macs(uniform)
+    assert narrow.outcome["described"]["train"]["epochs"] == work.scale.schedules.dense.epochs
+
+
+@pytest.mark.parametrize("name", ["tp-bnscale", "tp-magnitude", "tp-groupnorm"])
+def test_torch_prunings_scores_cut_as_many_channels(work, name: str) -> None:
+    own, theirs = (method_stage(work, one, RATIO) for one in ("taylor", name))
+    assert plan_of(theirs).removed == pytest.approx(plan_of(own).removed, abs=0.02)
+    assert plan_of(theirs).criterion.startswith("torch-pruning")
+
+
+def test_records_are_whole_and_made_once(work, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [cell for cell in cells("tiny", "quick+recipe=taylor", 1, ["vggnet"]) if cell.ratio in (0.0, 0.6)]
+    asked = [cell for cell in asked if cell.variant in ("dense", "taylor", "random", "narrow")]
+    measure(work, asked, tmp_path)
+    found = records.load_all(tmp_path, table=TABLE, data="tiny", scale="quick+recipe=taylor")
+    assert set(found) == set(asked)
+    for cell, record in found.items():
+        whole = cell.variant == "dense"
+        assert (record.result["plan"] is None) == whole
+        assert (record.result["after_cut"] is None) == (cell.variant in ("dense", "narrow"))
+        for told in record.result["runtimes"].values():
+            assert set(told["ratios"]) == (set() if whole else {"unpruned"})
+    monkeypatch.setattr("bench.make.stages.fit", lambda *a, **k: pytest.fail("a training began again"))
+    monkeypatch.setattr("bench.slimming.rows.measure_turns", lambda *a, **k: pytest.fail("timed again"))
+    measure(work, asked, tmp_path)
+
+
+def test_a_method_that_cuts_gives_an_ordinary_checkpoint(work) -> None:
+    stage = method_stage(work, "taylor", RATIO)
+    net, about = checkpoint.load(stage.folder / "chosen")
+    assert about["architecture"] == "vggnet"
+    assert net(*net.example()).logits.shape == torch.Size([1, 1, 7])
