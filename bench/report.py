@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import torch
 from rich.console import Console
 
 from bench import live, records
-from bench.make.jobs import Source, train_side_by_side
+from bench.make.jobs import Source, make_stages, train_side_by_side
 from bench.make.recipes import say
 from bench.make.scales import SCALES, scale_for, with_settings
 from bench.make.stages import CROPS
@@ -34,6 +35,8 @@ from bench.records import Cell
 from bench.registry import KINDS, Kind, page_of
 from compress.files import write_atomic
 from compress.program import program
+from compress.training import processes
+from compress.training.processes import BATCH_NORMS
 from fermodels.data import DATASETS
 
 PUBLISHED = "reports"
@@ -74,6 +77,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help='"cpu" or "cuda" (default: cpu)')
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="train N networks side by side, cores shared (default: 1)"
+    )
+    parser.add_argument(
+        "--batch-norm",
+        default="local",
+        choices=BATCH_NORMS,
+        help="under torchrun: statistics of each process's own faces, or of all faces of a batch (default: local)",
     )
     parser.add_argument("--crops", default="centre", choices=list(CROPS), help="crops at evaluation (default: centre)")
     parser.add_argument(
@@ -124,9 +133,10 @@ def same_set(given: argparse.Namespace, cells: Sequence[Cell], fingerprint: str)
 
 def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> None:
     """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network, then all."""
-    names = ("data", "scale", "runs", "device", "crops", "skip_broken", "imagenet")
+    names = ("data", "scale", "runs", "device", "crops", "skip_broken", "imagenet", "batch_norm")
     asked = {name: getattr(given, name) for name in names}
     source = Source(**asked, unlabelled=tuple(given.unlabelled), ablation=kind.ablation)
+    processes.from_first(lambda: source.job(cells[0].model, cells[0].seed) and None)  # it alone writes the cache
     first = source.job(cells[0].model, cells[0].seed)
     same_set(given, cells, first.fingerprint)
     data = first.data
@@ -136,11 +146,17 @@ def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> Non
     jobs = {key: source.job(*key) for key in networks}
     for note in data.notes:
         say(f"{data.name}: {note}")
-    if given.jobs > 1 and not kind.alone:
+    if processes.world() > 1 and not kind.alone:
+        make_stages(source, cells)
+    elif given.jobs > 1 and not kind.alone:
         train_side_by_side(source, cells, given.jobs)
-    for key, own in networks.items():
-        kind.measure(jobs[key], own, given.out / "records")
-    kind.together({cell: jobs[cell.model, cell.seed] for cell in cells}, given.out / "records")
+
+    def measure() -> None:
+        for key, own in networks.items():
+            kind.measure(jobs[key], own, given.out / "records")
+        kind.together({cell: jobs[cell.model, cell.seed] for cell in cells}, given.out / "records")
+
+    processes.from_first(measure)
 
 
 def write(page: Page, out: Path) -> list[Path]:
@@ -157,9 +173,15 @@ def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
     kind, name = KINDS[table], given.data.partition(":")[0]
     cells = kind.cells(name, given.scale, given.seeds)
     asked = [cell for cell in cells if not given.models or cell.model in given.models]
+    title = f"{table} on {name} at scale {given.scale}"
     if asked and not given.render_only:
-        with live.shown(f"{table} on {name} at scale {given.scale}", asked, given.out / "records"):
+        with live.shown(title, asked, given.out / "records") if processes.rank() == 0 else nullcontext():
             compute(given, kind, asked)
+    return processes.from_first(lambda: _rendered(given, table, cells))
+
+
+def _rendered(given: argparse.Namespace, table: str, cells: Sequence[Cell]) -> dict[str, Any]:
+    name = given.data.partition(":")[0]
     found = records.load_all(given.out / "records", table=cells[0].table, data=name, scale=given.scale)
     page = page_of(table, found, data=name, scale=given.scale, seeds=given.seeds)
     written = write(page, given.out)
@@ -187,16 +209,22 @@ def checked(given: argparse.Namespace) -> None:
         raise ValueError(f'--device {given.device}: "cpu" or "cuda"') from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"--device {given.device}: PyTorch finds no GPU here; leave --device out")
+    if processes.world() > 1 and given.jobs > 1:
+        raise ValueError(
+            f"--jobs {given.jobs} under torchrun: its processes train every network together; leave it out"
+        )
     if given.imagenet and not given.imagenet.is_file():
         raise ValueError(f"--imagenet {given.imagenet} is no file")
 
 
 def run(given: argparse.Namespace) -> int:
     """0 when every table asked for is complete, 1 when cells are missing."""
+    processes.join()
     checked(given)
     made = [make(given, table) for table in tables(given)]
     complete = all(summary["complete"] for summary in made)
-    print(json.dumps({"table": ALL, "complete": complete, "tables": made} if given.table == ALL else made[0]))
+    if processes.rank() == 0:
+        print(json.dumps({"table": ALL, "complete": complete, "tables": made} if given.table == ALL else made[0]))
     return 0 if complete else 1
 
 
@@ -206,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(arguments(argv))
     except (ValueError, OSError) as error:
-        say(f"bench.report: {error}")
+        print(f"bench.report: {error}", file=sys.stderr)  # of several processes each has its own mistakes
         return 2
     except KeyboardInterrupt:
         say("bench.report: stopped; finished epochs, stages and records are kept, the same command goes on from them")

@@ -47,6 +47,7 @@ class Source:
     """More data sets, NAME:PATH, whose faces the contrastive pretraining sees."""
     ablation: bool = False
     """Train unpruned networks by the scale's `ablation` schedule, where it has one."""
+    batch_norm: str = "local"
 
     def job(self, model: str, seed: int) -> Job:
         """The job of one network; the data set is opened once per process."""
@@ -54,7 +55,7 @@ class Source:
         ablation = scale.schedules.ablation if self.ablation else None
         scale = changed(scale, dense=ablation) if ablation else scale
         scale = NETWORKS[model].scale(scale) if model in NETWORKS else scale  # a handcrafted baseline trains no network
-        place = {name: getattr(self, name) for name in ("runs", "device", "crops", "imagenet")}
+        place = {name: getattr(self, name) for name in ("runs", "device", "crops", "imagenet", "batch_norm")}
         stored = scale.geometry.stored
         more = tuple(_opened(replace(self, data=spec), stored) for spec in self.unlabelled)
         return Job(data=_opened(self, stored), scale=scale, model=model, seed=seed, unlabelled=more, **place)
@@ -103,13 +104,15 @@ def train_side_by_side(source: Source, cells: Sequence[Cell], workers: int) -> N
         watching.children(context) as queue,
         ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads, queue)) as pool,
     ):
-        running: dict[Future[None], Step] = {pool.submit(_make, source, step.cells): step for step in steps(cells)}
+        running: dict[Future[None], Step] = {
+            pool.submit(make_stages, source, step.cells): step for step in steps(cells)
+        }
         try:
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     future.result()
                     then = running.pop(future).then
-                    running |= {pool.submit(_make, source, step.cells): step for step in then}
+                    running |= {pool.submit(make_stages, source, step.cells): step for step in then}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -179,7 +182,8 @@ def _begin(threads: int, queue: "Queue[watching.Event | None] | None") -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _make(source: Source, cells: Sequence[Cell]) -> None:
+def make_stages(source: Source, cells: Sequence[Cell]) -> None:
+    """Every stage behind `cells`, one after the other; under torchrun all processes train each of them together."""
     for cell in cells:
         stage_behind(source.job(cell.model, cell.seed), cell)
 

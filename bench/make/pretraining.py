@@ -21,8 +21,9 @@ from torch import nn
 import fermodels
 from bench.make import watching
 from bench.make.networks import contrastive
-from bench.make.stages import OUTCOME, Job, Stage, fingerprint_of, stage_by_key, trained_on
+from bench.make.stages import OUTCOME, STATE, Job, Stage, fingerprint_of, stage_by_key, trained_on
 from compress.files import digest, plain, write_atomic
+from compress.training import processes
 from fermodels import checkpoint
 from fermodels.data.unlabelled import pool_of
 from fermodels.nets.pretrained import load_encoder, load_torchvision
@@ -47,11 +48,11 @@ def pretrain_stage(job: Job) -> Stage | None:
     what = {"stage": "pretraining", "config": plain(config), "architecture": plain(settings), "data": job.fingerprint}
     what |= {"unlabelled": [fingerprint_of(data) for data in job.unlabelled]} if job.unlabelled else {}
     stage = stage_by_key(job.runs, "contrastive", job.network.pretraining, digest(what))
-    return stage.once(lambda: _make(job, stage, config, what))
+    return stage.once(lambda: _make(job, stage, config, what), together=True)
 
 
 def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object]) -> None:
-    state, sets = stage.folder / "state.pt", {data.name: data for data in (job.data, *job.unlabelled)}
+    state, sets = stage.folder / STATE, {data.name: data for data in (job.data, *job.unlabelled)}
     faces, tests = (
         {name: np.asarray(data.splits[one].images) for name, data in sets.items()} for one in ("train", "test")
     )
@@ -60,12 +61,18 @@ def _make(job: Job, stage: Stage, config: PretrainConfig, what: dict[str, object
     net = fermodels.build("contrastive", **contrastive(job.scale))
     bar = watching.bar(f"{job.network.pretraining} pretraining")
     before = probed(net, pool, config, job.device)
-    net, history = pretrain(net, pool, config, device=job.device, state=state, bar=bar)
+    services = {"device": job.device, "state": state, "bar": bar, "batch_norm": job.batch_norm}
+    net, history = pretrain(net, pool, config, **services)
     told = {"untrained": before, "faces": len(pool.kept), "dropped": pool.dropped, "notes": list(pool.notes)}
-    checkpoint.save(net, stage.folder / "chosen", claims(pool, config) | {"pretraining": told})
-    outcome = {"described": what, "history": asdict(history) | told | {"trained_on": trained_on(job.device)}}
-    write_atomic(stage.folder / OUTCOME, json.dumps(plain(outcome), indent=1) + "\n")
-    state.unlink(missing_ok=True)
+    on = trained_on(job.device, job.batch_norm)
+
+    def finish() -> None:
+        checkpoint.save(net, stage.folder / "chosen", claims(pool, config) | {"pretraining": told})
+        outcome = {"described": what, "history": asdict(history) | told | {"trained_on": on}}
+        write_atomic(stage.folder / OUTCOME, json.dumps(plain(outcome), indent=1) + "\n")
+        state.unlink(missing_ok=True)
+
+    processes.from_first(finish)
 
 
 def start_settings(job: Job, first: Stage | None) -> dict[str, Any]:

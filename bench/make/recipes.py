@@ -13,6 +13,7 @@ from bench.make.pretraining import pretrain_stage, start_settings, started
 from bench.make.stages import Job, Recipe, Stage, Term, train_stage
 from compress.slimming.finetune import distillation
 from compress.slimming.sparsity import Proximal, by_macs, by_width, mean_gamma, penalised
+from compress.training import processes
 from compress.training.loop import autocast
 from compress.training.schedule import TrainConfig, learning_rate
 from fermodels.nets.vgg import Output
@@ -23,8 +24,9 @@ RAMP, COOL = 0.2, 0.2
 
 
 def say(text: str) -> None:
-    """A line for the person who waits; standard output is for results."""
-    print(text, file=sys.stderr, flush=True)
+    """A line for the person who waits; standard output is for results. Of several processes the first one speaks."""
+    if processes.rank() == 0:
+        print(text, file=sys.stderr, flush=True)
 
 
 def dense_stage(job: Job) -> Stage:

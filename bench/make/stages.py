@@ -8,6 +8,7 @@ holds its lock, so that two runs in one cache never train the same stage: the se
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from bench.schema import Trained
 from compress.files import digest, plain, write_atomic
 from compress.locks import locked
 from compress.timing.machine import commit
+from compress.training import processes
 from compress.training.loop import History, Penalty, autocast, fit, has_bf16
 from compress.training.schedule import TrainConfig
 from fermodels import checkpoint
@@ -39,6 +41,8 @@ TRAINING = 1
 taken for the same; 1 stands in no key."""
 OUTCOME = "outcome.json"
 """Written last: a stage with it is done."""
+STATE = "state.pt"
+"""There while it trains."""
 EVALUATION_BATCH = 256
 CROPS = {"centre": FIVE_CROPS[:1], "five": FIVE_CROPS}
 """Where the face view is cut at evaluation: the single centre crop, or the paper's centre and corners, averaged."""
@@ -62,6 +66,8 @@ class Job:
     """torchvision's file of weights that a network with `bench.make.networks.Network.imagenet` starts from."""
     unlabelled: tuple[Dataset, ...] = ()
     """More faces for contrastive pretraining: their train splits, labels unused."""
+    batch_norm: str = "local"
+    """Of several processes, one of `compress.training.processes.BATCH_NORMS`."""
 
     @property
     def network(self) -> Network:
@@ -126,13 +132,17 @@ class Stage:
     def done(self) -> bool:
         return (self.folder / OUTCOME).exists()
 
-    def once(self, make: Callable[[], None], file: str = OUTCOME) -> "Stage":
-        """This stage with `file` in its folder: `make` writes it, unless it is there or another process is at it."""
+    def once(self, make: Callable[[], None], file: str = OUTCOME, *, together: bool = False) -> "Stage":
+        """This stage with `file` in its folder: `make` writes it, unless it is there or another run is at it.
+
+        Args:
+            together: every process of torchrun calls `make`; else the first one does.
+        """
         path = self.folder / file
-        if not path.exists():
-            with locked(self.folder / "lock", self.folder.name):
-                if not path.exists():
-                    make()
+        if not processes.from_first(path.exists):
+            with locked(self.folder / "lock", self.folder.name) if processes.rank() == 0 else nullcontext():
+                if not processes.from_first(path.exists):
+                    make() if together else processes.from_first(make)
         return self
 
     @property
@@ -152,6 +162,7 @@ class EpochBatches:
     def __init__(self, views: Views, batch: int, seed: int, **changes: Any) -> None:
         """`changes`: what `Views.training` may do to a face, by name."""
         self.views, self.batch, self.seed, self.changes = views, batch, seed, changes
+        self.shared = True
 
     def __len__(self) -> int:
         return math.ceil(len(self.views) / self.batch)
@@ -210,12 +221,13 @@ def stage_by_key(runs: Path, model: str, name: str, key: str) -> Stage:
 def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title: str) -> Stage:
     """The stage of `recipe`: from the cache when it is finished there, else trained, resumed where it stopped."""
     stage = stage_of(job, recipe)
-    return stage.once(lambda: _train(job, recipe, stage, start(), title))
+    return stage.once(lambda: _train(job, recipe, stage, start, title), together=True)
 
 
-def _train(job: Job, recipe: Recipe, stage: Stage, net: nn.Module, title: str) -> None:
+def _train(job: Job, recipe: Recipe, stage: Stage, start: Callable[[], nn.Module], title: str) -> None:
+    net = processes.from_first(lambda: start().cpu())  # a cut, too, is the same in all processes
     net = net.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    train, state = replace(recipe.train, seed=job.seed), stage.folder / "state.pt"
+    train, state = replace(recipe.train, seed=job.seed), stage.folder / STATE
     chosen, last, history = fit(
         net,
         EpochBatches(
@@ -231,11 +243,13 @@ def _train(job: Job, recipe: Recipe, stage: Stage, net: nn.Module, title: str) -
         monitor=_monitor(job, watch_test=train.epochs > 1),
         state=state,
         bar=watching.bar(title),
+        batch_norm=job.batch_norm,
     )
     parents = {name: trained for parent in recipe.parents for name, trained in parent.lineage.items()}
     told = {"described": described(job, recipe), "parents": parents}
-    _finish(job, stage, told, (last if recipe.choose_last else chosen, last, history))
-    state.unlink(missing_ok=True)
+    trained = (last if recipe.choose_last else chosen, last, history)
+    found, on = _final_predictions(job, trained), trained_on(job.device, job.batch_norm)
+    processes.from_first(lambda: _finish(job, stage, told | {"trained_on": on}, trained, found))
 
 
 def _objective(job: Job, train: TrainConfig, extra: dict[str, Term]) -> Callable[[Output, Batch], dict[str, Tensor]]:
@@ -270,14 +284,23 @@ def predicted(net: nn.Module, views: Views, crops: str = "centre") -> np.ndarray
 
 
 def class_probabilities(net: nn.Module, views: Views, crops: str = "centre", *, flip: bool = False) -> np.ndarray:
-    """Probabilities of every face, (n, classes) float32, the mean over the `crops`."""
-    batches = (views.evaluation(EVALUATION_BATCH, crop=crop, flip=flip) for crop in CROPS[crops])
-    return np.mean([accuracy.predict(net, (batch.views for batch in each)) for each in batches], axis=0)
+    """Probabilities of every face, (n, classes) float32, the mean over the `crops`; of several processes each has its
+    share to compute."""
+    split = processes.enough(len(views))
+    rows = processes.own_rows(len(views)) if split else slice(None)
+    batches = (views.evaluation(EVALUATION_BATCH, crop=crop, flip=flip, rows=rows) for crop in CROPS[crops])
+    own = np.mean([accuracy.predict(net, (batch.views for batch in each)) for each in batches], axis=0)
+    return np.concatenate(processes.gathered(own)) if split else own
 
 
-def _finish(job: Job, stage: Stage, told: dict[str, Any], trained: tuple[nn.Module, nn.Module, History]) -> None:
-    found = _final_predictions(job, trained)
-    chosen, _, history = trained
+def _finish(
+    job: Job,
+    stage: Stage,
+    told: dict[str, Any],
+    trained: tuple[nn.Module, nn.Module, History],
+    found: dict[str, np.ndarray],
+) -> None:
+    (chosen, _, history), on = trained, told.pop("trained_on")
     score = accuracy.score(found["val_selected"], np.asarray(job.data.test.labels), job.data.classes)
     about = {"classes": job.data.classes, "preprocessing": job.preprocessing, "data": job.data.name, "split": "test"}
     about |= {"stored": job.scale.geometry.stored, "regions": "fixed" if job.data.train.landmarks is None else "given"}
@@ -285,16 +308,18 @@ def _finish(job: Job, stage: Stage, told: dict[str, Any], trained: tuple[nn.Modu
     checkpoint.save(chosen, stage.folder / "chosen", about)
     for entry in history.epochs:
         entry.pop("test_predictions", None)
-    outcome = told | {"history": asdict(history) | {"trained_on": trained_on(job.device)}}
+    outcome = told | {"history": asdict(history) | {"trained_on": on}}
     outcome |= {"predictions": {name: accuracy.digits(value) for name, value in found.items()}}
     write_atomic(stage.folder / OUTCOME, json.dumps(plain(outcome), indent=1) + "\n")
+    (stage.folder / STATE).unlink(missing_ok=True)
 
 
-def trained_on(device: str) -> dict[str, Any]:
+def trained_on(device: str, batch_norm: str = "local") -> dict[str, Any]:
     """What moves a training's last digits and its images per second; a record's environment is of its measurement."""
     sha, dirty = commit()
     machine = {"device": device, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
     machine |= {"has_bf16": has_bf16(device)}
+    machine |= {"processes": processes.world(), "batch_norm": batch_norm} if processes.world() > 1 else {}
     return machine | {"commit": f"{sha} and changes" if dirty else sha}
 
 

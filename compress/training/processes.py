@@ -166,12 +166,14 @@ def _synchronised(net: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Says in a sentence that another process is gone, or that a network cannot be trained by several.
+    """Says in a sentence that another process is gone, after which this one is alone, or that a network cannot be
+    trained by several.
 
     Raises:
         ConnectionError: the one.
         ValueError: the other.
     """
+    global _apart  # noqa: PLW0603
     try:
         yield
     except RuntimeError as error:
@@ -183,4 +185,5 @@ def watched() -> Iterator[None]:
         if not _LOST.search(str(error)):
             raise
         told = f"process {rank() + 1} of {world()} ends: another one is gone"
+        _apart = True
         raise ConnectionError(f"{told}; finished epochs are kept, the same command goes on from them") from error

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compress.training import processes
 from compress.training.loop import History, fit
 from compress.training.progress import EpochBar, Silent
 from compress.training.schedule import TrainConfig
@@ -57,6 +58,7 @@ class Pairs:
         self.config = config
         self.begun = -1
         """The epoch that was begun last."""
+        self.shared = True
         if len(self.kept) < 2:
             raise ValueError(
                 f"{len(self.kept)} faces: contrastive pretraining tells a face from others, give two or more"
@@ -67,19 +69,22 @@ class Pairs:
         return whole + (rest > 1)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Shuffled batches; `views` is one tensor (2 b, 3, s, s), `labels` the b faces' positions among the images."""
+        """Shuffled batches; `views` is one tensor (2 b, 3, s, s), `labels` the b faces' positions among the images.
+
+        Of several processes each gets its faces of every batch; a batch with fewer than two for each is left out.
+        """
         self.begun, seed = epoch, self.config.train.seed
         order = torch.randperm(len(self.kept), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
         for some in order.to(self.kept.device).split(self.config.train.batch):
-            if len(some) < 2:
+            if not processes.enough(len(some)):
                 continue  # a face alone has no other to be told from
-            index = self.kept[some]
+            index = self.kept[some[processes.own_rows(len(some))]]
             place = {"seed": seed, "epoch": epoch}
             views = [augmented(self.images, index, self.config.augment, **place, view=view) for view in (0, 1)]
             yield Batch((torch.cat(views),), index, torch.empty(len(index), 1, 0, 0, device=index.device))
 
 
-def pretrain(
+def pretrain(  # noqa: PLR0913 - what, on what, how; the rest are services of the loop
     net: nn.Module,
     pool: Pool,
     config: PretrainConfig,
@@ -87,11 +92,13 @@ def pretrain(
     device: str = "cpu",
     state: Path | None = None,
     bar: EpochBar | Silent | None = None,
+    batch_norm: str = "local",
 ) -> tuple[nn.Module, History]:
     """Trains `net` ("contrastive") in place on the faces of `pool`.
 
     Args:
         state: as in `fit`: written after every epoch, continued from when it exists.
+        batch_norm: as in `fit`.
     Returns:
         (the network after its last epoch, in evaluation mode; the history, with "knn" and "linear" where probed).
     Raises:
@@ -108,7 +115,8 @@ def pretrain(
     def monitor(net: nn.Module) -> dict[str, float]:
         return probe(net) if probe is not None and _due(pairs.begun + 1, config) else {}
 
-    _, last, history = fit(net, pairs, objective, config.train, monitor=monitor, state=state, bar=bar)
+    services = {"monitor": monitor, "state": state, "bar": bar, "batch_norm": batch_norm}
+    _, last, history = fit(net, pairs, objective, config.train, **services)
     return last, history
 
 

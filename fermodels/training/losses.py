@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, distributed
 from torch.nn import functional
 
+from compress.training import processes
 from fermodels.nets.vgg import Output
 
 MASK_TARGETS = ("off-mask", "mask")
@@ -67,8 +68,8 @@ def nt_xent(
     """NT-Xent: mean over all 2 B projections of -log of eq 1 (paper 2; Chen et al. 2020), cosine similarity.
 
     The positive of a projection is its other view; all others but itself are in the denominator (the paper's eq 1
-    lacks -log, a slip). Under `torch.distributed` B counts the images of all processes, whose batches may differ in
-    size: the mean of the processes' values, and of their gradients, is that of one process with all images.
+    lacks -log, a slip). Of several processes (`compress.training.processes`) each has the mean over its own
+    projections, told from those of all: weighted by their images, as the loop does, it is that of one process.
 
     Args:
         first, second: projections of two views of the same images, row by row; any length but 0.
@@ -78,23 +79,14 @@ def nt_xent(
         raise ValueError(f"temperature={temperature}: a number above 0, like 0.1")
     with torch.autocast(first.device.type, enabled=False):
         pairs = [functional.normalize(view.float(), dim=1) for view in (first, second)]
-        processes, counts, rank = _processes(len(first), first.device)
-        everyone = [_gathered(view, counts) for view in pairs] if processes > 1 else pairs
+        counts, rank = processes.gathered(len(first)), processes.rank()
+        everyone = [_gathered(view, counts) for view in pairs] if len(counts) > 1 else pairs
         own, every = torch.cat(pairs), torch.cat(everyone)
         similarity = own @ every.T / temperature
         rows = sum(counts[:rank]) + torch.arange(len(first), device=first.device)
         itself, other = torch.cat((rows, rows + sum(counts))), torch.cat((rows + sum(counts), rows))
         similarity = similarity.scatter(1, itself[:, None], -torch.inf)
-        return functional.cross_entropy(similarity, other, reduction="sum") * processes / len(every)
-
-
-def _processes(count: int, device: torch.device) -> tuple[int, list[int], int]:
-    """Number of processes, images of each, and the number of this one."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return 1, [count], 0
-    counts = [torch.zeros((), dtype=torch.long, device=device) for _ in range(distributed.get_world_size())]
-    distributed.all_gather(counts, torch.tensor(count, device=device))
-    return len(counts), [int(each) for each in counts], distributed.get_rank()
+        return functional.cross_entropy(similarity, other)
 
 
 def _gathered(rows: Float[Tensor, "b d"], counts: list[int]) -> Float[Tensor, "n d"]:

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from compress.training import processes
 from fermodels.data.base import Split
 from fermodels.faces import regions
 from fermodels.training import augmentation as augmenting
@@ -25,6 +26,7 @@ from fermodels.training.erasing import DRAWS, erased
 
 FIVE_CROPS = ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 """Centre and corners, as a share of the free play (x, y); the first alone is the single centre crop."""
+ALL = slice(None)
 Change = Callable[[Float[Tensor, "b c s s"]], Float[Tensor, "b c s s"]]
 """What happens to cropped faces in [0, 1] before the views are cut from them."""
 
@@ -134,6 +136,8 @@ class Views:
     ) -> Iterator[Batch]:
         """Shuffled batches with random crop and horizontal flip (paper 1), a pure function of seed and epoch.
 
+        Of several processes each gets its rows of every batch; a batch with fewer than two for each is left out.
+
         Args:
             erasing: probability with which a rectangle hides a part of a face (`fermodels.training.erasing`).
             augmentation: stronger changes, with an erasing of their own.
@@ -142,29 +146,31 @@ class Views:
         order = torch.randperm(len(self), generator=random)
         play = self.stored - self.config.size + 1
         for index in order.split(batch):
-            if len(index) < 2:
+            if not processes.enough(len(index)):
                 continue  # batch norm cannot train on one face
             corner = torch.randint(0, play, (len(index), 2), generator=random)
             flip = torch.rand(len(index), generator=random) < 0.5
             change = warp = None
-            placed = [t.to(self.images.device) for t in (index, corner, flip)]
+            own = processes.own_rows(len(index))
+            placed = [t[own].to(self.images.device) for t in (index, corner, flip)]
             if augmentation is not None:
-                chance = iter(torch.rand((augmenting.DRAWS, len(index)), generator=random).to(self.images.device))
+                draws = torch.rand((augmenting.DRAWS, len(index)), generator=random)
+                chance = iter(draws[:, own].to(self.images.device))
                 share = self.config.size / self.stored
                 warp = augmenting.warp_of(augmentation, placed[1] / self.stored, share, chance)
                 change = partial(augmenting.relit_and_erased, augmentation=augmentation, chance=chance)
             elif erasing:
-                draws = torch.rand((DRAWS, len(index)), generator=random).to(self.images.device)
+                draws = torch.rand((DRAWS, len(index)), generator=random)[:, own].to(self.images.device)
                 change = partial(erased, chance=iter(draws), probability=erasing)
             yield self.batch(*placed, change=change, warp=warp)
 
     def evaluation(
-        self, batch: int, *, crop: tuple[float, float] = FIVE_CROPS[0], flip: bool = False
+        self, batch: int, *, crop: tuple[float, float] = FIVE_CROPS[0], flip: bool = False, rows: slice = ALL
     ) -> Iterator[Batch]:
-        """Every face once, in order, at one crop position (a share of the free play) and one orientation."""
+        """Every face of `rows` once, in order, at one crop position (a share of the free play) and one orientation."""
         device = self.images.device
         place = torch.tensor(crop, device=device).mul(self.stored - self.config.size).round().long()
-        for index in torch.arange(len(self), device=device).split(batch):
+        for index in torch.arange(len(self), device=device)[rows].split(batch):
             flips = torch.full((len(index),), flip, device=device)
             yield self.batch(index, place.expand(len(index), 2), flips)
 

@@ -132,13 +132,13 @@ TRAININGS = {
 }
 
 
-def several(count: int, out: Path, *names: str) -> list[subprocess.Popen]:
-    """`count` processes that make the trainings `names` one after the other, started as torchrun starts them."""
+def several(count: int, out: Path, *names: str, script: str = "") -> list[subprocess.Popen]:
+    """`count` processes that make the trainings `names`, or run `script`, started as torchrun starts them."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count), "OMP_NUM_THREADS": "1"}
     shared |= {"LOCAL_WORLD_SIZE": str(count), "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, __file__, str(out), *names]
+    command = [sys.executable, *(["-c", script] if script else [__file__]), str(out), *names]
     return [
         subprocess.Popen(
             command,

@@ -81,7 +81,7 @@ def process(rank, folder):
     rows, weight = images()
     own = rows.split(COUNTS)[rank]
     weight.requires_grad_()
-    value = projected(own, weight)
+    value = projected(own, weight) * len(own) / len(rows)
     value.backward()
     torch.save((value.detach(), weight.grad), f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
@@ -93,5 +93,5 @@ def test_two_processes_are_one_with_all_images(tmp_path):
     rows, weight = images()
     value = projected(rows, weight.requires_grad_())
     value.backward()
-    assert torch.allclose(sum(each for each, _ in found) / len(found), value, atol=1e-6)
-    assert torch.allclose(sum(each for _, each in found) / len(found), weight.grad, atol=1e-6)
+    assert torch.allclose(sum(each for each, _ in found), value, atol=1e-6)
+    assert torch.allclose(sum(each for _, each in found), weight.grad, atol=1e-6)
