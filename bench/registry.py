@@ -16,6 +16,8 @@ from bench.pages import ratios
 from bench.pages.page import Page
 from bench.pages.rows import Records, taken
 from bench.records import Cell, Record
+from bench.slimming import page as methods_page
+from bench.slimming import rows as methods
 from bench.speed import full_width, latency_aware, latency_aware_table, runtime_table, runtimes
 from bench.unpruned import dense, fig6
 from bench.unpruned import tables as network_tables
@@ -115,6 +117,12 @@ KINDS: dict[str, Kind] = {
         measure=latency_aware.measure,
         page=latency_aware_table.page_of,
         alone=True,
+    ),
+    methods.TABLE: Kind(
+        models=TABLE5_MODELS,
+        cells=partial(methods.cells, models=TABLE5_MODELS),
+        measure=methods.measure,
+        page=methods_page.page_of,
     ),
     fig6.TABLE: Kind(
         models=tuple(dense.THRESHOLDS),

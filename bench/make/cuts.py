@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from bench import records
-from bench.make.methods import RECIPES, Cut, Fresh, Penalise, Recover, methods
+from bench.make.methods import RANDOM, RECIPES, Cut, Fresh, Penalise, Recover, methods
 from bench.make.recipes import dense_stage, distilled, sparse_stage
 from bench.make.references import registered
 from bench.make.scale import Schedules
@@ -87,7 +87,7 @@ def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     schedules = job.scale.schedules
     if variant == "slim":
         return method_stage(job, schedules.recipe, ratio)
-    named = variant if variant == "random" else schedules.recipe
+    named = RANDOM if variant == "random" else schedules.recipe
     control = Recovery(train=schedules.control, distil_weight=schedules.control_distil_weight)
     return _followed(job, named, ratio, control)
 
@@ -111,7 +111,7 @@ def _followed(job: Job, name: str, ratio: float, recovery: Recovery) -> Stage:
         elif isinstance(step, Recover):
             assert cut is not None, f"{name} recovers before it cuts"
             how = replace(recovery, train=stretched(recovery.train, step.length))
-            own = "slim" if name == job.scale.schedules.recipe else name
+            own = {job.scale.schedules.recipe: "slim", RANDOM: "random"}.get(name, name)
             part = "" if cut.part == 1 else f" of {cut.part:.0%}"
             stage = _recovered(job, _goal(job, stage, cut, ratio), how, f"{own}{round(100 * ratio)}{part}")
     return stage

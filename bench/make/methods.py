@@ -89,6 +89,8 @@ RECIPES = {
 }
 """Name -> what a scale can name as its recipe."""
 
+RANDOM = "random-channels"
+"""The method that is a control of every criterion."""
 TORCH_PRUNING = {"tp-bnscale": "BNScale", "tp-magnitude": "Magnitude", "tp-groupnorm": "GroupNorm"}
 """Method -> the importance of Torch-Pruning that it cuts by."""
 
@@ -96,7 +98,7 @@ TORCH_PRUNING = {"tp-bnscale": "BNScale", "tp-magnitude": "Magnitude", "tp-group
 def methods(own: str) -> dict[str, Method]:
     """Every row of the table of methods: the recipes, and what the recipe `own` has to beat."""
     return RECIPES | {
-        "random": Method(title="Control: random channels", steps=_with_cut(own, criterion="random")),
+        RANDOM: Method(title="Control: random channels", steps=_with_cut(own, criterion="random")),
         "uniform": Method(
             title="Control: every layer cut alike, the same MACs",
             steps=_with_cut(own, criterion="uniform", same_macs=True),

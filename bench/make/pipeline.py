@@ -12,8 +12,8 @@ import numpy as np
 
 from bench import records
 from bench.make import baselines, timed, watching
-from bench.make.cuts import CUTS, after_cut, plan_of, slim_stage
-from bench.make.methods import RECIPES
+from bench.make.cuts import CUTS, after_cut, method_stage, plan_of, slim_stage
+from bench.make.methods import RECIPES, methods
 from bench.make.pretraining import pretrain_stage
 from bench.make.recipes import dense_stage, say, sparse_stage
 from bench.make.stages import Job, Stage
@@ -44,6 +44,8 @@ def _stage_behind(job: Job, cell: Cell) -> Stage:
         return dense_stage(job)
     if cell.variant == timed.VARIANT:
         return timed.timed_stage(job, cell.ratio)
+    if cell.variant in methods(job.scale.schedules.recipe):
+        return method_stage(job, cell.variant, cell.ratio)
     return sparse_stage(job) if cell.variant == "sparse" else slim_stage(job, cell.variant, cell.ratio)
 
 

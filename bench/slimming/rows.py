@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import records
-from bench.make.cuts import after_cut, method_stage, plan_of
+from bench.make.cuts import after_cut, plan_of
 from bench.make.methods import RECIPES, methods
-from bench.make.pipeline import network_result, record_of
-from bench.make.recipes import dense_stage, say
+from bench.make.pipeline import network_result, record_of, stage_behind
+from bench.make.recipes import say
 from bench.make.scales import scale_for
 from bench.make.stages import Job, Stage
 from bench.records import Cell
@@ -46,16 +46,11 @@ def cells(data: str, scale: str, seeds: int, models: Sequence[str]) -> list[Cell
     ]
 
 
-def stage_of_cell(job: Job, cell: Cell) -> Stage:
-    """The finished network behind `cell`, made if it is not cached."""
-    return dense_stage(job) if cell.variant == "dense" else method_stage(job, cell.variant, cell.ratio)
-
-
 def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
     """Makes the records of `wanted` (one network, one seed) that `root` lacks, then their times, all in turns."""
     stages: dict[Cell, Stage] = {}
     for cell in wanted:
-        stages[cell] = stage_of_cell(job, cell)
+        stages[cell] = stage_behind(job, cell)
         if not records.made_by(root / cell.path, stages[cell].key):
             records.save(record_of(job, cell, stages[cell], _result(job, cell, stages[cell])), root)
     held = {cell: records.load(root / cell.path) for cell in wanted}

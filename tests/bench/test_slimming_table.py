@@ -10,11 +10,12 @@ from bench import records
 from bench.make.cuts import method_stage, plan_of, spent
 from bench.make.methods import RECIPES, Cut, Recover, Train, methods
 from bench.make.scale import changed
+from bench.registry import KINDS
 from bench.slimming.rows import CONTROL_RATIOS, RATIOS, TABLE, cells, measure
 from compress.cost import macs
 from fermodels import checkpoint
 
-RATIO = 0.4
+RATIO, SCALE = 0.4, "quick+recipe=taylor"
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,9 @@ def test_cells_are_every_recipe_at_every_ratio_and_every_control_at_some() -> No
 
 
 def test_controls_follow_the_recipe_they_control() -> None:
-    cut = next(step for step in methods("penalty")["random"].steps if isinstance(step, Cut))
-    assert cut.criterion == "random" and methods("penalty")["random"].penalised
-    assert not methods("taylor")["random"].penalised
+    cut = next(step for step in methods("penalty")["random-channels"].steps if isinstance(step, Cut))
+    assert cut.criterion == "random" and methods("penalty")["random-channels"].penalised
+    assert not methods("taylor")["random-channels"].penalised
     assert methods("taylor")["taylor"].steps == (Train(), Cut(criterion="taylor"), Recover())
 
 
@@ -93,11 +94,19 @@ def test_torch_prunings_scores_cut_as_many_channels(work, name: str) -> None:
     assert plan_of(theirs).criterion.startswith("torch-pruning")
 
 
-def test_records_are_whole_and_made_once(work, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = [cell for cell in cells("tiny", "quick+recipe=taylor", 1, ["vggnet"]) if cell.ratio in (0.0, 0.6)]
-    asked = [cell for cell in asked if cell.variant in ("dense", "taylor", "random", "narrow")]
-    measure(work, asked, tmp_path)
-    found = records.load_all(tmp_path, table=TABLE, data="tiny", scale="quick+recipe=taylor")
+@pytest.fixture(scope="module")
+def made(work, tmp_path_factory):
+    """The cells asked for, and the folder of their records."""
+    folder = tmp_path_factory.mktemp("records")
+    asked = [cell for cell in cells("tiny", SCALE, 1, ["vggnet"]) if cell.ratio in (0.0, 0.6)]
+    asked = [cell for cell in asked if cell.variant in ("dense", "taylor", "random-channels", "narrow")]
+    measure(work, asked, folder)
+    return asked, folder
+
+
+def test_records_are_whole_and_made_once(work, made, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, folder = made
+    found = records.load_all(folder, table=TABLE, data="tiny", scale=SCALE)
     assert set(found) == set(asked)
     for cell, record in found.items():
         whole = cell.variant == "dense"
@@ -107,7 +116,7 @@ def test_records_are_whole_and_made_once(work, tmp_path, monkeypatch: pytest.Mon
             assert set(told["ratios"]) == (set() if whole else {"unpruned"})
     monkeypatch.setattr("bench.make.stages.fit", lambda *a, **k: pytest.fail("a training began again"))
     monkeypatch.setattr("bench.slimming.rows.measure_turns", lambda *a, **k: pytest.fail("timed again"))
-    measure(work, asked, tmp_path)
+    measure(work, asked, folder)
 
 
 def test_a_method_that_cuts_gives_an_ordinary_checkpoint(work) -> None:
@@ -115,3 +124,30 @@ def test_a_method_that_cuts_gives_an_ordinary_checkpoint(work) -> None:
     net, about = checkpoint.load(stage.folder / "chosen")
     assert about["architecture"] == "vggnet"
     assert net(*net.example()).logits.shape == torch.Size([1, 1, 7])
+
+
+def test_the_page_sets_the_recipe_against_its_controls(made) -> None:
+    asked, folder = made
+    found = records.load_all(folder, table=TABLE, data="tiny", scale=SCALE)
+    page = KINDS[TABLE].page(found, data="tiny", scale=SCALE, seeds=1)
+    by_method, controls, networks = page.parts
+    assert [row[1] for row in by_method.body] == [
+        "unpruned",
+        "Taylor scores, one cut",
+        "Control: random channels",
+        "Control: a narrower unpruned network, the same MACs",
+    ]
+    assert len(controls.body) == 2 and len(networks.body) == len(asked)
+    own = next(record for cell, record in found.items() if cell.variant == "taylor")
+    rival = next(record for cell, record in found.items() if cell.variant == "narrow")
+    shares = [record.result["accuracy"]["val_selected"]["overall"] for record in (own, rival)]
+    row = next(row for row in controls.body if "narrower" in row[1])
+    assert float(row[5].split()[0]) == pytest.approx(100 * (shares[0] - shares[1]), abs=0.006)
+    assert "60% of the channels" in page.sentences[0] and page.sentences[1].startswith("At 60% it is")
+    assert set(page.plots) == {"macs", "ms", "params"}
+    assert len(page.remarks["Not measured"]) > 20, "what is missing is listed"
+
+
+def test_a_page_without_records_says_so() -> None:
+    page = KINDS[TABLE].page({}, data="tiny", scale=SCALE, seeds=1)
+    assert page.sentences == ["Methods of slimming: not measured yet."]
