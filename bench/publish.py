@@ -18,7 +18,7 @@ from bench.pages.files import committed
 from bench.pages.html import html
 from bench.pages.page import Page
 from bench.pages.ratio_rows import sheet
-from bench.registry import PAGES
+from bench.registry import KINDS, PAGES
 from compress.files import write_atomic
 from compress.program import program
 
@@ -38,7 +38,8 @@ def pages(reports: Path = REPORTS) -> list[Page]:
     """Every page that the records give, group by group."""
     made = []
     for table, data, scale in groups(reports / "records"):
-        found = records.load_all(reports / "records", table=table, data=data, scale=scale)
+        beside = KINDS[table].beside if table in KINDS else ()  # some folders hold the records of several tables
+        found = records.load_all(reports / "records", table=table, data=data, scale=scale, beside=beside)
         made += [page(found, data=data, scale=scale) for page in PAGES[table]]
     return made
 

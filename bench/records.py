@@ -6,7 +6,7 @@ their raw samples, the environment, and the commit; so a figure can be traced to
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -131,7 +131,11 @@ def made_by(path: Path, key: str) -> bool:
     return path.exists() and load(path).key == key
 
 
-def load_all(root: Path, *, table: str, data: str, scale: str) -> dict[Cell, Record]:
-    """Every record of one table, data set and scale, sorted by cell; empty when there is none."""
-    records = [load(path) for path in paths(root / table / data / scale)]
+def load_all(root: Path, *, table: str, data: str, scale: str, beside: Sequence[str] = ()) -> dict[Cell, Record]:
+    """Every record of one table, data set and scale, sorted by cell; empty when there is none.
+
+    Args:
+        beside: other tables whose records of the same data set and scale are read, too.
+    """
+    records = [load(path) for name in (table, *beside) for path in paths(root / name / data / scale)]
     return {record.cell: record for record in sorted(records, key=lambda record: record.cell)}

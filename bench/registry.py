@@ -50,6 +50,8 @@ class Kind:
     """Makes the records of the cells of one network and seed below a folder, unless they are there."""
     page: Callable[..., Page]
     """(records, data=, scale=, seeds=) -> the page, from which every file and the terminal's view are made."""
+    beside: tuple[str, ...] = ()
+    """Other tables whose records the page shows, too, where they are there."""
     together: Callable[[Mapping[Cell, Job], Path], None] = _nothing
     """Adds to records what is measured of all networks in turns."""
     needed: Callable[[Dataset, Sequence[Cell]], list[Cell]] = _every
@@ -70,6 +72,7 @@ def _of_ratios(name: str) -> Kind:
         cells=partial(tables.cells, table),
         measure=pipeline.measure,
         page=partial(ratios.page_of, table),
+        beside=(runtimes.TABLE,),
     )
 
 

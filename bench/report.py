@@ -182,7 +182,8 @@ def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
 
 def _rendered(given: argparse.Namespace, table: str, cells: Sequence[Cell]) -> dict[str, Any]:
     name = given.data.partition(":")[0]
-    found = records.load_all(given.out / "records", table=cells[0].table, data=name, scale=given.scale)
+    place = {"data": name, "scale": given.scale, "beside": KINDS[table].beside}
+    found = records.load_all(given.out / "records", table=cells[0].table, **place)
     page = page_of(table, found, data=name, scale=given.scale, seeds=given.seeds)
     written = write(page, given.out)
     Console(width=None if sys.stdout.isatty() else 200).print(terminal(page))

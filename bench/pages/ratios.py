@@ -1,5 +1,8 @@
 """A table of prune ratios as a page: wide, so it is cut into panels of the same rows."""
 
+from collections.abc import Sequence
+
+from bench.pages import shipping
 from bench.pages.captions import footer, settings
 from bench.pages.columns import VALUES, Panel, Table, recall_key
 from bench.pages.page import Figures, Page, Part
@@ -7,7 +10,8 @@ from bench.pages.plot_widths import width_plot
 from bench.pages.plots import accuracy_plot, gamma_plot, recovery_plot
 from bench.pages.ratio_rows import sheet
 from bench.pages.ratio_sentences import headlines
-from bench.pages.rows import MISSING, Records, Row, Sheet, row_cells
+from bench.pages.rows import MISSING, Records, Row, Sheet, row_cells, taken
+from bench.records import Record
 
 SHOWN = ("dense", "sparse", "slim")
 """Variants with rows of their own in the panels; the random control has columns there and rows in the CSV."""
@@ -19,12 +23,15 @@ CLOSEUPS = {"gammas": gamma_plot, "widths": width_plot, "recovery": recovery_plo
 
 def page_of(table: Table, records: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
     """The page of `table`; arguments and errors are those of `bench.pages.ratio_rows.sheet`."""
-    return page_of_sheet(sheet(table, records, data=data, scale=scale, seeds=seeds))
+    made = sheet(table, records, data=data, scale=scale, seeds=seeds)
+    return page_of_sheet(made, taken(records, data=data, scale=scale, table=shipping.TABLE))
 
 
-def page_of_sheet(sheet: Sheet) -> Page:
-    """Everything that is told of the records of a table."""
-    models, shown = sheet.table.models, _shown(sheet)
+def page_of_sheet(sheet: Sheet, timed: Sequence[Record] = ()) -> Page:
+    """Everything that is told of the records of a table, and of its networks in the runtimes that ship (`timed`)."""
+    models, shown, panels = sheet.table.models, _shown(sheet), sheet.table.panels
+    letter = chr(ord(panels[-1].letter) + 1)
+    deployed = shipping.shipping_part(letter, shown, timed)
     return Page(
         name=sheet.table.name,
         title=sheet.table.title,
@@ -32,7 +39,7 @@ def page_of_sheet(sheet: Sheet) -> Page:
         scale=sheet.scale,
         seeds=sheet.seeds,
         sentences=headlines(sheet),
-        parts=[_part(sheet, panel) for panel in sheet.table.panels],
+        parts=[*(_part(sheet, panel) for panel in panels), *([deployed] if deployed else [])],
         figures=_figures(sheet),
         plots={"accuracy": accuracy_plot(sheet)},
         closeups={f"{name}-{model}": draw(sheet, model) for name, draw in CLOSEUPS.items() for model in models},
