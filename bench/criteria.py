@@ -19,6 +19,7 @@ import fermodels
 from bench.make.references import registered
 from bench.make.stages import predicted
 from compress.commands.parser import status_of
+from compress.files import must_be_folder
 from compress.program import program
 from compress.slimming.criteria import CRITERIA
 from compress.slimming.surgery import slim
@@ -34,6 +35,7 @@ SEEDS = 3
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Prints the table; returns accuracies by criterion and target."""
+    must_be_folder(given.runs, "--runs")
     net, about = fermodels.load(given.checkpoint)
     config, stored = recorded_views(about)
     data = open_dataset(given.data, size=stored, cache=given.runs / "data", progress=True)

@@ -19,7 +19,8 @@ from bench.pages.html import html
 from bench.pages.page import Page
 from bench.pages.ratio_rows import sheet
 from bench.registry import KINDS, PAGES
-from compress.files import write_atomic
+from compress.exit_status import exit_status
+from compress.files import must_be_folder, write_atomic
 from compress.program import program
 
 REPORTS, README = Path("reports"), Path("README.md")
@@ -75,6 +76,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; fail when a byte would change")
     parser.add_argument("--html", type=Path, metavar="DIR", help="write the tables as pages there, and nothing else")
     given = parser.parse_args(argv)
+    return exit_status("bench.publish", lambda: run(given))
+
+
+def run(given: argparse.Namespace) -> int:
+    """What `main` gives.
+
+    Raises:
+        ValueError: a record that cannot be read, or a folder that cannot be written to.
+    """
+    if given.html:
+        must_be_folder(given.html, "--html")
     files = in_html(given.html) if given.html else published()
     if given.check:
         wrong = stale(files)

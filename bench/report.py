@@ -10,9 +10,7 @@ Killed at any moment, the same command goes on from the last finished epoch. The
 
 import argparse
 import json
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import groupby
@@ -33,7 +31,8 @@ from bench.pages.page import Page
 from bench.pages.terminal import terminal
 from bench.records import Cell
 from bench.registry import KINDS, Kind, page_of
-from compress.files import write_atomic
+from compress.exit_status import exit_status
+from compress.files import must_be_folder, write_atomic
 from compress.program import program
 from compress.training import processes
 from compress.training.processes import BATCH_NORMS
@@ -42,6 +41,7 @@ from fermodels.data import DATASETS
 PUBLISHED = "reports"
 """The folder whose records and tables are committed."""
 RUNS = Path("reports/runs")
+KEPT = "finished epochs, stages and records are kept, the same command goes on from them"
 ALL = "all"
 """Instead of a table's name: every one, in the order of the registry."""
 
@@ -197,13 +197,9 @@ def checked(given: argparse.Namespace) -> None:
     Raises:
         ValueError: a device or file that is not there, or a folder that cannot be written to.
     """
-    for name, folder in (("out", given.out), *(() if given.render_only else (("runs", given.runs),))):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise ValueError(f"--{name} {folder} is no folder that can be written to ({error.strerror})") from error
+    must_be_folder(given.out, "--out")
+    if not given.render_only:
+        must_be_folder(given.runs, "--runs")
     try:
         device = torch.device(given.device)
     except RuntimeError as error:
@@ -231,15 +227,8 @@ def run(given: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; a mistake in the input is one sentence on standard error and status 2, an interruption 130."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return run(arguments(argv))
-    except (ValueError, OSError) as error:
-        print(f"bench.report: {error}", file=sys.stderr)  # of several processes each has its own mistakes
-        return 2
-    except KeyboardInterrupt:
-        say("bench.report: stopped; finished epochs, stages and records are kept, the same command goes on from them")
-        return 130
+    given = arguments(argv)
+    return exit_status("bench.report", lambda: run(given), kept=KEPT)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ from bench.make.recipes import dense_stage, say
 from bench.make.stages import EpochBatches, Job, predicted
 from bench.measure import accuracy
 from compress import slim
-from compress.files import plain
+from compress.exit_status import exit_status
+from compress.files import must_be_folder, plain
 from compress.program import program
 from compress.slimming.finetune import distillation
 from compress.slimming.plan import Plan
@@ -223,7 +224,19 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; a mistake in the input is one sentence and status 2."""
     given = arguments(argv)
+    return exit_status("bench.ship", lambda: run(given), kept="finished epochs are kept, the same command goes on")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Trains, slims, recovers, and writes the checkpoint.
+
+    Raises:
+        ValueError: data that cannot be read, or folders that cannot be written to.
+    """
+    must_be_folder(given.out, "--out")
+    must_be_folder(given.runs, "--runs")
     job = Source(data=given.data, scale=SCALE, runs=given.runs).job(MODEL, 0)
     photographs = open_dataset(given.photographs, size=job.scale.geometry.stored, cache=given.runs / "data")
     votes = ferplus_votes(Path(given.data.partition(":")[2]), job.data.train.names)
@@ -243,7 +256,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             }
         )
     )
-    return 0
 
 
 if __name__ == "__main__":

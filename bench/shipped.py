@@ -23,7 +23,8 @@ from PIL import Image, ImageFilter
 from bench.measure import accuracy
 from bench.pages.html import TEMPLATES
 from bench.unpruned.calibration import at_temperature, nll, temperature
-from compress.files import plain, size_bytes, write_atomic
+from compress.exit_status import exit_status
+from compress.files import must_be_folder, plain, size_bytes, write_atomic
 from compress.program import program
 from compress.timing.machine import commit, environment
 from fermodels.data import open_dataset
@@ -145,13 +146,22 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
     given = arguments(argv)
+    return exit_status("bench.shipped", lambda: run(given))
+
+
+def run(given: argparse.Namespace) -> None:
+    """Measures, and writes record and card.
+
+    Raises:
+        ValueError: data that cannot be read, or a cache that cannot be written to.
+    """
+    must_be_folder(given.runs, "--runs")
     side = open_model(given.name).side
     sets = (open_dataset(spec, size=side, cache=given.runs / "data") for spec in (given.data, given.photographs))
     record = measured(given.name, *sets)
     write_atomic(RECORDS / f"{given.name}.json", json.dumps(plain(record), indent=1) + "\n")
     write_atomic(CARDS / f"{given.name}.md", card(record))
     print(json.dumps({"record": str(RECORDS / f"{given.name}.json"), "card": str(CARDS / f"{given.name}.md")}))
-    return 0
 
 
 if __name__ == "__main__":

@@ -91,8 +91,8 @@ def _to_disk(path: Path) -> None:
 def writable(path: Path | None) -> None:
     """Raises OSError where a file could not be written to `path`: told before long work, not after it."""
     if path is not None:
-        if Path(path).is_dir():
-            raise IsADirectoryError(EISDIR, "this is a folder, a file shall be written here", str(path))
+        if Path(path).exists() and not Path(path).is_file():
+            raise IsADirectoryError(EISDIR, "this is no file, one shall be written here", str(path))
         with suppress(_Tried), atomic_path(path):
             raise _Tried
 
@@ -130,8 +130,27 @@ def must_be_writable(path: Path | str) -> None:
             pass
     except OSError as error:
         raise ValueError(f"{path} cannot be written ({error.strerror}): give another place") from error
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: give a file")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is {'a folder' if path.is_dir() else 'no ordinary file'}: give a file")
+
+
+def must_be_folder(path: Path | str, option: str) -> None:
+    """Finds out before long work whether results can lie in the folder `path`; makes nothing.
+
+    Args:
+        option: what the user calls it, "--out".
+    Raises:
+        ValueError: it is something else, or nothing can be written there.
+    """
+    path = Path(path)
+    there = next(one for one in (path, *path.absolute().parents) if os.path.lexists(one))
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{option} {path} is no folder that can be written to ({error.strerror}: {there}): give another"
+        ) from error
 
 
 def size_bytes(path: Path) -> int:

@@ -23,7 +23,8 @@ import torch
 from torch import nn
 
 import fermodels
-from compress.files import digest, plain, write_atomic
+from compress.exit_status import exit_status
+from compress.files import digest, must_be_folder, plain, write_atomic
 from compress.program import program
 from compress.training.loop import History
 from compress.training.progress import EpochBar
@@ -79,6 +80,8 @@ def run(given: argparse.Namespace) -> int:
     Raises:
         ValueError: wrong data, settings that cannot be, or a folder --out that belongs to another pretraining.
     """
+    must_be_folder(given.out, "--out")
+    must_be_folder(given.cache, "--cache")
     torch.manual_seed(given.seed)
     net, config = network(given.backbone, given.width, given.size), config_of(given)
     stored = round(given.size * MARGIN)
@@ -182,11 +185,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: status 2 and a sentence for a mistake in what was asked."""
-    try:
-        return run(arguments(argv))
-    except ValueError as error:
-        say(f"pretrain: {error}")
-        return 2
+    given = arguments(argv)
+    return exit_status("pretrain", lambda: run(given), kept="finished epochs are kept, the same command goes on")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 A cut is no stage of its own: it is made again wherever it is needed, and its plan lies beside the stage that recovers.
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from bench.make.methods import RANDOM, RECIPES, Cut, Fresh, Penalise, Recover, m
 from bench.make.recipes import dense_stage, distilled, sparse_stage
 from bench.make.references import registered
 from bench.make.scale import Schedules
-from bench.make.stages import Job, Recipe, Stage, predicted, train_stage
+from bench.make.stage import CUT, PLAN, Stage
+from bench.make.stages import Job, Recipe, predicted, train_stage
 from bench.measure import accuracy
 from compress.files import write_atomic
 from compress.slimming.plan import Plan
@@ -35,8 +35,6 @@ FORWARD = 1 / 3
 """Of a training step: what asking a teacher costs."""
 USUAL_FLOOR, LOW_FLOOR, EASY = Floor(), Floor(channels=8, share=0.05), 0.8
 """What every layer keeps at least; the lower one beyond a ratio of `EASY`, where the usual one leaves no room."""
-PLAN, CUT = "plan.json", "cut.json"
-"""Beside a cut network: what all cuts so far removed; validation predictions right after the last one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +172,7 @@ def spent(schedules: Schedules, plan: Plan) -> float:
 
 def plan_of(stage: Stage) -> Plan | None:
     """What was removed from the unpruned network up to this stage; None where nothing was."""
-    path = stage.folder / PLAN
-    return Plan.load(path) if path.exists() else None
+    return stage.plan if (stage.folder / PLAN).exists() else None
 
 
 def cut_network(job: Job, goal: Goal, **care: Any) -> tuple[nn.Module, Plan]:
@@ -215,5 +212,5 @@ def after_cut(job: Job, stage: Stage) -> dict[str, accuracy.Accuracy] | None:
     if not (stage.folder / CUT).exists():
         return None
     truth = np.asarray(job.data.validation.labels)
-    found = json.loads((stage.folder / CUT).read_text())
-    return {name: accuracy.score(accuracy.from_digits(text), truth, job.data.classes) for name, text in found.items()}
+    told = stage.after_cut.items()
+    return {name: accuracy.score(accuracy.from_digits(text), truth, job.data.classes) for name, text in told}

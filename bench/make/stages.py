@@ -8,7 +8,6 @@ holds its lock, so that two runs in one cache never train the same stage: the se
 import json
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +21,9 @@ import fermodels
 from bench.make import watching
 from bench.make.networks import NETWORKS, Network
 from bench.make.scale import Scale
+from bench.make.stage import OUTCOME, STATE, Stage, stage_by_key
 from bench.measure import accuracy
-from bench.schema import Trained
 from compress.files import digest, plain, write_atomic
-from compress.locks import locked
 from compress.timing.machine import commit
 from compress.training import processes
 from compress.training.loop import History, Penalty, autocast, fit, has_bf16
@@ -39,10 +37,6 @@ from fermodels.training.views import FIVE_CROPS, Batch, ViewConfig, Views
 TRAINING = 1
 """Version of the training code: raised by hand when a change of it moves results, so that nothing trained before is
 taken for the same; 1 stands in no key."""
-OUTCOME = "outcome.json"
-"""Written last: a stage with it is done."""
-STATE = "state.pt"
-"""There while it trains."""
 EVALUATION_BATCH = 256
 CROPS = {"centre": FIVE_CROPS[:1], "five": FIVE_CROPS}
 """Where the face view is cut at evaluation: the single centre crop, or the paper's centre and corners, averaged."""
@@ -116,46 +110,6 @@ def _crc(images: np.ndarray) -> int:
     return value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A finished training."""
-
-    folder: Path
-    key: str
-
-    @cached_property
-    def outcome(self) -> dict[str, Any]:
-        """`history` (as in `compress.training.loop.History`) and `predictions` by measure, one digit per image."""
-        return json.loads((self.folder / OUTCOME).read_text())
-
-    @property
-    def done(self) -> bool:
-        return (self.folder / OUTCOME).exists()
-
-    def once(self, make: Callable[[], None], file: str = OUTCOME, *, together: bool = False) -> "Stage":
-        """This stage with `file` in its folder: `make` writes it, unless it is there or another run is at it.
-
-        Args:
-            together: every process of torchrun calls `make`; else the first one does.
-        """
-        path = self.folder / file
-        if not processes.from_first(path.exists):
-            with locked(self.folder / "lock", self.folder.name) if processes.rank() == 0 else nullcontext():
-                if not processes.from_first(path.exists):
-                    make() if together else processes.from_first(make)
-        return self
-
-    @property
-    def lineage(self) -> dict[str, Trained]:
-        """Every training that led here by the name of its stage, the parents first, this one last."""
-        trained_on = self.outcome["history"].get("trained_on", {})
-        own: Trained = {"key": self.key, "commit": trained_on.get("commit", "unknown")}
-        return self.outcome.get("parents", {}) | {self.outcome["described"]["stage"]: own}
-
-    def net(self) -> nn.Module:
-        return checkpoint.load(self.folder / "chosen")[0]
-
-
 class EpochBatches:
     """Training batches of a split, as `fit` wants them."""
 
@@ -211,11 +165,6 @@ def described(job: Job, recipe: Recipe) -> dict[str, Any]:
 def stage_of(job: Job, recipe: Recipe) -> Stage:
     """Where the stage of `recipe` lies, finished or not."""
     return stage_by_key(job.runs, job.model, recipe.name, digest(described(job, recipe)))
-
-
-def stage_by_key(runs: Path, model: str, name: str, key: str) -> Stage:
-    """Where the stage lies that a record names by `config["key"]`, finished or not."""
-    return Stage(folder=runs / f"{model}-{name}-{key[:16]}", key=key)
 
 
 def train_stage(job: Job, recipe: Recipe, start: Callable[[], nn.Module], title: str) -> Stage:

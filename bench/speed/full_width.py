@@ -28,7 +28,8 @@ from bench.records import Cell, Record
 from bench.speed import runtime_table
 from bench.speed.runtimes import REFERENCE, latencies_of
 from compress.cost import macs, params
-from compress.files import plain, write_atomic
+from compress.exit_status import exit_status
+from compress.files import must_be_folder, plain, write_atomic
 from compress.program import program
 from compress.runtimes import Session, Unavailable
 from compress.slimming.surgery import slim
@@ -126,12 +127,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)"
     )
     given = parser.parse_args(argv)
+    return exit_status("bench.speed.full_width", lambda: run(given), kept="records are kept, the same command goes on")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Measures, then writes the table.
+
+    Raises:
+        ValueError: a folder that cannot be written to.
+    """
+    must_be_folder(given.out, "--out")
     measure(given.out / "records")
     found = records.load_all(given.out / "records", table=TABLE, data=DATA, scale=PAPER.name)
     for name, content in files(page_of(found, data=DATA, scale=PAPER.name)).items():
         write_atomic(given.out / "tables" / f"{DATA}-{PAPER.name}" / name, content)
         print(given.out / "tables" / f"{DATA}-{PAPER.name}" / name)
-    return 0
 
 
 if __name__ == "__main__":

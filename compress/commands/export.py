@@ -7,7 +7,6 @@ OUT then holds program.pt2 (what PyTorch runs), the ONNX file of the precision, 
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from compress.exporting.artefacts import Artefacts
 from compress.exporting.graph import graph_of
 from compress.exporting.parity import TOLERANCES, verified
 from compress.exporting.triton import repository_from_artefact
-from compress.files import plain, size_bytes
+from compress.files import must_be_folder, plain, size_bytes
 from compress.program import program
 from compress.runtimes import RUNTIMES, Runtime, Session, Target, Unavailable
 
@@ -64,7 +63,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     """Exports, builds and verifies; returns what the last line of standard output says."""
     runtime, target = _asked(given)
     for option in ("out", "triton"):
-        _writable(option, getattr(given, option))
+        if folder := getattr(given, option):
+            must_be_folder(folder, f"--{option}")
     runtime.require()
     made, deployment = _network(given)
     path = made.onnx(given.precision)
@@ -109,19 +109,6 @@ def _asked(given: argparse.Namespace) -> tuple[Runtime, Target]:
         raise ValueError(f"--batch {given.batch}: three numbers are needed, like 1,32,128") from error
     capabilities = tuple(word for word in given.capability.split(",") if word)
     return runtime, Target(batches=(low, best, high), capabilities=capabilities)
-
-
-def _writable(option: str, folder: Path | None) -> None:
-    """Makes `folder`; refuses one that cannot be written to, before anything takes long."""
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fine = os.access(folder, os.W_OK)
-    except OSError:
-        fine = False
-    if not fine:
-        raise ValueError(f"--{option} {folder}: no folder that can be written to; name another")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,6 @@ The function is `compress.slim`. `compress.load("small", factory)` gives the net
 """
 
 import argparse
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ from torch import nn
 from compress.checkpoint import about_of, load, save
 from compress.commands.networks import example_of, named, network
 from compress.commands.parser import status_of
+from compress.files import must_be_folder
 from compress.inputs import Example
 from compress.program import program
 from compress.runtimes import RUNTIMES
@@ -131,9 +131,7 @@ def may_be_written(out: Path, source: Path | None, *, overwrite: bool) -> None:
         raise ValueError(f"--out {out} is a file: give a folder")
     if out.is_dir() and any(out.iterdir()) and not overwrite:
         raise ValueError(f"--out {out} exists: give another folder, or --overwrite")
-    parent = next(one for one in (out, *out.absolute().parents) if one.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ValueError(f"--out {out} cannot be written: {parent} is no folder that you may write to")
+    must_be_folder(out, "--out")
 
 
 def _checkpoint(given: argparse.Namespace) -> Opened:

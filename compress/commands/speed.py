@@ -8,7 +8,6 @@ The table goes to standard output, and behind it one line of JSON; progress goes
 import argparse
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 
 from compress.commands.parser import status_of
-from compress.files import write_atomic
+from compress.files import must_be_writable, write_atomic
 from compress.program import program
 from compress.runtimes import RUNTIMES
 from compress.timing.deployed import (
@@ -111,16 +110,8 @@ def _checked(given: argparse.Namespace) -> None:
         raise ValueError(f"--seconds {given.seconds:g}: 0 or more seconds")
     if given.threads is not None and given.threads < 1:
         raise ValueError(f"--threads {given.threads}: at least 1")
-    if given.out and given.out.is_dir():
-        raise ValueError(f"--out {given.out} is a folder: name a file in it, like {given.out / 'times.json'}")
     if given.out:
-        try:
-            given.out.parent.mkdir(parents=True, exist_ok=True)
-            writable = os.access(given.out.parent, os.W_OK)
-        except OSError:
-            writable = False
-        if not writable:
-            raise ValueError(f"--out {given.out}: {given.out.parent} is no folder that can be written to; name another")
+        must_be_writable(given.out)
 
 
 def _words(text: str) -> list[str]:

@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from compress.files import must_be_folder
 from fermodels.data import affectnet, fer2013, folder, lfw, prepared, rafdb, synthetic
 from fermodels.data.base import Dataset, LoadOptions, Split
 
@@ -37,6 +38,7 @@ def open_dataset(spec: str, *, size: int, cache: Path, skip_broken: bool = False
         raise ValueError(f'no data set "{name}": a data set is NAME or NAME:PATH, NAME one of {", ".join(DATASETS)}')
     if size < 1:
         raise ValueError(f"size {size}: an image needs at least one pixel a side")
+    must_be_folder(cache, "the cache")
     options = LoadOptions(size=size, cache=Path(cache), skip_broken=skip_broken, progress=progress)
     return DATASETS[name](path or None, options)
 

@@ -94,7 +94,7 @@ def test_where_nothing_can_be_written_is_told_before_the_export(checkpoint, tmp_
     for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none")):
         words = [str(checkpoint), "--out", str(tmp_path / "fine"), option, str(place)]
         assert export.main(words) == 2
-        assert f"{option} {place}: no folder that can be written to" in capsys.readouterr().err
+        assert f"{option} {place} is no folder that can be written to" in capsys.readouterr().err
 
 
 def small_net():

@@ -202,7 +202,7 @@ def test_a_file_of_another_network_is_refused_and_not_timed(folder, tmp_path, ca
         (("--batch", "many"), "many is no positive whole number"),
         (("--batch", ","), "give sizes like"),
         (("--threads", "0"), "--threads 0: at least 1"),
-        (("--out", "/proc/none/times.json"), "is no folder that can be written to"),
+        (("--out", "/proc/none/times.json"), "cannot be written"),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(folder, capsys, words, sentence) -> None:
@@ -228,7 +228,7 @@ def test_too_little_time_is_refused(folder, capsys, words, sentence) -> None:
 def test_other_folders_are_refused_with_the_mend(folder, tmp_path, capsys) -> None:
     assert called(tmp_path / "nowhere") == 2 and "is no folder" in capsys.readouterr().err
     assert called(tmp_path) == 2 and "holds no program.pt2" in capsys.readouterr().err
-    assert called(folder, "--out", tmp_path) == 2 and "is a folder: name a file" in capsys.readouterr().err
+    assert called(folder, "--out", tmp_path) == 2 and "is a folder: give a file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
