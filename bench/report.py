@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 
 from bench import live, records
-from bench.make.jobs import Source, make_stages, train_side_by_side
+from bench.make.jobs import Source, make_stages, train_on_ray, train_side_by_side
 from bench.make.recipes import say
 from bench.make.scales import SCALES, scale_for, with_settings
 from bench.make.stages import CROPS
@@ -33,6 +33,7 @@ from bench.records import Cell
 from bench.registry import KINDS, Kind, page_of
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, write_atomic
+from compress.libraries import library
 from compress.program import program
 from compress.training import processes
 from compress.training.processes import BATCH_NORMS
@@ -79,6 +80,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--jobs", type=int, default=1, metavar="N", help="train N networks side by side, cores shared (default: 1)"
     )
     parser.add_argument(
+        "--executor", default="local", choices=("local", "ray"), help="trains here, or as tasks of Ray (default: local)"
+    )
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="of a Ray cluster, like auto (default: a Ray of this machine's own)"
+    )
+    parser.add_argument(
         "--batch-norm",
         default="local",
         choices=BATCH_NORMS,
@@ -101,6 +108,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
     parser.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
     given = parser.parse_args(argv)
+    if given.ray_address and given.executor != "ray":
+        parser.error(f"--ray-address {given.ray_address}: give --executor ray, too")
     for name in ("seeds", "jobs"):
         if getattr(given, name) < 1:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
@@ -148,6 +157,8 @@ def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> Non
         say(f"{data.name}: {note}")
     if processes.world() > 1 and not kind.alone:
         make_stages(source, cells)
+    elif given.executor == "ray" and not kind.alone:
+        train_on_ray(source, cells, given.jobs, given.ray_address)
     elif given.jobs > 1 and not kind.alone:
         train_side_by_side(source, cells, given.jobs)
 
@@ -206,6 +217,10 @@ def checked(given: argparse.Namespace) -> None:
         raise ValueError(f'--device {given.device}: "cpu" or "cuda"') from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"--device {given.device}: PyTorch finds no GPU here; leave --device out")
+    if given.executor == "ray":
+        library("ray")
+    if processes.world() > 1 and given.executor == "ray":
+        raise ValueError("--executor ray under torchrun: start the one or the other")
     if processes.world() > 1 and given.jobs > 1:
         raise ValueError(
             f"--jobs {given.jobs} under torchrun: its processes train every network together; leave it out"

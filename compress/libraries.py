@@ -2,8 +2,9 @@
 
     onnxruntime = library("onnxruntime")
 
-ONNX Runtime and OpenVINO look up an analytics host when they are imported and keep an identity in the home folder. This
-project reads faces: nothing leaves the machine. Afterwards is too late, so `ruff` forbids every other import of them.
+ONNX Runtime and OpenVINO look up an analytics host when they are imported and keep an identity in the home folder, Ray
+sends usage statistics. This project reads faces: nothing leaves the machine. Afterwards is too late, so `ruff` forbids
+every other import of them.
 """
 
 import importlib
@@ -18,6 +19,7 @@ EXTRAS = {
     "tensorrt": "trt",
     "tensorrt_rtx": "trt-rtx",
     "pycuda": "pycuda",
+    "ray": "ray",
 }
 """Library -> the extra that installs it."""
 
@@ -43,5 +45,6 @@ def library(module: str) -> Any:
 def silence() -> None:
     """Switches the telemetry of libraries off that are not imported yet."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # without its sender OpenVINO takes its own stub, which sends and writes nothing
     cast(dict[str, Any], sys.modules).setdefault("openvino_telemetry", None)

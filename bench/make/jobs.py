@@ -9,13 +9,13 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,8 +27,11 @@ from bench.make.scale import Scale, changed
 from bench.make.scales import scale_for
 from bench.make.stages import Job
 from bench.records import Cell
+from compress.cluster import RETRIES, cluster, outcome
 from fermodels.data import open_dataset
 from fermodels.data.base import Dataset, Split
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,13 @@ class Source:
     ablation: bool = False
     """Train unpruned networks by the scale's `ablation` schedule, where it has one."""
     batch_norm: str = "local"
+
+    def absolute(self) -> "Source":
+        """With paths that mean the same in any folder."""
+        specs = [spec.partition(":") for spec in (self.data, *self.unlabelled)]
+        data, *more = (name + colon + (os.path.abspath(at) if os.path.exists(at) else at) for name, colon, at in specs)
+        imagenet = None if self.imagenet is None else self.imagenet.resolve()
+        return replace(self, data=data, unlabelled=tuple(more), runs=self.runs.resolve(), imagenet=imagenet)
 
     def job(self, model: str, seed: int) -> Job:
         """The job of one network; the data set is opened once per process."""
@@ -104,20 +114,64 @@ def train_side_by_side(source: Source, cells: Sequence[Cell], workers: int) -> N
         watching.children(context) as queue,
         ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads, queue)) as pool,
     ):
-        running: dict[Future[None], Step] = {
-            pool.submit(make_stages, source, step.cells): step for step in steps(cells)
-        }
+
+        def one_done(running: Iterable[Future[None]]) -> Future[None]:
+            future = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+            future.result()
+            return future
+
         try:
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    then = running.pop(future).then
-                    running |= {pool.submit(make_stages, source, step.cells): step for step in then}
+            in_order(steps(cells), lambda step: pool.submit(make_stages, source, step.cells), one_done)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
+
+
+def train_on_ray(source: Source, cells: Sequence[Cell], workers: int, address: str | None) -> None:
+    """Makes every stage behind `cells` by tasks of Ray, as `train_side_by_side` does by processes.
+
+    A task takes this machine's threads / `workers` CPUs, and 1 / `workers` of a GPU where it trains on one. All
+    machines see the folders of `source` under the same names. A lost worker's step goes on from its last epoch.
+
+    Args:
+        address: of a cluster; None: a Ray of this machine's own.
+
+    Raises:
+        Unavailable: Ray is not installed.
+        ConnectionError: there is no cluster, or one step's workers were lost again and again.
+        Whatever else a stage raises.
+    """
+    cpus = torch.get_num_threads()
+    threads = max(1, cpus // workers)
+    shares = {"num_cpus": threads, "num_gpus": 1 / workers if source.device == "cuda" else 0}
+    with cluster(address, max(cpus, workers)) as ray:
+        task = ray.remote(max_retries=RETRIES, **shares)(_make_on_ray)
+
+        def one_done(running: Iterable[Any]) -> Any:
+            done = ray.wait(list(running), num_returns=1)[0][0]
+            outcome(ray, done)
+            return done
+
+        found = source.absolute()
+        in_order(steps(cells), lambda step: task.remote(found, step.cells, threads), one_done)
+
+
+def _make_on_ray(source: Source, cells: Sequence[Cell], threads: int) -> None:
+    torch.set_num_threads(threads)
+    make_stages(source, cells)
+
+
+def in_order(begun: Iterable["Step"], submit: Callable[["Step"], T], one_done: Callable[[Iterable[T]], T]) -> None:
+    """Submits the steps of `begun`, and those behind each step when it is done.
+
+    Args:
+        one_done: waits for one of what `submit` gave, and gives it; raises what the step raised.
+    """
+    running = {submit(step): step for step in begun}
+    while running:
+        running |= {submit(then): then for then in running.pop(one_done(running)).then}
 
 
 @dataclass(frozen=True)

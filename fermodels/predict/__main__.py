@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -22,12 +22,13 @@ from compress.exit_status import exit_status
 from compress.program import program
 from fermodels.data.open_picture import SUFFIXES
 from fermodels.faces.detect import DETECTORS
-from fermodels.predict.models import open_model
+from fermodels.predict.pictures import Frame
 from fermodels.predict.predictor import SMALLEST, Predictor, Region, predictions
-from fermodels.predict.rows import NO_FACE, OK, UNREADABLE, WRITERS, rows
+from fermodels.predict.rows import NO_FACE, OK, UNREADABLE, WRITERS, Row, rows
 from fermodels.predict.session_classifier import DEFAULT_RUNTIME
 from fermodels.predict.shipped import DEFAULT, SHIPPED, introduced
 from fermodels.predict.sources import LeftOut, files_of, frames, is_address
+from fermodels.predict.spread import Settings, continued, opened, spread
 from fermodels.predict.videos import live
 
 
@@ -39,14 +40,16 @@ def run(given: argparse.Namespace) -> int:
         Unavailable: a library or device that was asked for is missing.
     """
     with _annotations(given) as pictures:
-        model = open_model(given.model, runtime=given.runtime, precision=given.precision, device=given.device)
+        names = ("model", "runtime", "precision", "device", "roi", "smallest", "turns", "every", "top")
         detector = None if given.cropped else given.detector
-        predictor = Predictor(model, detector, roi=given.roi, smallest=given.smallest, turns=given.turns)
+        settings = Settings(**{name: getattr(given, name) for name in names}, detector=detector)
+        predictor = settings.predictor()
+        model = predictor.model
         print(printed(f"predict: {introduced(given.model, model.about)}"), file=sys.stderr)
         if not 1 <= given.top <= len(model.classes):
             known = len(model.classes)
             raise ValueError(f"--top {given.top}: the model knows {known} expressions, so 1 to {known} can be told")
-        counts, left_out = _written(given, predictor, pictures)
+        counts, left_out = _written(given, settings, predictor, pictures)
     if left_out.count:
         print(printed(f"predict: left out, neither picture nor video: {left_out}"), file=sys.stderr)
     summary = json.dumps({"faces": counts[OK], "no_face": counts[NO_FACE], "unreadable": counts[UNREADABLE]})
@@ -54,22 +57,38 @@ def run(given: argparse.Namespace) -> int:
     return 1 if set(counts) == {UNREADABLE} else 0
 
 
-def _written(given: argparse.Namespace, predictor: Predictor, pictures: Any) -> tuple[Counter[str], LeftOut]:
+def _written(
+    given: argparse.Namespace, settings: Settings, predictor: Predictor, pictures: Any
+) -> tuple[Counter[str], LeftOut]:
     """How many rows of each status were written, and what was left out."""
-    write, counts, left_out = WRITERS[given.form](sys.stdout, given.top), Counter[str](), LeftOut()
-    endless = given.webcam is not None or any(map(is_address, given.paths))
-    if given.webcam is not None:
-        stream = live(given.webcam, given.every)
+    counts, left_out = Counter[str](), LeftOut()
+    if given.out:
+        write, done = continued(given.out, given.top)
     else:
-        stream = frames(given.paths, every=given.every, left_out=left_out)
+        write, done = WRITERS[given.form](sys.stdout, given.top), lambda file: False
+    endless = given.webcam is not None or any(map(is_address, given.paths))
+    files = (file for file in files_of(given.paths, left_out) if not done(file))
+    if given.executor == "ray":
+        found = spread(files, settings, address=given.ray_address, ordered=not given.any_order)
+    elif endless:
+        stream = live(given.webcam, given.every) if given.webcam is not None else frames(given.paths, every=given.every)
+        found = _told(given, predictor, stream, pictures)
+    else:
+        found = _told(given, predictor, opened(files, given.every), pictures)
     with suppress(KeyboardInterrupt) if endless else nullcontext():
-        for frame, faces in predictions(predictor, stream, **({"batch": 1} if endless else {})):
-            for row in rows(frame, faces, given.top):
-                write(row)
-                counts[row["status"].partition(":")[0]] += 1
-            if pictures is not None:
-                pictures.add(frame, faces)
+        for row in found:
+            write(row)
+            counts[row["status"].partition(":")[0]] += 1
     return counts, left_out
+
+
+def _told(given: argparse.Namespace, predictor: Predictor, stream: Iterator[Frame], pictures: Any) -> Iterator[Row]:
+    """The rows of a stream; its pictures are annotated on the way."""
+    endless = given.webcam is not None or any(map(is_address, given.paths))
+    for frame, faces in predictions(predictor, stream, **({"batch": 1} if endless else {})):
+        yield from rows(frame, faces, given.top)
+        if pictures is not None:
+            pictures.add(frame, faces)
 
 
 def _annotations(given: argparse.Namespace) -> Any:
@@ -110,11 +129,30 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object per row")
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="a table with a header")
+    form.add_argument(
+        "--out", type=Path, metavar="FILE", help="rows into FILE.csv or FILE.jsonl; a second call goes on"
+    )
     parser.set_defaults(form="text")
+    _add_executor(parser)
     given = parser.parse_args(argv)
     if bool(given.paths) == (given.webcam is not None):
         parser.error("name photographs, folders or videos, or give --webcam")
+    if (given.out or given.executor == "ray") and (given.webcam is not None or any(map(is_address, given.paths))):
+        parser.error("--out and --executor ray are for files: a camera or a stream has no end")
+    if given.executor == "ray" and given.annotate:
+        parser.error("--annotate draws on this machine: leave --executor ray out")
+    if given.executor != "ray" and (given.ray_address or given.any_order):
+        parser.error("--ray-address and --any-order: give --executor ray, too")
     return given
+
+
+def _add_executor(parser: argparse.ArgumentParser) -> None:
+    """Where it is computed."""
+    parser.add_argument("--executor", default="local", choices=("local", "ray"), help="here, or as tasks of Ray")
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="of a Ray cluster, like auto (default: one of our own)"
+    )
+    parser.add_argument("--any-order", action="store_true", help="with Ray: rows as they are done, not in order")
 
 
 def _add_search(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,74 @@
+"""Ray as it is used here: tasks on this machine or on those of a cluster. A task whose worker is lost runs again.
+
+    with cluster(address=None, cpus=2) as ray:
+        answers = [outcome(ray, task) for task in map(ray.remote(work).remote, parts)]
+
+Its usage statistics and its dashboard are off: nothing leaves the machines (`compress.libraries`). What a cluster that
+somebody else has started tells is his affair.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from compress.libraries import library
+
+RETRIES = 3
+"""So often a task whose worker was lost is run again."""
+STARTS = 3
+"""So often a local Ray is started before it is given up."""
+STORE_BYTES = 128 * 2**20
+"""Shared memory for arguments and answers of a local Ray: they are paths, settings and rows."""
+
+
+@contextmanager
+def cluster(address: str | None, cpus: int) -> Iterator[Any]:
+    """The library, connected to the cluster at `address`, or to a new one of `cpus` on this machine that ends with the
+    block; inside a program that is connected already, to that one.
+
+    Raises:
+        Unavailable: Ray is not installed.
+        ConnectionError: nobody answers at `address`, or no Ray starts here.
+    """
+    ray = library("ray")
+    if ray.is_initialized():
+        yield ray
+        return
+    os.environ["RAY_IGNORE_UNHANDLED_ERRORS"] = "1"  # of steps that run when another one has failed
+    quiet: dict[str, Any] = {"logging_level": "warning"}
+    local = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+    if address:
+        ray.init(address, **quiet)
+    else:
+        _start(ray, quiet | local)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _start(ray: Any, settings: dict[str, Any]) -> None:
+    """Ray gives itself thirty seconds, which a busy machine may not have."""
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init("local", **settings)
+            return
+        except Exception as error:
+            if "timed out" not in str(error) or not left:
+                raise ConnectionError(f"Ray does not start on this machine: {error}") from error
+
+
+def outcome(ray: Any, task: Any) -> Any:
+    """What a task gives; what it raised is raised here.
+
+    Raises:
+        ConnectionError: its worker was lost again and again.
+    """
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        told = f"a worker was lost {1 + RETRIES} times ({type(error).__name__})"
+        raise ConnectionError(f"{told}; what is finished is kept, the same command goes on from it") from error
