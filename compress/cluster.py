@@ -8,15 +8,19 @@ somebody else has started tells is his affair.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+import psutil
 
 from compress.libraries import library
 
 RETRIES = 3
 """So often a task whose worker was lost is run again."""
-STARTS = 3
+STARTS = 5
 """So often a local Ray is started before it is given up."""
 STORE_BYTES = 128 * 2**20
 """Shared memory for arguments and answers of a local Ray: they are paths, settings and rows."""
@@ -38,23 +42,37 @@ def cluster(address: str | None, cpus: int) -> Iterator[Any]:
     os.environ["RAY_IGNORE_UNHANDLED_ERRORS"] = "1"  # of steps that run when another one has failed
     quiet: dict[str, Any] = {"logging_level": "warning"}
     local = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
-    if address:
-        ray.init(address, **quiet)
-    else:
-        _start(ray, quiet | local)
+    with _own_end():
+        if address:
+            ray.init(address, **quiet)
+        else:
+            _start(ray, quiet | local)
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
+@contextmanager
+def _own_end() -> Iterator[None]:
+    """SIGTERM does what it did before the block: Ray would drain its node and end without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
 def _start(ray: Any, settings: dict[str, Any]) -> None:
-    """Ray gives itself thirty seconds, which a busy machine may not have."""
+    """Ray gives itself thirty seconds, which a busy machine may not have; what came to nothing makes room."""
+    before = set(psutil.Process().children(recursive=True))
     for left in reversed(range(STARTS)):
         try:
             ray.init("local", **settings)
             return
         except Exception as error:
+            for process in set(psutil.Process().children(recursive=True)) - before:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             if "timed out" not in str(error) or not left:
                 raise ConnectionError(f"Ray does not start on this machine: {error}") from error
 

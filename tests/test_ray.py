@@ -24,7 +24,10 @@ from fermodels.predict import shipped
 from fermodels.predict.__main__ import main as predict
 
 pytest.importorskip("ray", reason="needs Ray: pip install -e '.[ray]'")
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::ResourceWarning"),
+    pytest.mark.timeout(600),  # on a busy machine Ray starts at the second or third try
+]
 ONNX = Path(shipped.__file__).parents[1] / "shipped/small/fp32.onnx"
 SMALL = "synthetic:train=64,validation=16,test=24"
 
