@@ -22,6 +22,7 @@ from rich.console import Console
 
 from bench import live, records
 from bench.make.jobs import Source, make_stages, train_on_ray, train_side_by_side
+from bench.make.networks import NETWORKS
 from bench.make.recipes import say
 from bench.make.scales import SCALES, scale_for, with_settings
 from bench.make.stages import CROPS
@@ -227,6 +228,9 @@ def checked(given: argparse.Namespace) -> None:
         )
     if given.imagenet and not given.imagenet.is_file():
         raise ValueError(f"--imagenet {given.imagenet} is no file")
+    models = given.models or [model for name in tables(given) for model in KINDS[name].models]
+    if given.imagenet and not any(model in NETWORKS and NETWORKS[model].imagenet for model in models):
+        raise ValueError(f"--imagenet {given.imagenet}: none of the networks asked for starts from it; leave it out")
 
 
 def run(given: argparse.Namespace) -> int:
