@@ -48,7 +48,18 @@ PATHS |= {"--detector": "yunet:", "--landmarks": "onnx:", "landmarks": "onnx:", 
 OWN = {("compress.commands.speed", "--out"): FILE}
 ROWS = ("fermodels.predict.__main__", "paths")
 """What cannot be read is a row of its own there, and the status 1: the other photographs are not lost."""
-PLAIN = {"--set", "--models", "--device", "--precision", "--batch", "--capability", "--net", "--input", "--runtime"}
+PLAIN = {
+    "--set",
+    "--ray-address",
+    "--models",
+    "--device",
+    "--precision",
+    "--batch",
+    "--capability",
+    "--net",
+    "--input",
+    "--runtime",
+}
 """Options that are no path."""
 NUMBERS = {"int", "float", "_count", "_region"}
 
