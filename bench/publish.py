@@ -2,7 +2,7 @@
 
     python -m bench.publish          # writes them
     python -m bench.publish --check  # changes nothing; fails when a byte would change
-    python -m bench.publish --html out/html  # every table as a page with all its plots; not committed
+    python -m bench.publish --html out/html  # all of it as a folder that opens in a browser; not committed
 
 Rendering is pure, so CI can hold every published figure to its record.
 """
@@ -15,10 +15,9 @@ from pathlib import Path
 from bench import records, tables
 from bench.pages import readme as front_page
 from bench.pages.files import committed
-from bench.pages.html import html
-from bench.pages.page import Page
 from bench.pages.ratio_rows import sheet
-from bench.registry import KINDS, PAGES
+from bench.pages.site import site
+from bench.registry import gathered
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, write_atomic
 from compress.program import program
@@ -29,26 +28,10 @@ FRONT = ("table5", "fer2013", "cpu")
 """Table, data set and scale of the records on the front page."""
 
 
-def groups(root: Path) -> list[tuple[str, str, str]]:
-    """(table, data, scale) of every folder of records below `root`."""
-    found = {path.parent.relative_to(root).parts for path in records.paths(root, "*/*/*/*.json")}
-    return sorted((table, data, scale) for table, data, scale in found)
-
-
-def pages(reports: Path = REPORTS) -> list[Page]:
-    """Every page that the records give, group by group."""
-    made = []
-    for table, data, scale in groups(reports / "records"):
-        beside = KINDS[table].beside if table in KINDS else ()  # some folders hold the records of several tables
-        found = records.load_all(reports / "records", table=table, data=data, scale=scale, beside=beside)
-        made += [page(found, data=data, scale=scale) for page in PAGES[table]]
-    return made
-
-
 def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, bytes]:
     """Every committed file and what must stand in it: those of every page but HTML, and the table in the README."""
     files: dict[Path, bytes] = {}
-    for page in pages(reports):
+    for page in gathered(reports / "records")[0]:
         folder = reports / "tables" / f"{page.data}-{page.scale}"
         files |= {folder / name: content for name, content in committed(page).items()}
     name, data, scale = FRONT
@@ -59,8 +42,16 @@ def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, byte
 
 
 def in_html(folder: Path, reports: Path = REPORTS) -> dict[Path, bytes]:
-    """Every page as HTML below `folder`."""
-    return {folder / f"{page.data}-{page.scale}" / f"{page.name}.html": html(page).encode() for page in pages(reports)}
+    """A folder that opens in a browser: index.html, every page, every record.
+
+    Raises:
+        ValueError: there is no record.
+    """
+    pages, found = gathered(reports / "records")
+    if not pages:
+        raise ValueError(f"there is no record in {reports}/records: start it in the folder that holds {reports}/")
+    front = [page for page in pages if (page.name, page.data, page.scale) == FRONT]
+    return {folder / path: content for path, content in site(pages, (front or pages)[0], found, json=False).items()}
 
 
 def stale(files: dict[Path, bytes], reports: Path = REPORTS) -> list[str]:
@@ -74,7 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point: 0 when all is as the records say (or was written), 1 when `--check` found a difference."""
     parser = argparse.ArgumentParser(prog=program("bench.publish"), description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail when a byte would change")
-    parser.add_argument("--html", type=Path, metavar="DIR", help="write the tables as pages there, and nothing else")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="DIR",
+        help="write a folder that opens in a browser: index.html, every table, every record; nothing else",
+    )
     given = parser.parse_args(argv)
     return exit_status("bench.publish", lambda: run(given))
 

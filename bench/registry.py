@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bench import tables
+from bench import records, tables
 from bench.covers import fig3, fig3_table, fig4, fig4_table, occlusion, occlusion_table
 from bench.make import pipeline
 from bench.make.stages import Job
@@ -158,13 +158,32 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def page_of(table: str, records: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
-    """The page of a table, with the cells that it lacks; `seeds` is what the records have."""
+def page_of(table: str, found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """The page of a table, with the cells that it has and lacks; `seeds` is what the records have."""
     entry = KINDS[table]
-    page = entry.page(records, data=data, scale=scale, seeds=seeds)
+    page = entry.page(found, data=data, scale=scale, seeds=seeds)
     cells = entry.cells(data, scale, seeds or page.seeds)
-    found = {one.cell: one for one in taken(records, data=data, scale=scale, table=cells[0].table)}
-    return replace(page, missing=[cell.id for cell in entry.lacking(found, cells)])
+    there = {one.cell: one for one in taken(found, data=data, scale=scale, table=cells[0].table)}
+    own = [cell for cell in cells if cell in there]
+    return replace(page, cells=own, missing=[cell.id for cell in entry.lacking(there, cells)])
+
+
+def groups(root: Path) -> list[tuple[str, str, str]]:
+    """(table, data, scale) of every folder of records below `root`."""
+    found = {path.parent.relative_to(root).parts for path in records.paths(root, "*/*/*/*.json")}
+    return sorted((table, data, scale) for table, data, scale in found)
+
+
+def gathered(root: Path) -> tuple[list[Page], list[Record]]:
+    """Every page that the records below `root` give, group by group, and these records."""
+    pages: list[Page] = []
+    every: list[Record] = []
+    for table, data, scale in groups(root):
+        beside = KINDS[table].beside if table in KINDS else ()  # some folders hold the records of several tables
+        found = records.load_all(root, table=table, data=data, scale=scale, beside=beside)
+        pages += [page(found, data=data, scale=scale) for page in PAGES.get(table, ())]
+        every += [record for cell, record in found.items() if cell.table == table]
+    return pages, every
 
 
 WHOLE = (*network_tables.TABLES, fig6.TABLE)
@@ -176,4 +195,4 @@ PAGES: dict[str, tuple[Callable[..., Page], ...]] = {
 }
 """Folder of records -> what makes the pages that `bench.publish` renders from it."""
 
-__all__ = ["KINDS", "PAGES", "Kind", "page_of"]
+__all__ = ["KINDS", "PAGES", "Kind", "gathered", "page_of"]

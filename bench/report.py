@@ -27,11 +27,13 @@ from bench.make.recipes import say
 from bench.make.scales import SCALES, scale_for, with_settings
 from bench.make.stages import CROPS
 from bench.measure.accuracy import fits
-from bench.pages.files import files
-from bench.pages.page import Page
-from bench.pages.terminal import terminal
+from bench.pages.files import committed
+from bench.pages.html import address
+from bench.pages.page import Page, folder_of
+from bench.pages.site import INDEX, TABLE5, site
+from bench.pages.terminal import WIDTH, terminal, terminal_of_all
 from bench.records import Cell
-from bench.registry import KINDS, Kind, page_of
+from bench.registry import KINDS, Kind, gathered, page_of
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, write_atomic
 from compress.libraries import library
@@ -171,17 +173,8 @@ def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> Non
     processes.from_first(measure)
 
 
-def write(page: Page, out: Path) -> list[Path]:
-    """Writes the page into OUT/tables/<data>-<scale>/; returns the files."""
-    folder = out / "tables" / f"{page.data}-{page.scale}"
-    made = files(page)
-    for file, content in made.items():
-        write_atomic(folder / file, content)
-    return [folder / file for file in made]
-
-
-def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
-    """Computes and renders one table; what the last line of output says of it."""
+def make(given: argparse.Namespace, table: str) -> None:
+    """Computes one table."""
     kind, name = KINDS[table], given.data.partition(":")[0]
     cells = kind.cells(name, given.scale, given.seeds)
     asked = [cell for cell in cells if not given.models or cell.model in given.models]
@@ -189,18 +182,59 @@ def make(given: argparse.Namespace, table: str) -> dict[str, Any]:
     if asked and not given.render_only:
         with live.shown(title, asked, given.out / "records") if processes.rank() == 0 else nullcontext():
             compute(given, kind, asked)
-    return processes.from_first(lambda: _rendered(given, table, cells))
 
 
-def _rendered(given: argparse.Namespace, table: str, cells: Sequence[Cell]) -> dict[str, Any]:
-    name = given.data.partition(":")[0]
-    place = {"data": name, "scale": given.scale, "beside": KINDS[table].beside}
-    found = records.load_all(given.out / "records", table=cells[0].table, **place)
+def rendered(given: argparse.Namespace, table: str) -> Page:
+    """The page of one table; what can be committed of it lies in OUT/tables/<data>-<scale>/."""
+    kind, name = KINDS[table], given.data.partition(":")[0]
+    folder, place = kind.cells(name, given.scale, given.seeds)[0].table, {"data": name, "scale": given.scale}
+    found = records.load_all(given.out / "records", table=folder, beside=kind.beside, **place)
     page = page_of(table, found, data=name, scale=given.scale, seeds=given.seeds)
-    written = write(page, given.out)
-    Console(width=None if sys.stdout.isatty() else 200).print(terminal(page))
-    summary = {"table": table, "data": name, "scale": given.scale, "cells": len(cells), "missing": page.missing}
-    return summary | {"complete": page.complete, "files": [str(file) for file in written]}
+    for file, content in committed(page).items():
+        write_atomic(given.out / folder_of(page) / file, content)
+    return page
+
+
+def finished(given: argparse.Namespace, made: Sequence[Page]) -> int:
+    """Writes the report, tells how it ended, and gives the exit status."""
+    asked = next((page for page in made if page.name == TABLE5), made[0])
+    write_report(given.out, made, asked)
+    tell(given, made, asked)
+    return 0 if all(page.complete for page in made) else 1
+
+
+def write_report(out: Path, made: Sequence[Page], asked: Page) -> None:
+    """Writes OUT/index.html, the pages of what was `made` or is not there yet, and those of their records."""
+    new = {address(page): page for page in made}
+    pages, found = gathered(out / "records")
+    pages = [new.pop(address(page), page) for page in pages] + list(new.values())
+    new = {address(page): page for page in made}
+
+    def there(page: Page) -> bool:
+        return address(page) not in new and (out / address(page)).is_file()
+
+    for path, content in site(pages, asked, found, json=True, there=there).items():
+        write_atomic(out / path, content)
+
+
+def tell(given: argparse.Namespace, made: Sequence[Page], asked: Page) -> None:
+    """The end of a run on standard output: one table, the answer, where everything lies, a line of JSON."""
+    where = [("Report", str(given.out / INDEX)), ("Records", str(given.out / "records"))]
+    where[1:1] = [("Table", f"{given.out / folder_of(asked) / asked.name}.md, .csv, .tex")]
+    view = terminal_of_all(made, where) if given.table == ALL else terminal(asked, where)
+    Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False).print(view, soft_wrap=False)
+    told = [summary(given, page) for page in made]
+    complete = all(page.complete for page in made)
+    print(json.dumps({"table": ALL, "complete": complete, "tables": told} if given.table == ALL else told[0]))
+
+
+def summary(given: argparse.Namespace, page: Page) -> dict[str, Any]:
+    """What the last line says of one table."""
+    files = [given.out / folder_of(page) / file for file in committed(page)] + [given.out / address(page)]
+    told = {"table": page.name, "data": page.data, "scale": page.scale}
+    cells = KINDS[page.name].cells(page.data, page.scale, given.seeds)
+    told |= {"cells": len(cells), "missing": list(page.missing), "complete": page.complete}
+    return told | {"files": [str(file) for file in files], "report": str(given.out / INDEX)}
 
 
 def checked(given: argparse.Namespace) -> None:
@@ -237,11 +271,11 @@ def run(given: argparse.Namespace) -> int:
     """0 when every table asked for is complete, 1 when cells are missing."""
     processes.join()
     checked(given)
-    made = [make(given, table) for table in tables(given)]
-    complete = all(summary["complete"] for summary in made)
-    if processes.rank() == 0:
-        print(json.dumps({"table": ALL, "complete": complete, "tables": made} if given.table == ALL else made[0]))
-    return 0 if complete else 1
+    pages: list[Page] = []  # of the first process; the others only compute
+    for table in tables(given):
+        make(given, table)
+        processes.from_first(lambda table=table: pages.append(rendered(given, table)))
+    return processes.from_first(lambda: finished(given, pages))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,12 +19,12 @@ from bench.covers.occlusion_table import (
 )
 from bench.covers.plots import DASHED, DOTTED, SOLID, Line, curve_fields
 from bench.covers.robustness import GROUPS, WORST
-from bench.covers.rows import OcclusionRow, covers_of, rows_of
+from bench.covers.rows import OcclusionRow, cells_of, covers_of, rows_of
 from bench.make.networks import NETWORKS
 from bench.pages.columns import magnitude
 from bench.pages.page import Page, Part, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
-from bench.pages.svg import LIGHT, MARKERS, RAMP
+from bench.pages.svg import LIGHT, MARKERS, RAMP, Plot
 from fermodels.faces.occlude import RECTANGLES
 from fermodels.handcrafted import FEATURES
 from fermodels.training.erasing import AREA
@@ -90,7 +90,9 @@ def _summary(rows: Sequence[OcclusionRow]) -> Part:
     gap = [EMPTY] * (len(columns) - 1)
     body += [["published", name, *gap, f"{drop:.2f}"] for name, drop in PUBLISHED_DROPS.items()]
     titles = [KEYS[0], "Method", *columns]
-    return Part(title="A. Bare faces, areas and drops", keys=2, titles=titles, body=body, note=" ".join(_notes(rows)))
+    cells = [*cells_of(rows), *([()] * len(PUBLISHED_DROPS))]
+    note = " ".join(_notes(rows))
+    return Part(title="A. Bare faces, areas and drops", keys=2, titles=titles, body=body, note=note, cells=cells)
 
 
 def _notes(rows: Sequence[OcclusionRow]) -> list[str]:
@@ -130,7 +132,8 @@ def _levels(rows: Sequence[OcclusionRow], group: str) -> Part:
     titles = [KEYS[0], "Method", *(f"{level} %" for level in along)]
     note = f"Accuracy on the test split, % [95 %], by the share covered; mean over {_rectangles(group)}."
     letter = "BC"[_groups(rows).index(group)]
-    return Part(title=f"{letter}. Behind {group} rectangles", keys=2, titles=titles, body=body, note=note)
+    title = f"{letter}. Behind {group} rectangles"
+    return Part(title=title, keys=2, titles=titles, body=body, note=note, cells=cells_of(rows))
 
 
 def _sentences(rows: Sequence[OcclusionRow]) -> list[str]:
@@ -168,7 +171,7 @@ def _against_reference(rows: Sequence[OcclusionRow]) -> list[str]:
     return said
 
 
-def _plot(rows: Sequence[OcclusionRow], scale: str) -> str:
+def _plot(rows: Sequence[OcclusionRow], scale: str) -> Plot:
     unnamed = list(dict.fromkeys(_plain(row) for row in rows if _plain(row) not in LIGHT))
     lines = [
         Line(

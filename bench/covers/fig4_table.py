@@ -21,8 +21,8 @@ from bench.covers.robustness import WORST
 from bench.measure.stats import Mean
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.rows import MISSING, Records, taken
-from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
-from bench.records import Record
+from bench.pages.svg import LIGHT, MARKERS, Plot, nothing
+from bench.records import Cell, Record
 from fermodels.data.open_picture import open_picture
 from fermodels.faces.occlude import RECTANGLES
 
@@ -105,7 +105,7 @@ def _levels(rows: Sequence[Row], family: str, of: str = "on") -> Part:
     body = [[*row.names, *(told(row.share(family, level, of=of), text) for level in columns)] for row in rows]
     titles = [*KEYS, *(f"{level} % covered" for level in columns)]
     title = f"{TITLES[of]}: {family} ({kind(family)} in occlusion-aware training)"
-    return Part(title=title, keys=2, titles=titles, body=body, note=NOTE)
+    return Part(title=title, keys=2, titles=titles, body=body, note=NOTE, cells=_cells(rows))
 
 
 def _answers(rows: Sequence[Row], families: Sequence[str]) -> Part:
@@ -120,9 +120,12 @@ def _answers(rows: Sequence[Row], families: Sequence[str]) -> Part:
         size = f"{rows[0].covered(family, level):.0f} % covered"
         titles += [f"{family}, {size}: right", f"{family}: wrong"]
     note = f"{NOTE} Right, wrong: faces whose expression is named rightly behind the cover, and the others."
-    return Part(
-        title="What the cover changed, right and wrong answers apart", keys=2, titles=titles, body=body, note=note
-    )
+    title = "What the cover changed, right and wrong answers apart"
+    return Part(title=title, keys=2, titles=titles, body=body, note=note, cells=_cells(rows))
+
+
+def _cells(rows: Sequence[Row]) -> list[tuple[Cell]]:
+    return [(row.record.cell,) for row in rows]
 
 
 def _sentences(rows: Sequence[Row], rectangles: Sequence[str]) -> list[str]:
@@ -183,7 +186,7 @@ def _strips(rows: Sequence[Row]) -> list[tuple[Row, str]]:
     return [(row, found) for row in rows if (found := row.record.result["examples"].get(row.map))]
 
 
-def _shares_plot(rows: Sequence[Row], rectangles: Sequence[str], scale: str) -> str:
+def _shares_plot(rows: Sequence[Row], rectangles: Sequence[str], scale: str) -> Plot:
     """What the cover changed against the share covered, a field for each rectangle; below 0 it is shunned."""
 
     def draw(figure: Figure) -> None:
@@ -196,7 +199,7 @@ def _shares_plot(rows: Sequence[Row], rectangles: Sequence[str], scale: str) -> 
             _field(axes, rows, rectangles[i])
         figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=8)
 
-    return drawn(f"{TABLE}-shares", (4.6 * max(1, len(rectangles)), 5.0), watermark(scale), draw)
+    return Plot(f"{TABLE}-shares", (4.6 * max(1, len(rectangles)), 5.0), watermark(scale), draw)
 
 
 def _field(axes: Axes, rows: Sequence[Row], family: str) -> None:
@@ -219,11 +222,11 @@ def _field(axes: Axes, rows: Sequence[Row], family: str) -> None:
     axes.grid(True, linewidth=0.8)
 
 
-def _pictures(rows: Sequence[Row], scale: str) -> str:
-    """The strips of every map below each other; empty where there are none."""
+def _pictures(rows: Sequence[Row], scale: str) -> Plot | None:
+    """The strips of every map below each other; None where there are none."""
     strips = [(row, _pixels(text)) for row, text in _strips(rows)]
     if not strips:
-        return ""
+        return None
     height, width = strips[0][1].shape[:2]
     inches = (7.2, 0.35 + len(strips) * (7.2 * height / width + 0.3))
 
@@ -240,7 +243,7 @@ def _pictures(rows: Sequence[Row], scale: str) -> str:
         for i, name in enumerate(names):
             figure.text((i + 0.5) / len(names), 1 - 0.15 / inches[1], name, ha="center", va="center", fontsize=8.5)
 
-    return drawn(f"{TABLE}-faces", inches, watermark(scale), draw)
+    return Plot(f"{TABLE}-faces", inches, watermark(scale), draw)
 
 
 def _pixels(text: str) -> np.ndarray:

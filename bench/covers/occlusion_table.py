@@ -9,13 +9,13 @@ from bench.covers.covered import PLACED, kind, levels
 from bench.covers.occlusion import MODELS, ROWS, TABLE
 from bench.covers.plots import DASHED, SOLID, Line, curve_fields, surface_plot
 from bench.covers.robustness import GROUPS, WORST
-from bench.covers.rows import OcclusionRow, covers_of, rows_of, sets_of
+from bench.covers.rows import OcclusionRow, cells_of, covers_of, rows_of, sets_of
 from bench.measure.stats import Mean
 from bench.pages.captions import code_line, machine_line
 from bench.pages.columns import magnitude
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
-from bench.pages.svg import LIGHT
+from bench.pages.svg import LIGHT, Plot
 from bench.records import Record
 from fermodels.faces.occlude import RECTANGLES
 
@@ -102,7 +102,8 @@ Columns = Mapping[str, Callable[[OcclusionRow], str]]
 def _panel(letter: str, title: str, rows: Sequence[OcclusionRow], columns: Columns, note: str) -> Part:
     """One row for each network; `columns` are headings and what stands below them."""
     body = [[MODELS[row.model], row.label, *(write(row) for write in columns.values())] for row in rows]
-    return Part(title=f"{letter}. {title}", keys=2, titles=[*KEYS, *columns], body=body, note=note)
+    title = f"{letter}. {title}"
+    return Part(title=title, keys=2, titles=[*KEYS, *columns], body=body, note=note, cells=cells_of(rows))
 
 
 def _drops(rows: Sequence[OcclusionRow]) -> Part:
@@ -194,7 +195,7 @@ def _below(found: Sequence[Mean]) -> int:
     return sum(one.hi < 0 for one in found)
 
 
-def _curves(rows: Sequence[OcclusionRow], scale: str) -> str:
+def _curves(rows: Sequence[OcclusionRow], scale: str) -> Plot:
     """Unpruned against the headline cut of both networks, a field for each rectangle."""
     lines = [
         Line(

@@ -11,7 +11,7 @@ from bench.covers.covered import kind, levels
 from bench.covers.robustness import Looks
 from bench.covers.rows import OcclusionRow, sets_of
 from bench.measure.stats import Mean, mean_over_images
-from bench.pages.svg import LIGHT, RAMP, drawn, nothing
+from bench.pages.svg import LIGHT, RAMP, Plot, nothing
 from fermodels.faces.occlude import RECTANGLES
 
 GAP = 6.0
@@ -39,7 +39,7 @@ Fields = Mapping[str, tuple[Sequence[str], Sequence[Line]]]
 """Title -> (rectangles whose mean curve is drawn, networks)."""
 
 
-def curve_fields(name: str, fields: Fields, *, watermark: str) -> str:
+def curve_fields(name: str, fields: Fields, *, watermark: str) -> Plot:
     """A field for each title: accuracy in percent with its 95 % band against the covered percent.
 
     Covers whose size the face gives stand right of the curves.
@@ -66,7 +66,7 @@ def curve_fields(name: str, fields: Fields, *, watermark: str) -> str:
                 axes.set_yticklabels([])
         figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=COLUMNS)
 
-    return drawn(name, (0.6 + 4.1 * max(1, len(fields)), 3.9 + legend), watermark, draw)
+    return Plot(name, (0.6 + 4.1 * max(1, len(fields)), 3.9 + legend), watermark, draw)
 
 
 def _points(line: Line, families: Sequence[str]) -> dict[str, Mean]:
@@ -109,7 +109,7 @@ def _limits(fields: Fields) -> tuple[float, float]:
     return low - 0.05 * (high - low), high + 0.03 * (high - low)
 
 
-def surface_plot(name: str, rows: Sequence[OcclusionRow], titles: Mapping[str, str], *, watermark: str) -> str:
+def surface_plot(name: str, rows: Sequence[OcclusionRow], titles: Mapping[str, str], *, watermark: str) -> Plot:
     """Accuracy in percent by channels removed (down) and cover (across), a field for each network and rectangle."""
     families = tuple(dict.fromkeys(family for family, _ in sets_of(rows) if family in RECTANGLES))
     models = [model for model in titles if any(row.model == model for row in rows)]
@@ -131,7 +131,7 @@ def surface_plot(name: str, rows: Sequence[OcclusionRow], titles: Mapping[str, s
                 own = [row for row in rows if row.model == model]
                 _field(axes, own, family, (min(shown), max(shown)))
 
-    return drawn(name, size, watermark, draw)
+    return Plot(name, size, watermark, draw)
 
 
 def _field(axes: Axes, rows: Sequence[OcclusionRow], family: str, limits: tuple[float, float]) -> None:

@@ -15,7 +15,7 @@ from bench.covers.covered import PLACED, levels
 from bench.covers.robustness import GROUPS, WORST, Looks, looks_of, same_test
 from bench.make.baselines import VARIANT
 from bench.measure.stats import Mean, mean_over_images
-from bench.records import Record
+from bench.records import Cell, Record
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,6 +110,11 @@ def _beside(own: Sequence[Record], theirs: Sequence[Record]) -> Looks | None:
     seeds = {record.cell.seed for record in own}
     alike = [one for one in theirs if one.cell.seed in seeds or own[0].cell.variant == VARIANT]
     return looks_of(alike) if alike else None
+
+
+def cells_of(rows: Iterable[OcclusionRow]) -> list[list[Cell]]:
+    """The cells behind every row."""
+    return [[record.cell for record in row.records] for row in rows]
 
 
 def covers_of(rows: Iterable[OcclusionRow]) -> list[str]:

@@ -106,7 +106,13 @@ def page_of(table: OclTable, records: Records, *, data: str, scale: str, seeds: 
     """Everything that is told; `seeds` is what the records have unless it is given."""
     sheet = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
     parts = [
-        Part(title=f"{one.letter}. {one.title}", titles=_titles(one, sheet), body=_body(one, sheet), note=one.note)
+        Part(
+            title=f"{one.letter}. {one.title}",
+            titles=_titles(one, sheet),
+            body=_body(one, sheet),
+            note=one.note,
+            cells=[row.row.cells for row in _rows(one, sheet)],
+        )
         for one in panels(sheet)
     ]
     trained = {"accuracy": length_plot if sheet.table.by_length else accuracy_plot, "pretraining": probe_plot}

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.ocl.rows import OclRow, OclSheet, Probed, probes
 from bench.ocl.tables import PAPER_DATA
 from bench.pages.page import watermark
-from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
+from bench.pages.svg import LIGHT, MARKERS, Plot, nothing
 
 COLOURS = ("mrf", "vggnet", "other", "ramp0", "ramp4")
 """Of one pretraining and another, in the order of the legend."""
@@ -17,25 +17,25 @@ LEGEND_LINE = 0.2
 """Its height in inches."""
 
 
-def accuracy_plot(sheet: OclSheet) -> str:
+def accuracy_plot(sheet: OclSheet) -> Plot:
     """Accuracy on the test split with its 95 % interval for every network of ours; where the data set is the paper's,
     its own number beside it."""
     inches = (7.0, 0.9 + 0.42 * len(sheet.ours))
     name = f"{sheet.table.name}-accuracy"
-    return drawn(name, inches, watermark(sheet.scale), lambda figure: _draw_accuracy(figure, sheet))
+    return Plot(name, inches, watermark(sheet.scale), lambda figure: _draw_accuracy(figure, sheet))
 
 
-def length_plot(sheet: OclSheet) -> str:
+def length_plot(sheet: OclSheet) -> Plot:
     """Accuracy on the test split with its 95 % interval against the epochs of the pretraining."""
     name = f"{sheet.table.name}-accuracy"
-    return drawn(name, (6.2, 3.8), watermark(sheet.scale), lambda figure: _draw_lengths(figure, sheet))
+    return Plot(name, (6.2, 3.8), watermark(sheet.scale), lambda figure: _draw_lengths(figure, sheet))
 
 
-def probe_plot(sheet: OclSheet) -> str:
+def probe_plot(sheet: OclSheet) -> Plot:
     """Accuracy on the validation split of both readers of the encoder, against the epochs of its pretraining."""
     name, curves = f"{sheet.table.name}-pretraining", probes(sheet)
     inches = (6.2, 3.8 + _beyond(curves))
-    return drawn(name, inches, watermark(sheet.scale), lambda figure: _draw_probes(figure, curves, sheet))
+    return Plot(name, inches, watermark(sheet.scale), lambda figure: _draw_probes(figure, curves, sheet))
 
 
 def _beyond(curves: dict[str, list[Probed]]) -> float:

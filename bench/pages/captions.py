@@ -188,7 +188,7 @@ def _shared(nested: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Flattened settings; one that differs between records becomes its values, or their number when they are many."""
     seen: dict[str, set[str]] = {}
     for settings_of_one in nested:
-        for key, value in _flat(settings_of_one).items():
+        for key, value in flat(settings_of_one).items():
             seen.setdefault(key, set()).add(value)
     return {key: _either(values) for key, values in seen.items()}
 
@@ -199,9 +199,10 @@ def _either(values: set[str]) -> str:
     return " | ".join(sorted(values))
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, str]:
+def flat(value: Any, prefix: str = "") -> dict[str, str]:
+    """Nested settings by their dotted names; a long list is its length."""
     if isinstance(value, dict):
-        nested = (_flat(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items())
+        nested = (flat(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items())
         return {key: text for part in nested for key, text in part.items()}
     return {prefix: _plain(value)}
 

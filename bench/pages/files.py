@@ -10,7 +10,7 @@ from bench.pages.page import Page
 def committed(page: Page) -> dict[str, bytes]:
     """Every file of the page by name, but for the one of HTML, which is large and can be made from the records."""
     texts = {f"{page.name}.md": markdown(page), f"{page.name}.csv": csv(page), f"{page.name}.tex": latex(page)}
-    texts |= {f"{page.name}-{plot}.svg": text for plot, text in page.plots.items()}
+    texts |= {f"{page.name}-{name}.svg": plot.svg for name, plot in page.plots.items()}
     return {name: text.encode() for name, text in texts.items()}
 
 

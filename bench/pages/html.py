@@ -4,28 +4,49 @@ Nothing is loaded from elsewhere, so the page can be sent as a single file.
 """
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.pages.escaped import printable
-from bench.pages.page import Page
-from bench.pages.rows import MISSING
-from bench.pages.svg import PALETTE, inline
+from bench.pages.grid import folded
+from bench.pages.page import Page, folder_of
+from bench.pages.svg import PALETTE, Plot, inline
+from bench.records import Cell
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def html(page: Page) -> str:
-    """The whole page, as text."""
+Link = tuple[str, str]
+"""What it says, and its address seen from the index."""
+
+
+def html(page: Page, *, before: Link | None = None, after: Link | None = None) -> str:
+    """The whole page, as text; `before` and `after` lead to its neighbours."""
     plots, closeups = (
-        [Markup(inline(svg, f"{page.name}-{plot}")) for plot, svg in shown.items()]
-        for shown in (page.plots, page.closeups)
+        [inlined(plot, f"{page.name}-{i}-{j}") for j, plot in enumerate(shown)]
+        for i, shown in enumerate(((*page.plots.values(), *page.speed.values()), page.closeups.values()))
     )
-    palette = {name: {"light": light, "dark": dark} for name, (light, dark) in PALETTE.items()}
     template = environment().get_template("page.html.j2")
-    return template.render(page=page, plots=plots, closeups=closeups, palette=palette, missing=MISSING)
+    parts = [folded(part, set(page.cells)) for part in page.parts]
+    return template.render(page=page, parts=parts, plots=plots, closeups=closeups, before=before, after=after)
+
+
+def inlined(plot: Plot, name: str) -> tuple[Markup, int]:
+    """A plot as an element of a page, and its own width in points."""
+    return Markup(inline(plot.svg, name)), round(72 * plot.inches[0])
+
+
+def address(page: Page) -> str:
+    """Where a page lies, seen from the index."""
+    return f"{folder_of(page)}/{page.name}.html"
+
+
+def record_address(cell: Cell) -> str:
+    """Where the page of a record lies, seen from the index."""
+    return str(PurePosixPath("cells", *cell.path.parts).with_suffix(".html"))
 
 
 def environment() -> Environment:
@@ -38,7 +59,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters |= {"typeset": typeset, "heading": heading}
+    jinja.filters |= {"typeset": typeset, "heading": heading, "href": quote}
+    jinja.filters |= {"record": record_address, "address": address}
+    jinja.globals |= {"palette": {name: {"light": light, "dark": dark} for name, (light, dark) in PALETTE.items()}}
     return jinja
 
 

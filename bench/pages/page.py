@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from bench.make.scales import scale_for
+from bench.pages.svg import Plot
+from bench.records import Cell
 
 WATERMARK = "QUICK RUN - NOT A RESULT"
+SENTENCES = 3
+"""Of an answer."""
 Pairs = list[tuple[str, str]]
 """(name, sentence) in the order of printing."""
 
@@ -26,6 +30,8 @@ class Part:
     note: str = ""
     keys: int = 1
     """How many of the first columns name the row: 1, or 2, whose rows lie grouped by the first."""
+    cells: Sequence[Sequence[Cell]] = ()
+    """The cells behind every row, none behind one of publications alone; a page of HTML leads to their records."""
 
     @property
     def groups(self) -> list[tuple[str, list[Sequence[str]]]]:
@@ -59,10 +65,10 @@ class Page:
     """What the tables say in a few lines."""
     parts: Sequence[Part]
     figures: Figures
-    plots: Mapping[str, str]
-    """Name -> SVG text: a file each, and in HTML."""
-    closeups: Mapping[str, str] = field(default_factory=dict)
-    """Name -> SVG text of single networks, in HTML alone."""
+    plots: Mapping[str, Plot]
+    """By name: a file each, and in HTML."""
+    closeups: Mapping[str, Plot] = field(default_factory=dict)
+    """By name: of single networks, in HTML alone."""
     footer: Pairs
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Heading -> lines; a heading without lines is left out."""
@@ -71,6 +77,14 @@ class Page:
     """What the signs in the tables mean."""
     terse: bool = False
     """Markdown without the line on data and without plots, which footer and README show; LaTeX counts by letters."""
+    front: Part | None = None
+    """The table for the first page of a report: eight columns."""
+    brief: Part | None = None
+    """The table for a terminal: eight narrow columns."""
+    speed: Mapping[str, Plot] = field(default_factory=dict)
+    """By runtime: accuracy against milliseconds, in HTML alone."""
+    cells: Sequence[Cell] = ()
+    """Those with a record that the page shows."""
     missing: Sequence[str] = ()
     """Cells without a record, by `bench.records.Cell.id`; `bench.registry.page_of` finds them."""
 
@@ -88,6 +102,17 @@ class Page:
     def complete(self) -> bool:
         """Whether no cell is missing."""
         return not self.missing
+
+
+def answer(page: Page, more: Sequence[str] = ()) -> list[str]:
+    """What was asked in three sentences: the page's own, then `more`, then of its data."""
+    data = [f"{name}: {text}." for name, text in page.footer if name == "Data"]
+    return [*page.sentences, *more, *data][:SENTENCES]
+
+
+def folder_of(page: Page) -> str:
+    """Where the files of a page lie below a folder of reports."""
+    return f"tables/{page.data}-{page.scale}"
 
 
 def watermark(scale: str) -> str:

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench.pages.rows import Sheet, first_record
-from bench.pages.svg import LIGHT, drawn, nothing
+from bench.pages.svg import LIGHT, Plot, nothing
 from bench.records import Record
 
 
-def width_plot(sheet: Sheet, model: str) -> str:
+def width_plot(sheet: Sheet, model: str) -> Plot:
     """Channels of every convolution before and after the cut, one strip per ratio."""
-    return drawn(f"widths-{model}", (5.2, 6.2), sheet.watermark, lambda figure: _draw_widths(figure, sheet, model))
+    return Plot(f"widths-{model}", (5.2, 6.2), sheet.watermark, lambda figure: _draw_widths(figure, sheet, model))
 
 
 def _draw_widths(figure: Figure, sheet: Sheet, model: str) -> None:

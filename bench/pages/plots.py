@@ -12,29 +12,29 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from bench.pages.columns import magnitude
 from bench.pages.rows import Row, Sheet, first_record
-from bench.pages.svg import LIGHT, MARKERS, RAMP, drawn, nothing
+from bench.pages.svg import LIGHT, MARKERS, RAMP, Plot, nothing
 from bench.records import Record
 
 STAGES = ("cut", "absorbed", "recalibrated")
 
 
-def accuracy_plot(sheet: Sheet) -> str:
+def accuracy_plot(sheet: Sheet) -> Plot:
     """Accuracy on the test split, with its 95 % interval, against MACs per image: the criterion and the control.
 
     One field for each network of the table, all with the same vertical scale.
     """
     inches = (0.6 + 4.3 * len(sheet.table.models), 3.9)
-    return drawn("accuracy", inches, sheet.watermark, lambda figure: _draw_accuracy(figure, sheet))
+    return Plot("accuracy", inches, sheet.watermark, lambda figure: _draw_accuracy(figure, sheet))
 
 
-def gamma_plot(sheet: Sheet, model: str) -> str:
+def gamma_plot(sheet: Sheet, model: str) -> Plot:
     """How many channels have which |gamma|, before (unpruned) and after the sparse stage."""
-    return drawn(f"gammas-{model}", (5.2, 3.2), sheet.watermark, lambda figure: _draw_gammas(figure, sheet, model))
+    return Plot(f"gammas-{model}", (5.2, 3.2), sheet.watermark, lambda figure: _draw_gammas(figure, sheet, model))
 
 
-def recovery_plot(sheet: Sheet, model: str) -> str:
+def recovery_plot(sheet: Sheet, model: str) -> Plot:
     """Validation accuracy right after the cut, with beta absorbed, recalibrated, and over the fine-tuning epochs."""
-    return drawn(f"recovery-{model}", (5.2, 3.6), sheet.watermark, lambda figure: _draw_recovery(figure, sheet, model))
+    return Plot(f"recovery-{model}", (5.2, 3.6), sheet.watermark, lambda figure: _draw_recovery(figure, sheet, model))
 
 
 def _axes(figure: Figure, title: str, *, bottom: float = 0.15, left: float = 0.115, top: float = 0.9) -> Axes:
@@ -124,7 +124,7 @@ def _name_points(axes: Axes, rows: list[Row], colour: str) -> None:
 
 def _draw_gammas(figure: Figure, sheet: Sheet, model: str) -> None:
     name = sheet.table.models[model]
-    axes = _axes(figure, f"{name}: BN scales before and after the sparse stage", bottom=0.17)
+    axes = _axes(figure, f"{name}: BN scales before and after the sparse stage", bottom=0.17, left=0.15)
     shown = False
     for variant, colour, label in (("dense", "muted", "unpruned"), ("sparse", model, "after the sparse stage")):
         record = first_record(sheet, model, variant)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from bench.pages import shipping
 from bench.pages.captions import footer, settings
-from bench.pages.columns import VALUES, Panel, Table, recall_key
+from bench.pages.columns import ACCURACY, BATCHES, VALUES, Column, Panel, Table, recall_key
 from bench.pages.page import Figures, Page, Part
 from bench.pages.plot_widths import width_plot
 from bench.pages.plots import accuracy_plot, gamma_plot, recovery_plot
 from bench.pages.ratio_rows import sheet
 from bench.pages.ratio_sentences import headlines
 from bench.pages.rows import MISSING, Records, Row, Sheet, row_cells, taken
+from bench.pages.speed_plot import Point, point_of, speed_plots
 from bench.records import Record
 
 SHOWN = ("dense", "sparse", "slim")
@@ -18,6 +19,25 @@ SHOWN = ("dense", "sparse", "slim")
 ROW_KEYS = ("Network", "Channels removed")
 BEYOND, REMARKED = "*", "!"
 MARKS_NOTE = f"{BEYOND} beyond the paper's ratios; {REMARKED} see the remarks"
+FRONT = (
+    ACCURACY,
+    Column(title="Difference, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
+    Column(title="Parameters", text="{params} ({params_removed_percent})"),
+    Column(title="FLOPs (MAC)", text="{macs} ({macs_removed_percent})"),
+    *(
+        Column(title=f"p50 ms, batch {batch} (speed-up)", text=f"{{p50_ms_b{batch}}} ({{speedup_b{batch}}})")
+        for batch in BATCHES
+    ),
+)
+"""Columns of the first page of a report, and of the README."""
+BRIEF = (
+    Column(title="Accuracy, %", text="{accuracy_percent}"),
+    FRONT[1],
+    Column(title="Params", text="{params}"),
+    Column(title="MACs", text="{macs}"),
+    *FRONT[-2:],
+)
+"""Those of a terminal of 100 columns."""
 CLOSEUPS = {"gammas": gamma_plot, "widths": width_plot, "recovery": recovery_plot}
 
 
@@ -32,6 +52,8 @@ def page_of_sheet(sheet: Sheet, timed: Sequence[Record] = ()) -> Page:
     models, shown, panels = sheet.table.models, _shown(sheet), sheet.table.panels
     letter = chr(ord(panels[-1].letter) + 1)
     deployed = shipping.shipping_part(letter, shown, timed)
+    short = [(name, row) for name, row in shown if row.variant != "sparse"]
+    front = _short(FRONT, short)
     return Page(
         name=sheet.table.name,
         title=sheet.table.title,
@@ -41,6 +63,9 @@ def page_of_sheet(sheet: Sheet, timed: Sequence[Record] = ()) -> Page:
         sentences=headlines(sheet),
         parts=[*(_part(sheet, panel) for panel in panels), *([deployed] if deployed else [])],
         figures=_figures(sheet),
+        front=front,
+        brief=_short(BRIEF, short),
+        speed=speed_plots(_points(sheet), sheet.watermark),
         plots={"accuracy": accuracy_plot(sheet)},
         closeups={f"{name}-{model}": draw(sheet, model) for name, draw in CLOSEUPS.items() for model in models},
         footer=footer(sheet),
@@ -67,10 +92,32 @@ def _part(sheet: Sheet, panel: Panel) -> Part:
     return Part(
         title=f"{panel.letter}. {panel.title}",
         titles=[*ROW_KEYS, *(column.title for column in columns)],
-        body=[[name, row_label(row), *row_cells(columns, row)] for name, row in _shown(sheet)],
+        body=_body(columns, _shown(sheet)),
         note=panel.note,
         keys=len(ROW_KEYS),
+        cells=[row.cells for _, row in _shown(sheet)],
     )
+
+
+def _short(columns: Sequence[Column], rows: Sequence[tuple[str, Row]]) -> Part:
+    """One table for a reader in a hurry."""
+    titles, cells = [*ROW_KEYS, *(column.title for column in columns)], [row.cells for _, row in rows]
+    return Part(title="Accuracy, cost and time", titles=titles, body=_body(columns, rows), keys=2, cells=cells)
+
+
+def _body(columns: Sequence[Column], rows: Sequence[tuple[str, Row]]) -> list[list[str]]:
+    return [[name, row_label(row), *row_cells(columns, row)] for name, row in rows]
+
+
+def _points(sheet: Sheet) -> dict[str, list[Point]]:
+    """Accuracy and milliseconds of seed 0 in the runtime of the table's own times."""
+    timed = [one for one in sheet.records if not one.cell.seed and "1" in (one.result.get("latency") or {})]
+    runs: dict[str, list[Point]] = {}
+    for one in timed:
+        told = one.result["latency"]["1"]
+        point = point_of(one.cell, told["p50_ms"], one.result["accuracy"]["val_selected"])
+        runs.setdefault(f"{told['runtime']} {told['precision']}", []).append(point)
+    return runs
 
 
 def _figures(sheet: Sheet) -> Figures:

@@ -1,33 +1,22 @@
 """The table on the front page: fewer columns, and one line of provenance."""
 
 from bench.pages.captions import footer
-from bench.pages.columns import ACCURACY, BATCHES, Column
 from bench.pages.markdown import markdown_table
 from bench.pages.ratio_sentences import headlines
-from bench.pages.ratios import MARKS_NOTE, ROW_KEYS, row_label
+from bench.pages.ratios import FRONT, MARKS_NOTE, ROW_KEYS, row_label
 from bench.pages.rows import Sheet, row_cells
 
 README_BEGIN, README_END = "<!-- table5:begin -->", "<!-- table5:end -->"
-README_COLUMNS = (
-    ACCURACY,
-    Column(title="Difference, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
-    Column(title="Parameters", text="{params} ({params_removed_percent})"),
-    Column(title="FLOPs (MAC)", text="{macs} ({macs_removed_percent})"),
-    *(
-        Column(title=f"p50 ms, batch {batch} (speed-up)", text=f"{{p50_ms_b{batch}}} ({{speedup_b{batch}}})")
-        for batch in BATCHES
-    ),
-)
 
 
 def readme_table(sheet: Sheet) -> str:
     """The compact Markdown of the front page: headline sentences, eight columns, one line of provenance."""
     body = [
-        [name, row_label(row), *row_cells(README_COLUMNS, row)]
+        [name, row_label(row), *row_cells(FRONT, row)]
         for model, name in sheet.table.models.items()
         for row in sheet.of(model, "dense", "slim")
     ]
-    titles = [*ROW_KEYS, *(column.title for column in README_COLUMNS)]
+    titles = [*ROW_KEYS, *(column.title for column in FRONT)]
     notes = dict(footer(sheet))
     marks = f"{MARKS_NOTE} in the full table. ".replace("*", "\\*")
     line = ". ".join(f"{name}: {notes[name]}" for name in ("Data", "Machine", "Timing", "Code") if name in notes)

@@ -8,6 +8,8 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import matplotlib as mpl
@@ -64,27 +66,36 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def drawn(name: str, inches: tuple[float, float], watermark: str, draw: Callable[[Figure], None]) -> str:
-    """The SVG text of what `draw` puts on an empty figure, with `watermark` (if any) across it.
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """A plot that is drawn when its text is asked for: a page's sentences need none."""
 
-    Args:
-        name: salt of the ids in the file; plots of one page need different ones.
-    """
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # text stays text: the reader's fonts have other scripts
-        figure = Figure(figsize=inches)
-        FigureCanvasSVG(figure)
-        draw(figure)
-        if watermark:
-            _stamp(figure, watermark)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    # the renderer leaves blanks at the ends of lines, which editors and hooks would strip from a committed file
-    return "\n".join(line.rstrip() for line in CONTROL.sub(" ", stream.getvalue()).split("\n")[:-1]) + "\n"
+    name: str
+    """Salt of the ids in the file; plots of one page need different ones."""
+    inches: tuple[float, float]
+    watermark: str
+    """Stamped across it; empty for a result."""
+    draw: Callable[[Figure], None]
+    """Puts everything on an empty figure."""
+
+    @cached_property
+    def svg(self) -> str:
+        """The file's text."""
+        with mpl.rc_context({**STYLE, "svg.hashsalt": self.name}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # text stays text: the reader's fonts have other scripts
+            figure = Figure(figsize=self.inches)
+            FigureCanvasSVG(figure)
+            self.draw(figure)
+            if self.watermark:
+                _stamp(figure, self.watermark)
+            stream = io.StringIO()
+            figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        # the renderer leaves blanks at the ends of lines, which editors and hooks would strip from a committed file
+        return "\n".join(line.rstrip() for line in CONTROL.sub(" ", stream.getvalue()).split("\n")[:-1]) + "\n"
 
 
 def inline(svg: str, name: str) -> str:
-    """`svg` as an element of a page: unique ids, colours as CSS variables `--<name of PALETTE>`, any width."""
+    """The text of a plot as an element of a page: unique ids, CSS variables `--<name of PALETTE>`, any width."""
     body = svg[svg.index("<svg") :]
     for ours, colour in LIGHT.items():
         body = body.replace(colour, f"var(--{ours})")

@@ -9,7 +9,7 @@ from bench.pages.captions import code_line, machine_line
 from bench.pages.columns import magnitude, probability
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
-from bench.pages.svg import drawn
+from bench.pages.svg import Plot
 from bench.records import Record
 from bench.slimming.measured import KINDS, MODELS, Measured, against
 from bench.slimming.plot import AXES, draw
@@ -41,7 +41,7 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
     titles = {"dense": UNPRUNED} | {name: method.title for name, method in methods(own).items()}
     wanted = {cell.id for cell in cells(data, scale, seeds, list(MODELS))} - {one.cell.id for one in records}
     plots = {
-        axis: drawn(f"{TABLE}-{axis}", (9.0, 4.2), watermark(scale), partial(draw, measured, titles, axis, data))
+        axis: Plot(f"{TABLE}-{axis}", (9.0, 4.2), watermark(scale), partial(draw, measured, titles, axis, data))
         for axis in AXES
     }
     return Page(
@@ -151,7 +151,8 @@ def _networks(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
         row += [EMPTY if one.difference is None else _interval(one.difference)]
         row += [magnitude(result["cost"]["macs"]), magnitude(result["cost"]["params"])]
         body.append([*row, *(_ms(one.ms(kind)) for kind in KINDS), str(len(_last_training(one.record)))])
-    return Part(title="C. Every network", titles=heads, body=body, note=NETWORK_NOTE, keys=2)
+    cells = [(one.record.cell,) for one in measured]
+    return Part(title="C. Every network", titles=heads, body=body, note=NETWORK_NOTE, keys=2, cells=cells)
 
 
 def _percent(value: float | None) -> str:

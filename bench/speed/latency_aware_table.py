@@ -13,9 +13,9 @@ from bench.pages.captions import code_line, machine_line
 from bench.pages.columns import magnitude, probability
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.rows import EMPTY, MISSING, Records, taken
-from bench.pages.svg import LIGHT, MARKERS, drawn, nothing
+from bench.pages.svg import LIGHT, MARKERS, Plot, nothing
 from bench.pages.values import difference_values
-from bench.records import Record
+from bench.records import Cell, Record
 from bench.speed.latency_aware import TABLE, cells
 from bench.tables import TABLES
 
@@ -106,7 +106,7 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
         sentences=[sentence(pair) for pair in pairs] or [f"Latency-aware selection: {MISSING} yet."],
         parts=[_at_equal_ms(pairs), _at_equal_accuracy(pairs), _networks(measured)],
         figures=_figures(measured),
-        plots={"curves": drawn(f"{TABLE}-curves", (9.0, 3.9), watermark(scale), lambda f: _draw(f, measured))},
+        plots={"curves": Plot(f"{TABLE}-curves", (9.0, 3.9), watermark(scale), lambda f: _draw(f, measured))},
         footer=_footer(records),
         remarks={"Not measured": sorted(wanted), "Timing": _noisy(measured)},
     )
@@ -162,7 +162,7 @@ def _at_equal_ms(pairs: Sequence[Pair]) -> Part:
         row += ["{points:+.2f} [{lo:+.2f}, {hi:+.2f}]".format(**pair.difference), probability(pair.difference["p"])]
         row += [*(magnitude(one.macs) for one in (pair.plain, pair.aware)), f"{pair.aware.removed_percent:.0f}"]
         body.append(row)
-    return Part(title="A. At equal milliseconds", titles=titles, body=body, note=EQUAL_MS_NOTE)
+    return Part(title="A. At equal milliseconds", titles=titles, body=body, note=EQUAL_MS_NOTE, cells=_cells(pairs))
 
 
 def _at_equal_accuracy(pairs: Sequence[Pair]) -> Part:
@@ -177,19 +177,26 @@ def _at_equal_accuracy(pairs: Sequence[Pair]) -> Part:
         ]
         for pair in pairs
     ]
-    return Part(title="B. At equal accuracy", titles=titles, body=body, note=EQUAL_ACCURACY_NOTE)
+    return Part(title="B. At equal accuracy", titles=titles, body=body, note=EQUAL_ACCURACY_NOTE, cells=_cells(pairs))
+
+
+def _cells(pairs: Sequence[Pair]) -> list[tuple[Cell]]:
+    """Those of the latency-aware networks; the plain ones are in the third table."""
+    return [(pair.aware.record.cell,) for pair in pairs]
 
 
 def _networks(measured: Sequence[Measured]) -> Part:
     titles = ["Network", "Selection", "Removed, %", "p50, ms", "Accuracy, % [95 %]", "FLOPs (MAC)", "Parameters"]
     body = []
-    for one in sorted(measured, key=lambda one: (one.name, -one.ms)):
+    ordered = sorted(measured, key=lambda one: (one.name, -one.ms))
+    for one in ordered:
         low, high = (100 * end for end in one.record.result["accuracy"]["val_selected"]["interval"])
         row = [one.name, SELECTED[one.record.cell.variant], f"{one.removed_percent:.0f}", f"{one.ms:.3f}"]
         row += [f"{one.accuracy_percent:.2f} [{low:.2f}, {high:.2f}]", magnitude(one.macs)]
         body.append([*row, magnitude(one.record.result["cost"]["params"])])
     note = f"{RUNTIME}, fp32, batch {BATCH}; accuracy of the very session that is timed, on the test split."
-    return Part(title="C. Every network", titles=titles, body=body, note=note, keys=2)
+    cells = [(one.record.cell,) for one in ordered]
+    return Part(title="C. Every network", titles=titles, body=body, note=note, keys=2, cells=cells)
 
 
 def _figures(measured: Sequence[Measured]) -> Figures:

@@ -5,8 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.pages.captions import code_line, machine_line
-from bench.pages.page import Figures, Page, Pairs, Part
+from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.rows import MISSING, Records, taken
+from bench.pages.speed_plot import Point, point_of, speed_plots
 from bench.records import Record
 from bench.speed.runtime_rows import RuntimeRow, Timing, rows_of
 from bench.speed.runtimes import BATCHES, REFERENCE, TABLE
@@ -42,6 +43,8 @@ def page_of(
         parts=[_part([row for row in rows if not row.missing])] if records else [],
         figures=_figures(rows),
         plots={},
+        speed=speed_plots(_points(rows, records), watermark(scale)),
+        cells=[record.cell for record in records],
         footer=_footer(records) if records else [],
         remarks={"Not measured": missing(rows), "Remarks": _remarks(rows)},
         terse=True,
@@ -52,7 +55,18 @@ def _part(rows: Sequence[RuntimeRow]) -> Part:
     """The columns in which some row says something."""
     titles = [title for title, write in COLUMNS.items() if any(map(write, rows))]
     body = [[COLUMNS[title](row) for title in titles] for row in rows]
-    return Part(title="", titles=titles, body=body, note=NOTE, keys=2)
+    return Part(title="", titles=titles, body=body, note=NOTE, keys=2, cells=[(row.cell,) for row in rows])
+
+
+def _points(rows: Sequence[RuntimeRow], records: Sequence[Record]) -> dict[str, list[Point]]:
+    """Accuracy and milliseconds of seed 0 by runtime and precision, eager float32 PyTorch first."""
+    ends = {record.cell: (record.result.get("accuracy") or {}).get("val_selected") for record in records}
+    runs: dict[str, list[Point]] = {" ".join(REFERENCE): []}
+    for row in rows:
+        score = ends[row.cell]
+        if score and 1 in row.timings and not row.cell.seed:
+            runs.setdefault(" ".join(_kind(row)), []).append(point_of(row.cell, row.timings[1].p50_ms, score))
+    return runs
 
 
 def headlines(rows: Sequence[RuntimeRow]) -> list[str]:

@@ -15,7 +15,7 @@ from bench.measure.stats import wilson
 from bench.pages.columns import recall_key
 from bench.pages.page import Part
 from bench.pages.rows import EMPTY, Row, Sheet, first_record, written
-from bench.pages.svg import LIGHT, drawn, nothing
+from bench.pages.svg import LIGHT, Plot, nothing
 from bench.unpruned import published
 from bench.unpruned.dense import REFERENCE
 
@@ -92,21 +92,21 @@ def _recall(
     return Part(title="B. Recall per class", titles=[*titles, f"Paper: {source}, %"], body=body, note=note)
 
 
-def _ours(sheet: Sheet, classes: Sequence[str], counts: np.ndarray) -> str:
+def _ours(sheet: Sheet, classes: Sequence[str], counts: np.ndarray) -> Plot:
     shares = shares_of(counts)
     rows = zip(shares, counts, strict=True)
     texts = [[f"{share:.2f}\n({n})" for share, n in zip(*row, strict=True)] for row in rows]
     return _drawn(sheet, "ours", f"MRF on {sheet.data}, scale {sheet.scale}: share (images)", (classes, shares, texts))
 
 
-def _papers(sheet: Sheet, source: str, printed: Sequence[Sequence[float]]) -> str:
+def _papers(sheet: Sheet, source: str, printed: Sequence[Sequence[float]]) -> Plot:
     texts = [[f"{share:.2f}" for share in row] for row in printed]
     return _drawn(sheet, "paper", f"The paper's, on {source}: share", (published.CLASSES, np.asarray(printed), texts))
 
 
 def _drawn(
     sheet: Sheet, name: str, title: str, matrix: tuple[Sequence[str], np.ndarray, Sequence[Sequence[str]]]
-) -> str:
+) -> Plot:
     """The SVG of a matrix: (classes, shares, text of every square)."""
 
     def draw(figure: Figure) -> None:
@@ -118,7 +118,7 @@ def _drawn(
         else:
             nothing(axes, "confusion")
 
-    return drawn(f"{sheet.table.name}-{name}", (5.6, 5.2), sheet.watermark, draw)
+    return Plot(f"{sheet.table.name}-{name}", (5.6, 5.2), sheet.watermark, draw)
 
 
 def _heat(axes: Axes, classes: Sequence[str], shares: np.ndarray, texts: Sequence[Sequence[str]]) -> None:

@@ -15,7 +15,7 @@ from bench.pages.captions import settings
 from bench.pages.columns import ACCURACY, CLASS_MEAN, Column, Panel
 from bench.pages.page import Page
 from bench.pages.rows import Records, Sheet, first_record
-from bench.pages.svg import LIGHT, drawn, nothing
+from bench.pages.svg import LIGHT, Plot, nothing
 from bench.records import Cell, Record
 from bench.unpruned import published
 from bench.unpruned.dense import REFERENCE, THRESHOLDS, distinct, trained_as
@@ -70,7 +70,7 @@ def page_of(records: Records, *, data: str, scale: str, seeds: int | None = None
         seeds=sheet.seeds,
         sentences=[why] if why else _sentences(filled, set(trained_as(shares).values()) if shares else set(THRESHOLDS)),
         parts=[] if why else [replace(part, titles=["Threshold", *part.titles[1:]])],
-        plots={"accuracy": drawn(TABLE, (6.4, 3.8), sheet.watermark, lambda figure: _draw(figure, filled, why))},
+        plots={"accuracy": Plot(TABLE, (6.4, 3.8), sheet.watermark, lambda figure: _draw(figure, filled, why))},
         figures=figures_of(filled),
         footer=[(name, text) for name, text in provenance(sheet) if name != "Cells"],
         settings=settings(sheet.records),

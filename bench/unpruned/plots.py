@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench.pages.rows import Row, Sheet, first_record
-from bench.pages.svg import LIGHT, RAMP, drawn, nothing
+from bench.pages.svg import LIGHT, RAMP, Plot, nothing
 from bench.pages.values import correct
 from bench.records import Record
 from bench.unpruned.calibration import recorded_reliability
@@ -25,29 +25,31 @@ ACROSS = 4
 """Fields of the reliability plot beside each other."""
 TALL = 1.95
 """Inches from one line of fields to the next."""
+LONGEST = 32
+"""Letters of a name in one line beside the dots."""
 MAP_TALL = 1.3
 """The same of the attention maps."""
 MAP_TITLES = {"before": "before training", "right": "faces named rightly", "wrong": "faces named wrongly"}
 """Mean maps of a record (`bench.unpruned.attention.mean_maps`) and what stands above them."""
 
 
-def accuracy_dots(sheet: Sheet) -> str:
+def accuracy_dots(sheet: Sheet) -> Plot:
     """Accuracy on the test split with its 95 % interval, one line a network, and every seed's own."""
     rows = [row for row in sheet.rows if row.cells]
     height = 1.3 + 0.36 * len(rows)
-    return drawn(f"{sheet.table.name}-accuracy", (7.2, height), sheet.watermark, lambda f: _draw_dots(f, sheet, rows))
+    return Plot(f"{sheet.table.name}-accuracy", (7.2, height), sheet.watermark, lambda f: _draw_dots(f, sheet, rows))
 
 
-def reliability_plot(sheet: Sheet) -> str:
+def reliability_plot(sheet: Sheet) -> Plot:
     """How often answers of each tenth of confidence are right; on the diagonal a network knows how sure it is."""
     told = [(row, first_record(sheet, row.model, row.variant)) for row in sheet.rows if row.cells]
     shown = [(row, record) for row, record in told if record is not None]
     inches = (8.6, 0.6 + TALL * max(1, -(-len(shown) // ACROSS)))
     name = f"{sheet.table.name}-reliability"
-    return drawn(name, inches, sheet.watermark, lambda figure: _draw_reliability(figure, sheet, shown))
+    return Plot(name, inches, sheet.watermark, lambda figure: _draw_reliability(figure, sheet, shown))
 
 
-def attention_plot(sheet: Sheet) -> str:
+def attention_plot(sheet: Sheet) -> Plot:
     """The mean attention map of every network that has one: before training, of right and of wrong answers."""
     told = [(row, first_record(sheet, row.model, row.variant)) for row in sheet.rows if row.cells]
     shown: list[tuple[Row, Mapping[str, Any]]] = [
@@ -55,7 +57,7 @@ def attention_plot(sheet: Sheet) -> str:
     ]
     inches = (7.2, 0.5 + MAP_TALL * max(1, len(shown)))
     name = f"{sheet.table.name}-attention"
-    return drawn(name, inches, sheet.watermark, lambda figure: _draw_maps(figure, sheet, shown))
+    return Plot(name, inches, sheet.watermark, lambda figure: _draw_maps(figure, sheet, shown))
 
 
 def _draw_maps(figure: Figure, sheet: Sheet, shown: list[tuple[Row, Mapping[str, Any]]]) -> None:
@@ -103,7 +105,7 @@ def _draw_dots(figure: Figure, sheet: Sheet, rows: list[Row]) -> None:
         _dot(axes, place, row)
     majority = next(row.mean("majority_percent") for row in rows if row.measured)
     axes.axvline(majority or 0.0, color=LIGHT["muted"], linewidth=1.2, linestyle=(0, (4, 2)), label="majority class")
-    axes.set_yticks(range(len(rows)), [name_of(sheet, row) for row in rows])
+    axes.set_yticks(range(len(rows)), [fill(name_of(sheet, row), LONGEST) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_xlabel("Accuracy on test, % (bars: 95 %)")

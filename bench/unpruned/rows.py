@@ -127,7 +127,8 @@ def part_of(sheet: Sheet, panel: Panel, *, literature: bool = False) -> Part:
     rows = [row for row in sheet.rows if row.cells or literature]
     body = [[name_of(sheet, row), *row_cells(columns, row)] for row in rows]
     titles = ["Network", *(column.title for column in columns)]
-    return Part(title=f"{panel.letter}. {panel.title}", titles=titles, body=body, note=panel.note)
+    cells = [row.cells for row in rows]
+    return Part(title=f"{panel.letter}. {panel.title}", titles=titles, body=body, note=panel.note, cells=cells)
 
 
 def figures_of(sheet: Sheet) -> Figures:

@@ -7,6 +7,7 @@ from bench.pages.captions import footer, settings
 from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel
 from bench.pages.page import Page, Pairs
 from bench.pages.rows import Records, Row, Sheet, mean_text, written
+from bench.pages.svg import Plot
 from bench.unpruned import confusion, published
 from bench.unpruned.dense import OCCLUDER, REFERENCE
 from bench.unpruned.plots import accuracy_dots, attention_plot, reliability_plot
@@ -181,7 +182,7 @@ def page_of(table: NetworkTable, records: Records, *, data: str, scale: str, see
     )
 
 
-def _maps(sheet: Sheet) -> dict[str, str]:
+def _maps(sheet: Sheet) -> dict[str, Plot]:
     """The plot of the attention maps, where the table tells where they lie."""
     return {"attention": attention_plot(sheet)} if _ATTENTION in sheet.table.panels else {}
 

@@ -196,7 +196,7 @@ def test_publishing_renders_every_table_of_the_records():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_terminal_shows_the_sentences(name):
     console = Console(width=400, record=True, file=io.StringIO())
-    console.print(terminal(page_of(name, RECORDS, **WHICH)))
+    console.print(terminal(page_of(name, RECORDS, **WHICH), []))
     said = next(one[2:] for one in rendered(name)[f"{name}.md"].decode().splitlines() if one.startswith("- "))
     assert said in console.export_text()
 

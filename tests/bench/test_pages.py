@@ -8,6 +8,7 @@ from rich.console import Console
 
 from bench.pages.files import committed, files
 from bench.pages.page import Figures, Page, Part
+from bench.pages.svg import Plot
 from bench.pages.terminal import terminal
 from bench.registry import KINDS, PAGES, page_of
 
@@ -24,7 +25,7 @@ def test_without_records_a_page_has_every_cell_missing_and_every_form(name):
     assert {f"{name}.{ending}" for ending in ("md", "csv", "tex", "html")} <= set(made) and all(made.values())
     assert set(made) - set(committed(page)) == {f"{name}.html"}
     console = Console(width=400, record=True, file=io.StringIO())
-    console.print(terminal(page))
+    console.print(terminal(page, []))
     assert page.sentences[0] in console.export_text()
 
 
@@ -38,7 +39,16 @@ def tiny(**changed) -> Page:
     given = {"name": "tiny", "title": "A tiny page", "data": "made", "scale": "cpu", "seeds": 2, "sentences": ["One."]}
     part = Part(title="A. Both", titles=["Group", "Row", "Value"], body=[["a", "b", "1"], ["c", "d", "2"]], keys=2)
     figures = Figures(columns=["row", "value"], rows=[{"row": "b", "value": 1.5, "more": 3}, {"row": "=d"}])
-    return Page(**given | {"parts": [part], "figures": figures, "plots": {"p": "<svg/>"}, "footer": []} | changed)
+    return Page(
+        **given
+        | {
+            "parts": [part],
+            "figures": figures,
+            "plots": {"p": Plot("p", (1.0, 1.0), "", lambda figure: None)},
+            "footer": [],
+        }
+        | changed
+    )
 
 
 def test_figures_are_columns_and_gaps_are_empty_cells():
