@@ -72,6 +72,16 @@ def test_answers_are_those_of_pytorch_at_every_batch_size(
 
 
 @pytest.mark.parametrize("name", [name for name in RUNTIMES if name != "torch-compile"])
+def test_an_empty_batch_has_an_empty_answer_and_not_the_last_ones(deployed: Path, name: str) -> None:
+    running, graph = opened(deployed, name, "fp32"), tiny_graph("mrf")
+    some = running.run(dict(zip(graph.inputs, graph.example(2), strict=True)))
+    none = running.run({name: value[:0] for name, value in zip(graph.inputs, graph.example(2), strict=True)})
+    assert {name: (0, *value.shape[1:]) for name, value in some.items()} == {
+        name: tuple(value.shape) for name, value in none.items()
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in RUNTIMES if name != "torch-compile"])
 def test_a_batch_that_does_not_fit_is_refused_with_what_is_wanted(deployed: Path, name: str) -> None:
     running = opened(deployed, name, "fp32")
     face = torch.zeros(1, 3, 64, 64)
