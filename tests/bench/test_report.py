@@ -126,6 +126,7 @@ def test_options_are_frozen():
     assert sorted(given) == sorted(
         [
             *("table", "data", "scale", "seeds", "models", "out", "runs", "device", "jobs", "crops"),
+            *("batch_norm", "executor", "ray_address"),
             "imagenet",
             "render_only",
             "settings",
