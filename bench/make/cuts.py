@@ -77,6 +77,11 @@ def uncut_stage(job: Job) -> Stage:
     return sparse_stage(job) if RECIPES[job.scale.schedules.recipe].penalised else dense_stage(job)
 
 
+def own_cut(job: Job) -> Cut:
+    """The last cut of the scale's own recipe."""
+    return [step for step in RECIPES[job.scale.schedules.recipe].steps if isinstance(step, Cut)][-1]
+
+
 def slim_stage(job: Job, variant: str, ratio: float) -> Stage:
     """A cut of Table 5, one of `CUTS`, fine-tuned; `plan.json` and what each step of the cut did lie beside it.
 
@@ -179,9 +184,7 @@ def cut_network(job: Job, goal: Goal, **care: Any) -> tuple[nn.Module, Plan]:
     """The network of `goal` before it is trained on, and its plan; `care`: other settings of `compress.slim`."""
     if "calibrate" not in care:
         care["calibrate"] = calibration(job)
-    if goal.cut.criterion == "taylor":
-        faces = job.views("train").spread(job.scale.schedules.calibration)
-        care["labelled"] = [(batch.views, batch.labels) for batch in faces]
+    care["labelled"] = labelled(job, goal.cut)
     net: Any = goal.uncut.net().to(job.device)
     how = {name: value for name, value in goal.settings(job).items() if name in ("rule", "criterion", "align", "seed")}
     with registered():
@@ -192,6 +195,13 @@ def cut_network(job: Job, goal: Goal, **care: Any) -> tuple[nn.Module, Plan]:
 def calibration(job: Job) -> list[tuple[torch.Tensor, ...]]:
     """Views of training faces at the centre crop, spread over the whole split."""
     return [batch.views for batch in job.views("train").spread(job.scale.schedules.calibration)]
+
+
+def labelled(job: Job, cut: Cut) -> list[tuple[tuple[torch.Tensor, ...], torch.Tensor]] | None:
+    """The faces of `calibration` with their labels where the criterion of `cut` looks at the loss, else None."""
+    if cut.criterion != "taylor":
+        return None
+    return [(batch.views, batch.labels) for batch in job.views("train").spread(job.scale.schedules.calibration)]
 
 
 def _cut_measured(job: Job, goal: Goal, path: Path) -> Plan:

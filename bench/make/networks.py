@@ -138,7 +138,9 @@ ERASING = 0.5
 LENGTHS = {"sixth": 1 / 6, "third": 1 / 3, "two-thirds": 2 / 3, "double": 2.0}
 """Lengths of the pretraining beside the scale's own, by that."""
 
-_OCL = Network(model="ocl", settings=_ocl, schedule="start", pretraining="occluded")
+_OCL = Network(
+    model="ocl", settings=_ocl, schedule="start", pretraining="occluded", changes={"recipe": "penalty"}
+)  # Taylor scores of its tied channels were never measured
 _WHOLE = replace(_OCL, restrain=RESTRAIN_WEIGHT)
 _RESNET18 = Network(model="resnet18", settings=_resnet18, schedule="start", imagenet=True)
 _PRETRAINED = replace(_RESNET18, pretraining="occluded", imagenet=False)

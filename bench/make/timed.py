@@ -1,4 +1,4 @@
-"""Networks cut to measured milliseconds: as fast as a plain cut, from the same sparse network.
+"""Networks cut to measured milliseconds: as fast as a plain cut, by the same scores of the same network.
 
 `slim(target_ms=...)` goes down the same order of channels as a plain cut, so it ends near it: what the table then says
 is how well a time is met. (The records of November 2026 are of a choice by layer times: docs/experiments.md.)
@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import nn
 
-from bench.make.cuts import ALIGN, calibration, slim_stage
-from bench.make.recipes import distilled, say, sparse_stage
+from bench.make.cuts import ALIGN, calibration, labelled, own_cut, slim_stage, uncut_stage
+from bench.make.recipes import distilled, say
 from bench.make.stages import Job, Recipe, Stage, stage_of, train_stage
 from compress.slimming.plan import Plan
 from compress.slimming.surgery import apply, slim
@@ -33,16 +33,17 @@ def timed_stage(job: Job, ratio: float) -> Stage:
         Unavailable: the runtime is missing.
         ValueError: no network between the narrowest and the whole one takes that time.
     """
-    plain, sparse, schedules = slim_stage(job, "slim", ratio), sparse_stage(job), job.scale.schedules
-    settings = {"rule": "exact", "criterion": "gamma", "align": ALIGN, "seed": job.seed, "from": sparse.key}
+    plain, uncut, schedules = slim_stage(job, "slim", ratio), uncut_stage(job), job.scale.schedules
+    settings = {"rule": "exact", "criterion": own_cut(job).criterion, "align": ALIGN, "seed": job.seed}
+    settings |= {"from": uncut.key}
     settings |= {"as_fast_as": plain.key, "runtime": RUNTIME, "batch": BATCH}
     settings |= {"distil_weight": schedules.tune_distil_weight, "calibration": schedules.calibration}
     extra = distilled(job, schedules.tune_distil_weight, bf16=schedules.tune.bf16)
     name = f"{VARIANT}{round(100 * ratio)}"
-    recipe = Recipe(name=name, train=schedules.tune, settings=settings, extra=extra, parents=(sparse,))
+    recipe = Recipe(name=name, train=schedules.tune, settings=settings, extra=extra, parents=(uncut,))
     path = stage_of(job, recipe).folder / "plan.json"
     title = f"{job.model} as fast as {ratio:.0%}"
-    return train_stage(job, recipe, lambda: _cut(job, _plan(job, (plain, sparse), path), sparse.net()), title)
+    return train_stage(job, recipe, lambda: _cut(job, _plan(job, (plain, uncut), path), uncut.net()), title)
 
 
 def _cut(job: Job, plan: Plan, net: Any) -> nn.Module:
@@ -53,10 +54,11 @@ def _plan(job: Job, stages: tuple[Stage, Stage], path: Path) -> Plan:
     """The plan at `path`, chosen now if there is none."""
     if path.exists():
         return Plan.load(path)
-    plain, sparse = stages
-    net: Any = sparse.net()
-    target = _plain_ms(net, plain.net())
-    plan = slim(net, net.example(), target_ms=target, align=ALIGN, seed=job.seed, runtime=RUNTIME, batch=BATCH)[1]
+    plain, uncut = stages
+    net: Any = uncut.net()
+    target, cut = _plain_ms(net, plain.net()), own_cut(job)
+    how: dict[str, Any] = {"criterion": cut.criterion, "labelled": labelled(job, cut), "align": ALIGN, "seed": job.seed}
+    plan = slim(net, net.example(), target_ms=target, runtime=RUNTIME, batch=BATCH, **how)[1]
     say(
         f"{job.model}: {target:.3f} ms wanted, {plan.achieved:.3f} ms found, {plan.removed:.0%} of the channels removed"
     )
