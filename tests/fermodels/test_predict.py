@@ -572,7 +572,8 @@ def test_interrupted_it_says_so_in_a_line(
 
 
 OPTIONS = (
-    "annotate cropped csv detector device every help json model overwrite precision roi runtime smallest top turns"
+    "annotate any-order cropped csv detector device every executor help json model out overwrite precision ray-address "
+    "roi runtime smallest top turns"
 )
 
 
@@ -580,7 +581,7 @@ def test_the_options_of_the_command_are_these(capsys: pytest.CaptureFixture[str]
     """They are what scripts of other people rely on."""
     with pytest.raises(SystemExit):
         main(["--help"])
-    found = set(re.findall(r"--([a-z]+)", capsys.readouterr().out))
+    found = set(re.findall(r"--([a-z]+(?:-[a-z]+)*)", capsys.readouterr().out))
     assert found == {*OPTIONS.split(), "webcam"}
 
 
