@@ -15,6 +15,7 @@ from bench.records import Record
 
 BINS, MOST = 32, 99.5
 """Of a histogram; what lies beyond this percentile is counted in words."""
+COSTS = {"Parameters": "params", "FLOPs (MAC)": "macs"}
 LONGEST_TEXT = 120
 """Letters of a value that are still spelled out: predictions are a digit for every image."""
 
@@ -53,10 +54,11 @@ def figures(result: Mapping[str, Any]) -> Pairs:
     if score := (result.get("accuracy") or {}).get("val_selected"):
         low, high = (100 * end for end in score["interval"])
         told.append(("Accuracy, %", f"{100 * score['overall']:.2f} [{low:.2f}, {high:.2f}], n = {score['n']:,}"))
-    cost = {"Parameters": "params", "FLOPs (MAC)": "macs"}
-    told += [(title, f"{result['cost'][name]:,}") for title, name in cost.items() if result["cost"].get(name)]
-    for batch, one in (result.get("latency") or {}).items():
-        told.append((f"Batch {batch}, ms", f"p50 {one['p50_ms']:.3f}, p90 {one['p90_ms']:.3f}"))
+    cost = result.get("cost") or {}
+    told += [(title, f"{cost[name]:,}") for title, name in COSTS.items() if cost.get(name)]
+    timed = {f"Batch {batch}": one for batch, one in (result.get("latency") or {}).items()}
+    for title, one in (timed | (result.get("runtimes") or {})).items():
+        told.append((f"{title}, ms", f"p50 {one['p50_ms']:.3f}, p90 {one['p90_ms']:.3f}"))
     return told + ([("Not measured", str(result["missing"]))] if result.get("missing") else [])
 
 

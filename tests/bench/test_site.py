@@ -1,10 +1,12 @@
 """The folder of pages: the first page, its cards and states, records as pages; names of any kind are escaped."""
 
 import re
+from pathlib import Path
 
 import pytest
 from fake_records import fake_records
 
+from bench import records
 from bench.pages import site
 from bench.pages.grid import WIDE, folded, sort_key
 from bench.pages.html import address, record_address
@@ -13,6 +15,7 @@ from bench.pages.record_page import record_page
 from bench.records import Cell
 from bench.registry import KINDS, page_of
 
+ROOT = Path(__file__).parents[2]
 NASTY = "<script>alert(1)</script>"
 CELLS = [
     Cell(table="table5", data="made", scale="cpu", model=model, variant="dense", ratio=0.0, seed=0)
@@ -157,3 +160,11 @@ def test_names_are_escaped_everywhere():
     texts += [content.decode() for content in site.site([page, tiny(title=NASTY)], page, [], json=False).values()]
     assert len(texts) == 4
     assert all(NASTY not in text and "&lt;script&gt;alert" in text for text in texts)
+
+
+def test_a_record_of_every_table_has_a_page() -> None:
+    folders = sorted({path.parent for path in records.paths(ROOT / "reports/records", "*/*/*/*.json")})
+    assert len(folders) > 20
+    for folder in folders:
+        record = records.load(records.paths(folder)[0])
+        assert record.cell.id in record_page(record, "../../..", [])
