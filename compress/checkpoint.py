@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,16 +16,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.files import UNFINISHED, plain
+from compress.files import leftovers, plain, temporary_of, to_disk, write_atomic
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 def save(
-    net: nn.Module, folder: Path | str, about: Mapping[str, Any] | None = None, *, overwrite: bool = False
+    net: nn.Module,
+    folder: Path | str,
+    about: Mapping[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
+    beside: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes the weights of `net` and what is known of it to `folder`: both files or none.
+    """Writes the weights of `net` and what is known of it to `folder`: all files or none.
 
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     save(nn.Conv2d(3, 5, 3), f"{parent}/small", about={"accuracy": 0.9})
@@ -36,11 +40,12 @@ def save(
     Args:
         about: whatever JSON can hold, and NumPy's numbers.
         overwrite: replace the checkpoint that lies there; other files in the folder stay.
+        beside: more files of text that belong to it, by name, like {"plan.json": plan.to_json()}.
 
     Raises:
         ValueError: `folder` exists, `about` cannot be written, or a weight is NaN or infinite.
     """
-    write(folder, net, about or {}, overwrite=overwrite)
+    write(folder, net, about or {}, overwrite=overwrite, beside=beside)
 
 
 def load(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Module:
@@ -78,7 +83,14 @@ def about_of(folder: Path | str) -> dict[str, Any]:
     return config
 
 
-def write(folder: Path | str, net: nn.Module, about: Mapping[str, Any], *, overwrite: bool) -> None:
+def write(
+    folder: Path | str,
+    net: nn.Module,
+    about: Mapping[str, Any],
+    *,
+    overwrite: bool,
+    beside: Mapping[str, str] | None = None,
+) -> None:
     """Writes a checkpoint as a whole; see `save`."""
     from safetensors.torch import save as bytes_from_tensors
 
@@ -96,8 +108,8 @@ def write(folder: Path | str, net: nn.Module, about: Mapping[str, Any], *, overw
     except (TypeError, ValueError) as error:
         raise ValueError(f"about cannot be written as JSON: {error}") from error
     with _swapped(folder) as new:
-        (new / WEIGHTS).write_bytes(weights)
-        (new / CONFIG).write_text(text)
+        for name, content in {WEIGHTS: weights, CONFIG: text, **(beside or {})}.items():
+            write_atomic(new / name, content)
 
 
 def weights_of(folder: Path | str, about: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -180,21 +192,29 @@ def _check_finite(tensors: Mapping[str, Tensor], where: Any) -> None:
 def _swapped(folder: Path) -> Iterator[Path]:
     """A new folder beside `folder`, which takes its place when the block ends well, and is removed when it does not.
 
-    What else lay in `folder` lies there again.
+    What else lay in `folder` lies there again. What a killed process has left is put back first.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=UNFINISHED))
-    old = new / "old"
+    for leftover in leftovers(folder):
+        _put_back(leftover, folder)
+    new = temporary_of(folder)
+    (new / "made").mkdir(parents=True)
     try:
-        (new / "made").mkdir()
         yield new / "made"
         if folder.exists():
-            os.replace(folder, old)
+            os.replace(folder, new / "old")
         os.replace(new / "made", folder)
-        for other in old.iterdir() if old.exists() else ():
-            if other.name not in (CONFIG, WEIGHTS):
-                os.replace(other, folder / other.name)
     finally:
-        if old.exists() and not folder.exists():
-            os.replace(old, folder)
-        shutil.rmtree(new)
+        _put_back(new, folder)
+        to_disk(folder.parent)
+
+
+def _put_back(new: Path, folder: Path) -> None:
+    """Ends a swap wherever it stopped: `folder` is there, with every file of the old one that the new one has not."""
+    old = new / "old"
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+    for other in old.iterdir() if old.exists() else ():
+        if not (folder / other.name).exists():
+            os.replace(other, folder / other.name)
+    shutil.rmtree(new)

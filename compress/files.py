@@ -39,17 +39,23 @@ def atomic_path(path: Path, *, suffix: str = UNFINISHED) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    own = f"{_prefix(path)}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
-    temporary = path.parent / own
+    for leftover in leftovers(path):
+        with suppress(OSError):  # another process sweeps, too
+            leftover.unlink(missing_ok=True)
+    temporary = temporary_of(path, suffix)
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
-        _to_disk(temporary)
+        to_disk(temporary)
         os.replace(temporary, path)
-        _to_disk(path.parent)
+        to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path, suffix: str = UNFINISHED) -> Path:
+    """A new name beside `path` for what will be `path`; it names this process to `leftovers`."""
+    return path.parent / f"{_prefix(path)}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
 
 
 def _prefix(path: Path) -> str:
@@ -62,23 +68,24 @@ def _machine() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
-def _sweep(path: Path) -> None:
-    """Removes the temporary files of `path` whose processes are gone; of other machines, those a day old."""
+def leftovers(path: Path) -> list[Path]:
+    """The temporary files of `path` whose processes are gone; of other machines, those a day old."""
     prefix = _prefix(path)
     with os.scandir(path.parent) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+    found = []
     for name in names:
         machine, process, *rest = [*name[len(prefix) :].split("-"), ""]
         if len(machine) != 8 or not process.isdigit() or not rest[0]:
             continue
-        with suppress(OSError):  # another process sweeps, too
-            leftover = path.parent / name
-            old = time.time() - leftover.stat().st_mtime > DAY_S
+        with suppress(OSError):  # removed meanwhile
+            old = time.time() - (path.parent / name).stat().st_mtime > DAY_S
             if old or (machine == _machine() and not psutil.pid_exists(int(process))):
-                leftover.unlink(missing_ok=True)
+                found.append(path.parent / name)
+    return found
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Waits until a file, or the names in a folder, would outlive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -4,6 +4,7 @@ Loading is strict: the network is rebuilt from its architecture and widths, and 
 shape. `python -c "import fermodels.checkpoint as c; print(c.describe('FOLDER'))"` says what a checkpoint claims.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from fermodels.claims import CLAIMS, CONFIG, FORMAT, describe
 __all__ = ["CLAIMS", "CONFIG", "FORMAT", "WEIGHTS", "describe", "load", "save"]
 
 
-def save(net: Any, folder: Path | str, about: dict[str, Any]) -> None:
-    """Writes `net` and what is known of it to `folder`: both files or none, in place of a checkpoint that lies there.
+def save(net: Any, folder: Path | str, about: dict[str, Any], *, beside: Mapping[str, str] | None = None) -> None:
+    """Writes `net` and what is known of it to `folder`: all files or none, in place of a checkpoint that lies there.
 
     Args:
         net: of `fermodels.MODELS`; a slim one is written with the widths that its trunks have now.
         about: the `CLAIMS`. What `load` gave may be handed on: the architecture written is that of `net` itself.
+        beside: more files of text that belong to it, by name.
 
     Raises:
         ValueError: `about` lacks one of `CLAIMS` (None is allowed where a value is unknown, silence is not) or holds
@@ -32,7 +34,8 @@ def save(net: Any, folder: Path | str, about: dict[str, Any]) -> None:
         raise ValueError(f"a checkpoint says {', '.join(CLAIMS)}; missing here: {', '.join(missing)} (None if unknown)")
     widths = {name: trunk.widths for name, trunk in net.trunks.items()}
     own = {"format": FORMAT, "architecture": fermodels.name_of(net), "config": asdict(net.config) | {"widths": widths}}
-    write(folder, net, own | {name: value for name, value in about.items() if name not in own}, overwrite=True)
+    claims = own | {name: value for name, value in about.items() if name not in own}
+    write(folder, net, claims, overwrite=True, beside=beside)
 
 
 def load(folder: Path | str) -> tuple[nn.Module, dict[str, Any]]:

@@ -11,8 +11,7 @@ The function is `compress.slim`. `compress.load("small", factory)` gives the net
 import argparse
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,8 +50,8 @@ class Opened(Protocol):
         ...
 
     @property
-    def save(self) -> Callable[[nn.Module, Path], None]:
-        """Writes the slim network to a folder, in place of a checkpoint that lies there."""
+    def save(self) -> Callable[[nn.Module, Path, Mapping[str, str]], None]:
+        """Writes the slim network to a folder with more files by name, in place of a checkpoint that lies there."""
         ...
 
 
@@ -69,7 +68,9 @@ class _Own:
         self.net = network(given.net) if checkpoint is None else load(checkpoint, lambda: network(given.net))
         if checkpoint is not None:
             self.about = about_of(checkpoint)
-        self.save = partial(save, about=self.about, overwrite=True)
+
+    def save(self, small: nn.Module, folder: Path, beside: Mapping[str, str]) -> None:
+        save(small, folder, self.about, overwrite=True, beside=beside)
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -114,8 +115,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     may_be_written(given.out, given.checkpoint, overwrite=given.overwrite)
     opened: Opened = _Own(given) if given.net else _checkpoint(given)
     small, plan = _slimmed(opened, given)
-    opened.save(small, given.out)
-    plan.save(given.out / "plan.json")
+    opened.save(small, given.out, {"plan.json": plan.to_json()})
     return plan.summary() | {"checkpoint": str(given.out), "calibrated": opened.calibrate is not None}
 
 

@@ -3,6 +3,7 @@
 That command finds `opened` by name: compress knows nothing of faces.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ class Opened:
     calibrate: list[tuple[Tensor, ...]] | None
     about: dict[str, Any]
 
-    def save(self, small: nn.Module, folder: Path) -> None:
+    def save(self, small: nn.Module, folder: Path, beside: Mapping[str, str]) -> None:
         """Writes the slim network; it claims no accuracy, because nobody has measured it."""
-        checkpoint.save(small, folder, self.about | {"accuracy": None, "n": 0})
+        checkpoint.save(small, folder, self.about | {"accuracy": None, "n": 0}, beside=beside)
 
 
 def opened(folder: Path, *, data: str | None, stored: int | None, runs: Path) -> Opened:

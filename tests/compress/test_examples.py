@@ -4,6 +4,7 @@ import doctest
 import importlib
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ MAY_LOAD = {"compress", "fermodels"}
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_run(name):
     module = importlib.import_module(name)
-    names = {"torch": torch, "nn": torch.nn} | {each: getattr(module, each) for each in dir(module)}
+    names = {"torch": torch, "nn": torch.nn, "tempfile": tempfile} | {
+        each: getattr(module, each) for each in dir(module)
+    }
     found = doctest.testmod(module, extraglobs=names)
     assert found.attempted and not found.failed
 

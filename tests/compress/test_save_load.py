@@ -1,6 +1,8 @@
 """A slim network on disk: whole, checked, finite, never a pickle."""
 
 import json
+import subprocess
+import sys
 
 import foreign_zoo
 import numpy as np
@@ -40,6 +42,36 @@ def test_nothing_is_overwritten_unasked(saved):
     assert load(saved, lambda: nn.Conv2d(3, 5, 3)).out_channels == 6
     assert sorted(path.name for path in saved.iterdir()) == [CONFIG, WEIGHTS, "plan.json"]
     assert [path.name for path in saved.parent.iterdir()] == ["net"], "nothing is left beside it"
+
+
+KILLED = """
+import os, sys
+from torch import nn
+from compress import save
+replace, left = os.replace, int(sys.argv[2])
+def killing(one, other):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), 9)
+    replace(one, other)
+os.replace = killing
+save(nn.Conv2d(3, 6, 3), sys.argv[1], overwrite=True, beside={"plan.json": "new"})
+"""
+
+
+@pytest.mark.parametrize("renames", range(6))
+def test_a_kill_while_saving_loses_no_file_and_leaves_none(renames, saved):
+    """Three files are named, then the old folder goes, the new one comes, and what else lay there comes back."""
+    (saved / "mine.txt").write_text("the user's")
+    (saved / "plan.json").write_text("old")
+    assert subprocess.run([sys.executable, "-c", KILLED, str(saved), str(renames)], check=False).returncode == -9
+    assert saved.exists() == (renames != 4) and len(list(saved.parent.iterdir())) == saved.exists() + 1
+    save(nn.Conv2d(3, 7, 3), saved, overwrite=True)
+    assert [path.name for path in saved.parent.iterdir()] == ["net"]
+    assert (saved / "mine.txt").read_text() == "the user's"
+    assert (saved / "plan.json").read_text() == ("old" if renames < 5 else "new")
+    assert load(saved, lambda: nn.Conv2d(3, 5, 3)).out_channels == 7
 
 
 @pytest.mark.parametrize("about", [{"made_by": object()}, {"accuracy": float("nan")}])
