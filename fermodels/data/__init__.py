@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compress.files import must_be_folder
-from fermodels.data import affectnet, fer2013, folder, lfw, prepared, rafdb, synthetic
+from fermodels.data import affectnet, fer2013, ferplus, folder, lfw, prepared, rafdb, synthetic
 from fermodels.data.base import Dataset, LoadOptions, Split
 
 DATASETS: dict[str, Callable[[str | None, LoadOptions], Dataset]] = {
     "synthetic": synthetic.load,
     "fer2013": fer2013.load,
+    "ferplus": ferplus.load,
     "rafdb": rafdb.load,
     "affectnet": affectnet.load,
     "affectnet8": affectnet.load8,

@@ -8,6 +8,7 @@ repeat a Training row's pixels, and are flagged as leaked.
 
 from array import array
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,10 +16,10 @@ from PIL import Image
 from fermodels import EXPRESSIONS
 from fermodels.data.arrays import Wanted, read_arrays
 from fermodels.data.base import Dataset, LoadOptions
-from fermodels.data.ferplus import FILE, VOTES, not_face, read_votes, votes_note
 from fermodels.data.folder import class_tree
 from fermodels.data.rows import Rows, Skips, file_rows, fingerprint, once
 from fermodels.data.splits import Source, against_published, assemble
+from fermodels.data.votes import FILE, VOTES, not_face, read_votes, votes_note
 
 SIDE = 48
 LABELS = frozenset("0123456")
@@ -55,22 +56,48 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     """
     if not path:
         raise ValueError(HELP)
-    place = Path(path).expanduser()
     skips = Skips(allowed=options.skip_broken)
+    found = listed(path, skips, HELP)
+    if found is None:
+        return assemble(_from_folders(path, Path(path).expanduser(), skips), options, skips)
+    counts = [
+        against_published(name, found.rows.labels[found.usage == position], EXPRESSIONS, PUBLISHED[name])
+        for position, name in enumerate(USAGES)
+    ]
+    beside = () if Path(path).suffix.lower() == ".npz" else votes_note(found.rows.not_face)
+    return assemble(by_usage("fer2013", path, found.rows, found.usage, *counts, *beside), options, skips)
+
+
+class Listed(NamedTuple):
+    """All good rows of one file."""
+
+    rows: Rows
+    """With FER2013's own labels."""
+    usage: np.ndarray
+    """(n,) positions in `USAGES`."""
+    votes: np.ndarray | None
+    """(n, 10) of FER+, as `VOTES`, where they are there."""
+
+
+def listed(path: str, skips: Skips, help: str) -> Listed | None:
+    """The rows of a csv or an npz; None for a folder.
+
+    Raises:
+        ValueError: the path is missing or of no known form, or a row is broken; `help` ends the sentence.
+    """
+    place = Path(path).expanduser()
     if not place.exists():
-        raise ValueError(f"{path} does not exist. {HELP}")
+        raise ValueError(f"{path} does not exist. {help}")
     if place.suffix.lower() == ".npz":
-        return assemble(_by_usage(path, *_npz_rows(place, skips)), options, skips)
+        return _npz_rows(place, skips)
     if place.suffix.lower() == ".csv":
-        rows, usage = _csv_rows(place, skips)
-        return assemble(_by_usage(path, rows, usage, *votes_note(rows.not_face)), options, skips)
+        return _csv_rows(place, skips)
     if place.is_dir():
-        return assemble(_from_folders(path, place, skips), options, skips)
-    raise ValueError(f"{path} is neither a .csv nor a .npz file nor a folder. {HELP}")
+        return None
+    raise ValueError(f"{path} is neither a .csv nor a .npz file nor a folder. {help}")
 
 
-def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
-    """All rows of an npz file with each row's usage (a position in `USAGES`)."""
+def _npz_rows(path: Path, skips: Skips) -> Listed:
     try:
         found = read_arrays(path, NPZ)
         labels, usage = found["labels"].astype(np.int64), found["usage"].astype(np.int64)
@@ -91,7 +118,7 @@ def _npz_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
         read=lambda i: Image.fromarray(images()[i]),
         not_face=None if votes is None else not_face(votes),
     )
-    return _valid(path, rows, usage, skips)
+    return _valid(path, Listed(rows, usage, votes), skips)
 
 
 def _npz_images(path: Path, count: int) -> np.ndarray:
@@ -104,21 +131,24 @@ def _npz_images(path: Path, count: int) -> np.ndarray:
         raise ValueError(f"{path} cannot be read as FER2013: {error}. {HELP}") from None
 
 
-def _valid(path: Path, rows: Rows, usage: np.ndarray, skips: Skips) -> tuple[Rows, np.ndarray]:
+def _valid(path: Path, found: Listed, skips: Skips) -> Listed:
     """The rows whose label and usage are known; reports the others."""
+    rows, usage, votes = found
     good = (rows.labels >= 0) & (rows.labels < len(EXPRESSIONS)) & (usage >= 0) & (usage < len(USAGES))
     for i in np.flatnonzero(~good).tolist():
         skips.report(
             f"{path}, {rows.names[i]}: emotion {rows.labels[i]} (allowed 0 to 6) with usage {usage[i]} (allowed 0 to 2)"
         )
     kept = np.flatnonzero(good)
-    return (rows, usage) if good.all() else (rows.take(rows.name, kept), usage[kept])
+    return (
+        found if good.all() else Listed(rows.take(rows.name, kept), usage[kept], None if votes is None else votes[kept])
+    )
 
 
-def _csv_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
-    """All good rows of Kaggle's csv with each row's usage. Only offsets stay in memory: pixels are read when needed."""
+def _csv_rows(path: Path, skips: Skips) -> Listed:
+    """The rows of Kaggle's csv. Only offsets stay in memory: pixels are read when needed."""
     labels, usage, offsets, names = array("q"), array("q"), array("q"), []
-    listed: list[str] = []
+    usages: list[str] = []
     kept: list[bool] = []
     with path.open("rb") as file:
         columns = _columns(path, file.readline())
@@ -126,7 +156,7 @@ def _csv_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
         for row, line in enumerate(file):
             if line.strip():
                 emotion, kind = (_cell(line, columns[name]) for name in ("emotion", "usage"))
-                listed.append(kind)
+                usages.append(kind)
                 kept.append(emotion in LABELS and kind in USAGES)
                 if kept[-1]:
                     labels.append(int(emotion))
@@ -140,15 +170,16 @@ def _csv_rows(path: Path, skips: Skips) -> tuple[Rows, np.ndarray]:
                     )
             offset += len(line)
     beside = path.with_name(FILE)
+    votes = read_votes(beside, usages)[np.array(kept, bool)] if beside.is_file() else None
     rows = Rows(
         name="fer2013",
         names=names,
         labels=np.array(labels, np.int64),
         fingerprint=fingerprint([path.resolve()]),
         read=lambda i: _csv_image(path, offsets[i], columns["pixels"]),
-        not_face=not_face(read_votes(beside, listed)[np.array(kept, bool)]) if beside.is_file() else None,
+        not_face=None if votes is None else not_face(votes),
     )
-    return rows, np.array(usage, np.int64)
+    return Listed(rows, np.array(usage, np.int64), votes)
 
 
 def _columns(path: Path, header: bytes) -> dict[str, int]:
@@ -214,27 +245,23 @@ def _from_folders(path: str, root: Path, skips: Skips) -> Source:
     )
 
 
-def _by_usage(path: str, rows: Rows, usage: np.ndarray, *notes: str) -> Source:
+def by_usage(name: str, path: str, rows: Rows, usage: np.ndarray, *notes: str) -> Source:
     """The three official splits."""
     parts = []
-    for position, name in enumerate(("train", "validation", "test")):
+    for position, split in enumerate(("train", "validation", "test")):
         indices = np.flatnonzero(usage == position)
         if not len(indices):
-            raise ValueError(f"{path} has no {USAGES[position]} rows; {name} needs them. {HELP}")
-        parts.append(rows.take(f"fer2013-{name}", indices))
-    counts = [
-        against_published(usage_name, part.labels, EXPRESSIONS, PUBLISHED[usage_name])
-        for usage_name, part in zip(USAGES, parts, strict=True)
-    ]
+            raise ValueError(f"{path} has no {USAGES[position]} rows; {split} needs them. {HELP}")
+        parts.append(rows.take(f"{name}-{split}", indices))
     note = "Training is train, PublicTest is validation, PrivateTest is test."
     return Source(
-        name="fer2013",
+        name=name,
         path=path,
         classes=EXPRESSIONS,
         channels=1,
         train=parts[0],
         validation=parts[1],
         test=parts[2],
-        notes=(note, *counts, *notes, NO_LANDMARKS),
+        notes=(note, *notes, NO_LANDMARKS),
         licence=LICENCE,
     )

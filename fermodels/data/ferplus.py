@@ -1,54 +1,45 @@
-"""FER+: the votes of ten people on every row of FER2013 (Barsoum et al. 2016), as Microsoft's fer2013new.csv has them.
+"""FER2013's faces with FER+'s labels (Barsoum et al. 2016): what most of ten people saw, `labels_by_votes`.
 
-One thing to know: its rows are those of fer2013.csv in their order. The votes say which rows show no face; labels stay
-FER2013's own, so scores stay comparable.
+One thing to know: these are other labels on fewer rows than `fer2013`'s, in the same official splits, so that scores of
+the two are never comparable.
+
+>>> open_dataset("ferplus:fer2013.csv", size=64, cache=Path("cache"))  # fer2013new.csv lies beside it
 """
 
-import csv
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
-FILE = "fer2013new.csv"
-"""Read where it lies beside fer2013.csv."""
-VOTES = (*("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"), "unknown", "nf")
-"""Its columns after Usage and Image name, in small letters. The last: "this is not a face"."""
+from fermodels.data import fer2013
+from fermodels.data.base import Dataset, LoadOptions
+from fermodels.data.rows import Skips
+from fermodels.data.splits import assemble
+from fermodels.data.votes import FILE, labels_by_votes
 
-
-def not_face(votes: Int64[np.ndarray, "n 10"]) -> Bool[np.ndarray, " n"]:
-    """True where more people voted "not a face" than for any other answer."""
-    return votes[:, -1] > votes[:, :-1].max(axis=1)
-
-
-def votes_note(no_faces: Bool[np.ndarray, " n"] | None) -> tuple[str, ...]:
-    """What `FILE` says of a set that has it, in one sentence."""
-    if no_faces is None:
-        return ()
-    return (f"{FILE} lies beside it: of {no_faces.sum():,} rows most votes say no face; labels stay FER2013's.",)
+HELP = (
+    f"ferplus needs ferplus:PATH, where PATH is Kaggle's fer2013.csv with FER+'s {FILE} beside it "
+    "(https://github.com/microsoft/FERPlus), or a fer2013.npz with ferplus_votes (n, 10)"
+)
+LICENCE = f"{fer2013.LICENCE} FER+'s votes: MIT, Microsoft."
 
 
-def read_votes(path: Path, usage: Sequence[str]) -> Int64[np.ndarray, "n 10"]:
-    """The votes on each row of a fer2013.csv whose rows have this `usage`, in their order.
+def load(path: str | None, options: LoadOptions) -> Dataset:
+    """The rows on whose expression most votes agree; grey, resized to `options.size`.
 
     Raises:
-        ValueError: columns or numbers are missing, or the rows are not those of the other file.
+        ValueError: the path is missing or has no votes, or a row is broken; the sentence names it.
     """
-    mend = f"Take it from https://github.com/microsoft/FERPlus, or move it away to read {path.parent} without votes"
-    votes: list[list[int]] = []
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        try:
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            if missing := [name for name in ("usage", *VOTES) if name not in reader.fieldnames]:
-                raise ValueError(f"it has no column {', '.join(missing)}")
-            for number, row in enumerate(reader):
-                if number < len(usage) and row["usage"] != usage[number]:
-                    raise ValueError(f'its Usage there is "{row["usage"]}", fer2013.csv has "{usage[number]}"')
-                votes.append([int(row[name] or "") for name in VOTES])
-            if len(votes) != len(usage):
-                raise ValueError(f"it has {len(votes):,} rows, fer2013.csv {len(usage):,}")
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}. {mend}") from None
-    return np.array(votes, np.int64).reshape(-1, len(VOTES))
+    if not path:
+        raise ValueError(HELP)
+    skips = Skips(allowed=options.skip_broken)
+    found = fer2013.listed(path, skips, HELP)
+    if found is None or found.votes is None:
+        raise ValueError(f"{path} has no votes. {HELP}")
+    labels, left_out = labels_by_votes(found.votes)
+    kept = np.flatnonzero(labels >= 0)
+    rows = replace(found.rows, labels=labels).take("ferplus", kept)
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in left_out.items())
+    note = "Labels are FER+'s, by most votes, not FER2013's"
+    note += f"; of {len(labels):,} rows {len(labels) - len(kept):,} are left out: {reasons}."
+    source = fer2013.by_usage("ferplus", path, rows, found.usage[kept], note)
+    return assemble(replace(source, licence=LICENCE), options, skips)

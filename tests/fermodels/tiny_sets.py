@@ -52,6 +52,24 @@ def fer_csv(folder: Path, images: np.ndarray, labels: np.ndarray, usage: np.ndar
     return folder / "fer2013.csv"
 
 
+def fer_votes(folder: Path, usage: np.ndarray, votes: np.ndarray) -> Path:
+    """FER+'s csv of the (n, 10) `votes`, columns as its own: neutral, happiness, surprise, sadness, anger, ..."""
+    header = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    lines = [f"{USAGES[kind]},fer{row:07}.png,{','.join(map(str, votes[row]))}" for row, kind in enumerate(usage)]
+    (folder / "fer2013new.csv").write_text("\ufeff" + "\n".join([header, *lines]) + "\n")
+    return folder / "fer2013new.csv"
+
+
+def ferplus(folder: Path) -> Path:
+    """fer2013.csv, and votes of which most agree with its labels."""
+    images, labels, usage = fer_rows()
+    columns = np.array([4, 5, 6, 1, 3, 2, 0])[labels]
+    votes = 6 * np.eye(10, dtype=int)[columns] + 4 * np.eye(10, dtype=int)[9]
+    path = fer_csv(folder, images, labels, usage)
+    fer_votes(folder, usage, votes)
+    return path
+
+
 def class_folders(
     root: Path, names: tuple[str, ...] = CLASSES, splits: tuple[str, ...] = ("train", "test"), each: int = 10
 ) -> Path:
@@ -143,6 +161,7 @@ def prepared(root: Path) -> Path:
 MAKERS: dict[str, Callable[[Path], str]] = {
     "synthetic": lambda _: "synthetic:train=70,validation=21,test=21,seed=3",
     "fer2013": lambda place: f"fer2013:{fer_npz(place, *fer_rows())}",
+    "ferplus": lambda place: f"ferplus:{ferplus(place)}",
     "rafdb": lambda place: f"rafdb:{rafdb(place)}",
     "affectnet": lambda place: f"affectnet:{affectnet_first(place)}",
     "affectnet8": lambda place: f"affectnet8:{affectnet_newer(place)}",
