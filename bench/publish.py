@@ -12,12 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import records, tables
-from bench.pages import readme as front_page
+from bench import records
 from bench.pages.files import committed
-from bench.pages.ratio_rows import sheet
 from bench.pages.site import site
 from bench.registry import gathered
+from bench.tables.ratios.definitions import RATIO_TABLES
+from bench.tables.ratios.readme import embed, readme_table
+from bench.tables.ratios.sheet import sheet_of
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, write_atomic
 from compress.program import program
@@ -36,8 +37,8 @@ def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, byte
         files |= {folder / name: content for name, content in committed(page).items()}
     name, data, scale = FRONT
     if front := records.load_all(reports / "records", table=name, data=data, scale=scale):
-        snippet = front_page.readme_table(sheet(tables.TABLES[name], front, data=data, scale=scale))
-        files[readme] = front_page.embed(readme.read_text(encoding="utf-8"), snippet).encode()
+        snippet = readme_table(sheet_of(RATIO_TABLES[name], front, data=data, scale=scale))
+        files[readme] = embed(readme.read_text(encoding="utf-8"), snippet).encode()
     return files
 
 

@@ -5,25 +5,27 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bench import records, tables
-from bench.covers import fig3, fig3_table, fig4, fig4_table, occlusion, occlusion_table
+from bench import records
 from bench.make import pipeline
 from bench.make.stages import Job
 from bench.measure.together import time_together
-from bench.ocl import pages as ocl_table
-from bench.ocl import tables as ocl_tables
-from bench.pages import ratios
 from bench.pages.page import Page
-from bench.pages.rows import Records, taken
+from bench.pages.sheet import Records, taken
 from bench.records import Cell, Record
-from bench.slimming import page as methods_page
-from bench.slimming import rows as methods
-from bench.speed import full_width, latency_aware, latency_aware_table, runtime_table, runtimes
-from bench.unpruned import dense, fig6
-from bench.unpruned import tables as network_tables
+from bench.schema import BATCHES
+from bench.tables.covers import fig3, fig3_page, fig4, fig4_page, occlusion, occlusion_page
+from bench.tables.networks import dense, fig6
+from bench.tables.networks import page as networks_page
+from bench.tables.ocl import definitions as ocl
+from bench.tables.ocl import page as ocl_page
+from bench.tables.ratios import definitions as ratios
+from bench.tables.ratios import page as ratios_page
+from bench.tables.slimming import page as methods_page
+from bench.tables.slimming import rows as methods
+from bench.tables.speed import full_width, latency_aware, latency_aware_page, runtimes, runtimes_page
 from fermodels.data.base import Dataset
 
-TABLE5_MODELS = tuple(tables.TABLES["table5"].models)
+TABLE5_MODELS = tuple(ratios.RATIO_TABLES["table5"].models)
 
 
 def _nothing(jobs: Mapping[Cell, Job], root: Path) -> None:
@@ -39,7 +41,7 @@ def _absent(found: Mapping[Cell, Record], cells: Sequence[Cell]) -> list[Cell]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Entry:
     """One table."""
 
     models: tuple[str, ...]
@@ -64,70 +66,70 @@ class Kind:
     """Its networks depend on measured times: they are never made side by side."""
 
 
-def _of_ratios(name: str) -> Kind:
-    """A table of prune ratios, which `bench.tables` holds as data."""
-    table = tables.TABLES[name]
-    return Kind(
+def _of_ratios(name: str) -> Entry:
+    """A table of prune ratios, held as data."""
+    table = ratios.RATIO_TABLES[name]
+    return Entry(
         models=tuple(table.models),
-        cells=partial(tables.cells, table),
+        cells=partial(ratios.cells, table),
         measure=pipeline.measure,
-        page=partial(ratios.page_of, table),
+        page=partial(ratios_page.page_of, table),
         beside=(runtimes.TABLE,),
     )
 
 
-def _of_networks(name: str) -> Kind:
+def _of_networks(name: str) -> Entry:
     """A table of whole networks; all of them render the same records."""
-    sheet = network_tables.TABLES[name]
-    return Kind(
+    sheet = networks_page.NETWORK_TABLES[name]
+    return Entry(
         models=tuple(sheet.models),
         cells=partial(dense.cells, models=tuple(sheet.models)),
         measure=dense.measure,
         together=dense.time_together if sheet.timed else _nothing,
-        page=partial(network_tables.page_of, sheet),
+        page=partial(networks_page.page_of, sheet),
         ablation=True,
     )
 
 
-def _of_ocl(name: str) -> Kind:
-    """A table of paper 2, which `bench.ocl.tables` holds as data; one that shows times has them of one measurement."""
-    table = ocl_tables.OCL_TABLES[name]
-    timing = partial(time_together, batches=tables.BATCHES, reference=table.first.model)
-    return Kind(
+def _of_ocl(name: str) -> Entry:
+    """A table of paper 2, held as data; one that shows times has them of one measurement."""
+    table = ocl.OCL_TABLES[name]
+    timing = partial(time_together, batches=BATCHES, reference=table.first.model)
+    return Entry(
         models=table.models,
-        cells=partial(ocl_tables.cells, table),
+        cells=partial(ocl.cells, table),
         measure=pipeline.score,
         together=_nothing if table.by_length else timing,
-        page=partial(ocl_table.page_of, table),
+        page=partial(ocl_page.page_of, table),
     )
 
 
-KINDS: dict[str, Kind] = {
+TABLES: dict[str, Entry] = {
     "table1": _of_networks("table1"),
     "table2": _of_networks("table2"),
     "table3": _of_networks("table3"),
     "table4": _of_networks("table4"),
-    **{name: _of_ratios(name) for name in tables.TABLES},
-    runtimes.TABLE: Kind(
+    **{name: _of_ratios(name) for name in ratios.RATIO_TABLES},
+    runtimes.TABLE: Entry(
         models=tuple(runtimes.RATIOS),
         cells=partial(runtimes.cells, models=tuple(runtimes.RATIOS)),
         measure=runtimes.measure,
-        page=runtime_table.page_of,
+        page=runtimes_page.page_of,
     ),
-    latency_aware.TABLE: Kind(
+    latency_aware.TABLE: Entry(
         models=TABLE5_MODELS,
         cells=partial(latency_aware.cells, models=TABLE5_MODELS),
         measure=latency_aware.measure,
-        page=latency_aware_table.page_of,
+        page=latency_aware_page.page_of,
         alone=True,
     ),
-    methods.TABLE: Kind(
+    methods.TABLE: Entry(
         models=TABLE5_MODELS,
         cells=partial(methods.cells, models=TABLE5_MODELS),
         measure=methods.measure,
         page=methods_page.page_of,
     ),
-    fig6.TABLE: Kind(
+    fig6.TABLE: Entry(
         models=tuple(dense.THRESHOLDS),
         cells=partial(dense.cells, models=tuple(dense.THRESHOLDS)),
         measure=dense.measure,
@@ -136,31 +138,31 @@ KINDS: dict[str, Kind] = {
         lacking=fig6.lacking,
         ablation=True,
     ),
-    **{name: _of_ocl(name) for name in ocl_tables.OCL_TABLES},
-    occlusion.TABLE: Kind(
+    **{name: _of_ocl(name) for name in ocl.OCL_TABLES},
+    occlusion.TABLE: Entry(
         models=tuple(occlusion.MODELS),
         cells=occlusion.cells,
         measure=occlusion.measure,
-        page=occlusion_table.page_of,
+        page=occlusion_page.page_of,
     ),
-    fig3.TABLE: Kind(
+    fig3.TABLE: Entry(
         models=tuple(fig3.METHODS),
         cells=fig3.cells,
         measure=fig3.measure,
-        page=fig3_table.page_of,
+        page=fig3_page.page_of,
     ),
-    fig4.TABLE: Kind(
+    fig4.TABLE: Entry(
         models=tuple(fig4.MODELS),
         cells=fig4.cells,
         measure=fig4.measure,
-        page=fig4_table.page_of,
+        page=fig4_page.page_of,
     ),
 }
 
 
 def page_of(table: str, found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
     """The page of a table, with the cells that it has and lacks; `seeds` is what the records have."""
-    entry = KINDS[table]
+    entry = TABLES[table]
     page = entry.page(found, data=data, scale=scale, seeds=seeds)
     cells = entry.cells(data, scale, seeds or page.seeds)
     there = {one.cell: one for one in taken(found, data=data, scale=scale, table=cells[0].table)}
@@ -179,20 +181,20 @@ def gathered(root: Path) -> tuple[list[Page], list[Record]]:
     pages: list[Page] = []
     every: list[Record] = []
     for table, data, scale in groups(root):
-        beside = KINDS[table].beside if table in KINDS else ()  # some folders hold the records of several tables
+        beside = TABLES[table].beside if table in TABLES else ()  # some folders hold the records of several tables
         found = records.load_all(root, table=table, data=data, scale=scale, beside=beside)
         pages += [page(found, data=data, scale=scale) for page in PAGES.get(table, ())]
         every += [record for cell, record in found.items() if cell.table == table]
     return pages, every
 
 
-WHOLE = (*network_tables.TABLES, fig6.TABLE)
+WHOLE = (*networks_page.NETWORK_TABLES, fig6.TABLE)
 """Tables that share the records of whole networks."""
 PAGES: dict[str, tuple[Callable[..., Page], ...]] = {
     dense.RECORDS: tuple(partial(page_of, name) for name in WHOLE),
-    **{name: (partial(page_of, name),) for name in KINDS if name not in WHOLE},
+    **{name: (partial(page_of, name),) for name in TABLES if name not in WHOLE},
     full_width.TABLE: (full_width.page_of,),
 }
 """Folder of records -> what makes the pages that `bench.publish` renders from it."""
 
-__all__ = ["KINDS", "PAGES", "Kind", "gathered", "page_of"]
+__all__ = ["PAGES", "TABLES", "Entry", "gathered", "page_of"]

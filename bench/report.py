@@ -33,7 +33,7 @@ from bench.pages.page import Page, folder_of
 from bench.pages.site import INDEX, TABLE5, site
 from bench.pages.terminal import WIDTH, terminal, terminal_of_all
 from bench.records import Cell
-from bench.registry import KINDS, Kind, gathered, page_of
+from bench.registry import TABLES, Entry, gathered, page_of
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, write_atomic
 from compress.libraries import library
@@ -57,7 +57,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Regenerates a table of the papers: trains, slims, fine-tunes, measures, renders. Resumable.",
         epilog="Records go to OUT/records, renderings to OUT/tables; trained networks are cached in " + str(RUNS) + ".",
     )
-    parser.add_argument("--table", default="table5", choices=[*KINDS, ALL])
+    parser.add_argument("--table", default="table5", choices=[*TABLES, ALL])
     parser.add_argument(
         "--data", default="synthetic", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)} (default: synthetic)"
     )
@@ -116,7 +116,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for name in ("seeds", "jobs"):
         if getattr(given, name) < 1:
             parser.error(f"--{name} {getattr(given, name)}: at least 1")
-    known = dict.fromkeys(model for name in tables(given) for model in KINDS[name].models)
+    known = dict.fromkeys(model for name in tables(given) for model in TABLES[name].models)
     if unknown := set(given.models or ()) - set(known):
         parser.error(f"--models {' '.join(sorted(unknown))}: {given.table} has {', '.join(known)}")
     given.scale = with_settings(given.scale, given.settings)
@@ -128,7 +128,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def tables(given: argparse.Namespace) -> list[str]:
     """Names of the tables asked for."""
-    return list(KINDS) if given.table == ALL else [given.table]
+    return list(TABLES) if given.table == ALL else [given.table]
 
 
 def same_set(given: argparse.Namespace, cells: Sequence[Cell], fingerprint: str) -> None:
@@ -143,52 +143,52 @@ def same_set(given: argparse.Namespace, cells: Sequence[Cell], fingerprint: str)
             raise ValueError(f"{path} is of another data set of this name, which would be lost: give another --out")
 
 
-def compute(given: argparse.Namespace, kind: Kind, cells: Sequence[Cell]) -> None:
+def compute(given: argparse.Namespace, entry: Entry, cells: Sequence[Cell]) -> None:
     """Measures every cell that OUT/records lacks: trainings `--jobs` at a time, then network by network, then all."""
     names = ("data", "scale", "runs", "device", "crops", "skip_broken", "imagenet", "batch_norm")
     asked = {name: getattr(given, name) for name in names}
-    source = Source(**asked, unlabelled=tuple(given.unlabelled), ablation=kind.ablation)
+    source = Source(**asked, unlabelled=tuple(given.unlabelled), ablation=entry.ablation)
     processes.from_first(lambda: source.job(cells[0].model, cells[0].seed) and None)  # it alone writes the cache
     first = source.job(cells[0].model, cells[0].seed)
     same_set(given, cells, first.fingerprint)
     data = first.data
     fits(len(data.classes))
-    cells = kind.needed(data, cells)
+    cells = entry.needed(data, cells)
     networks = {key: list(group) for key, group in groupby(cells, key=lambda cell: (cell.model, cell.seed))}
     jobs = {key: source.job(*key) for key in networks}
     for note in data.notes:
         say(f"{data.name}: {note}")
-    if processes.world() > 1 and not kind.alone:
+    if processes.world() > 1 and not entry.alone:
         make_stages(source, cells)
-    elif given.executor == "ray" and not kind.alone:
+    elif given.executor == "ray" and not entry.alone:
         train_on_ray(source, cells, given.jobs, given.ray_address)
-    elif given.jobs > 1 and not kind.alone:
+    elif given.jobs > 1 and not entry.alone:
         train_side_by_side(source, cells, given.jobs)
 
     def measure() -> None:
         for key, own in networks.items():
-            kind.measure(jobs[key], own, given.out / "records")
-        kind.together({cell: jobs[cell.model, cell.seed] for cell in cells}, given.out / "records")
+            entry.measure(jobs[key], own, given.out / "records")
+        entry.together({cell: jobs[cell.model, cell.seed] for cell in cells}, given.out / "records")
 
     processes.from_first(measure)
 
 
 def make(given: argparse.Namespace, table: str) -> None:
     """Computes one table."""
-    kind, name = KINDS[table], given.data.partition(":")[0]
-    cells = kind.cells(name, given.scale, given.seeds)
+    entry, name = TABLES[table], given.data.partition(":")[0]
+    cells = entry.cells(name, given.scale, given.seeds)
     asked = [cell for cell in cells if not given.models or cell.model in given.models]
     title = f"{table} on {name} at scale {given.scale}"
     if asked and not given.render_only:
         with live.shown(title, asked, given.out / "records") if processes.rank() == 0 else nullcontext():
-            compute(given, kind, asked)
+            compute(given, entry, asked)
 
 
 def rendered(given: argparse.Namespace, table: str) -> Page:
     """The page of one table; what can be committed of it lies in OUT/tables/<data>-<scale>/."""
-    kind, name = KINDS[table], given.data.partition(":")[0]
-    folder, place = kind.cells(name, given.scale, given.seeds)[0].table, {"data": name, "scale": given.scale}
-    found = records.load_all(given.out / "records", table=folder, beside=kind.beside, **place)
+    entry, name = TABLES[table], given.data.partition(":")[0]
+    folder, place = entry.cells(name, given.scale, given.seeds)[0].table, {"data": name, "scale": given.scale}
+    found = records.load_all(given.out / "records", table=folder, beside=entry.beside, **place)
     page = page_of(table, found, data=name, scale=given.scale, seeds=given.seeds)
     for file, content in committed(page).items():
         write_atomic(given.out / folder_of(page) / file, content)
@@ -232,7 +232,7 @@ def summary(given: argparse.Namespace, page: Page) -> dict[str, Any]:
     """What the last line says of one table."""
     files = [given.out / folder_of(page) / file for file in committed(page)] + [given.out / address(page)]
     told = {"table": page.name, "data": page.data, "scale": page.scale}
-    cells = KINDS[page.name].cells(page.data, page.scale, given.seeds)
+    cells = TABLES[page.name].cells(page.data, page.scale, given.seeds)
     told |= {"cells": len(cells), "missing": list(page.missing), "complete": page.complete}
     return told | {"files": [str(file) for file in files], "report": str(given.out / INDEX)}
 
@@ -262,7 +262,7 @@ def checked(given: argparse.Namespace) -> None:
         )
     if given.imagenet and not given.imagenet.is_file():
         raise ValueError(f"--imagenet {given.imagenet} is no file")
-    models = given.models or [model for name in tables(given) for model in KINDS[name].models]
+    models = given.models or [model for name in tables(given) for model in TABLES[name].models]
     if given.imagenet and not any(model in NETWORKS and NETWORKS[model].imagenet for model in models):
         raise ValueError(f"--imagenet {given.imagenet}: none of the networks asked for starts from it; leave it out")
 

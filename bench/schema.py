@@ -8,6 +8,9 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
+SINGLE = 1
+BATCHES = (SINGLE, 32)
+"""Batch sizes at which networks are timed, images: one face of a camera, and many at once."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
 Milliseconds = Annotated[float, Meta(gt=0)]
@@ -109,7 +112,7 @@ class Result(TypedDict, total=False):
     latency: dict[str, Latency]
     """By batch size."""
     runtimes: dict[str, Latency]
-    """By "runtime precision", at batch 1 (`bench.slimming`)."""
+    """By "runtime precision", at batch 1 (`bench.tables.slimming`)."""
     data: Data
     training: dict[str, Any]
     """`stages`: the history of every stage that led here, by its name."""
@@ -124,13 +127,13 @@ class Result(TypedDict, total=False):
     precision_by_layer: dict[str, str]
     calibration: dict[str, Any]
     occluder: dict[str, Any]
-    """One cover and the `accuracy` behind it (`bench.unpruned.dense`)."""
+    """One cover and the `accuracy` behind it (`bench.tables.networks.dense`)."""
     mask: dict[str, Any]
     attention: dict[str, float] | None
     attention_maps: dict[str, Any] | None
     bare: Predictions
     occluded: dict[str, dict[str, Any]]
-    """Family -> level -> answers or shares of maps (`bench.covers`)."""
+    """Family -> level -> answers or shares of maps (`bench.tables.covers`)."""
     covered: dict[str, dict[str, Share]]
     lacking: dict[str, str]
     covers: dict[str, Any]

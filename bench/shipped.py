@@ -21,8 +21,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageFilter
 
 from bench.measure import accuracy
+from bench.measure.calibration import at_temperature, nll, temperature
 from bench.pages.html import TEMPLATES
-from bench.unpruned.calibration import at_temperature, nll, temperature
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, plain, size_bytes, write_atomic
 from compress.program import program

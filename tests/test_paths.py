@@ -25,7 +25,7 @@ GOOD: dict[str, dict[str, str]] = {
     "bench.report": {"--out": "TMP/out", "--runs": "TMP/runs", "--models": "mrf", "--scale": "quick"},
     "bench.ship": {"--data": "FER", "--photographs": "synthetic", "--out": "TMP/out", "--runs": "TMP/runs"},
     "bench.shipped": {"name": "small", "--data": "synthetic", "--photographs": "synthetic", "--runs": "TMP/runs"},
-    "bench.speed.full_width": {"--out": "TMP/out"},
+    "bench.tables.speed.full_width": {"--out": "TMP/out"},
     "compress.commands.export": {"checkpoint": SMALL, "--out": "TMP/out", "--data": "synthetic"},
     "compress.commands.slim": {"checkpoint": SMALL, "--out": "TMP/out", "--data": "synthetic"},
     "compress.commands.speed": {"folder": "TMP"},

@@ -20,7 +20,7 @@ from bench.make.stages import Job, Stage
 from bench.measure import accuracy
 from bench.measure.together import recorded, with_latency
 from bench.records import Cell, Record
-from bench.tables import BATCHES
+from bench.schema import BATCHES
 from compress.cost import macs_by_fvcore, params
 from compress.files import plain
 from compress.slimming.sparsity import gamma_histogram, zero_share

@@ -16,13 +16,14 @@ from torch import nn
 from bench.make.cuts import ALIGN, calibration, labelled, own_cut, slim_stage, uncut_stage
 from bench.make.recipes import distilled, say
 from bench.make.stages import Job, Recipe, Stage, stage_of, train_stage
+from bench.schema import SINGLE
 from compress.slimming.plan import Plan
 from compress.slimming.surgery import apply, slim
 from compress.timing.beside import RuntimeStopwatch
 
 VARIANT = "timed"
 """Of cells, beside those of `bench.make.cuts.CUTS`."""
-RUNTIME, BATCH = "onnxruntime", 1
+RUNTIME = "onnxruntime"
 """Where the milliseconds are those of, in float32."""
 
 
@@ -36,7 +37,7 @@ def timed_stage(job: Job, ratio: float) -> Stage:
     plain, uncut, schedules = slim_stage(job, "slim", ratio), uncut_stage(job), job.scale.schedules
     settings = {"rule": "exact", "criterion": own_cut(job).criterion, "align": ALIGN, "seed": job.seed}
     settings |= {"from": uncut.key}
-    settings |= {"as_fast_as": plain.key, "runtime": RUNTIME, "batch": BATCH}
+    settings |= {"as_fast_as": plain.key, "runtime": RUNTIME, "batch": SINGLE}
     settings |= {"distil_weight": schedules.tune_distil_weight, "calibration": schedules.calibration}
     extra = distilled(job, schedules.tune_distil_weight, bf16=schedules.tune.bf16)
     name = f"{VARIANT}{round(100 * ratio)}"
@@ -58,7 +59,7 @@ def _plan(job: Job, stages: tuple[Stage, Stage], path: Path) -> Plan:
     net: Any = uncut.net()
     target, cut = _plain_ms(net, plain.net()), own_cut(job)
     how: dict[str, Any] = {"criterion": cut.criterion, "labelled": labelled(job, cut), "align": ALIGN, "seed": job.seed}
-    plan = slim(net, net.example(), target_ms=target, runtime=RUNTIME, batch=BATCH, **how)[1]
+    plan = slim(net, net.example(), target_ms=target, runtime=RUNTIME, batch=SINGLE, **how)[1]
     say(
         f"{job.model}: {target:.3f} ms wanted, {plan.achieved:.3f} ms found, {plan.removed:.0%} of the channels removed"
     )
@@ -69,5 +70,5 @@ def _plan(job: Job, stages: tuple[Stage, Stage], path: Path) -> Plan:
 def _plain_ms(net: Any, plain: nn.Module) -> float:
     """Time of the plain cut, in turns with the whole network."""
     with tempfile.TemporaryDirectory() as folder:
-        stopwatch = RuntimeStopwatch(net, net.example(), Path(folder), runtime=RUNTIME, batch=BATCH)
+        stopwatch = RuntimeStopwatch(net, net.example(), Path(folder), runtime=RUNTIME, batch=SINGLE)
         return stopwatch.share(plain) * stopwatch.whole_ms

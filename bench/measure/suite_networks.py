@@ -36,7 +36,7 @@ CALIBRATION = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class SuiteNetwork:
     """What is timed at one ratio."""
 
     net: nn.Module
@@ -63,7 +63,7 @@ class Opened:
     """A session and what it runs."""
 
     session: Session
-    network: Network
+    network: SuiteNetwork
     built: Built
 
 
@@ -77,19 +77,19 @@ def recorded(ratio: float, root: Path = ROOT) -> tuple[Record, Stage] | None:
     return (record, stage) if stage.done else None
 
 
-def network(ratio: float, root: Path = ROOT) -> Network:
+def network(ratio: float, root: Path = ROOT) -> SuiteNetwork:
     """The trained network behind the record of `ratio`, or one with random weights."""
     if found := recorded(ratio, root):
         record, stage = found
         net, about = checkpoint.load(stage.folder / "chosen")
         stored = scale_for(record.cell.scale, record.cell.data).geometry.stored
-        return Network(net=net, about=about | {"stored": stored}, record=record)
+        return SuiteNetwork(net=net, about=about | {"stored": stored}, record=record)
     net = random_dense()
     if ratio:
         net = slim(net, net.example(), ratio=ratio, criterion="random")[0]  # type: ignore[operator]
     unknown = dict.fromkeys(checkpoint.CLAIMS) | {"classes": fermodels.EXPRESSIONS}
     known = {"preprocessing": QUICK.preprocessing, "stored": QUICK.geometry.stored}
-    return Network(net=net, about=unknown | known, record=None)
+    return SuiteNetwork(net=net, about=unknown | known, record=None)
 
 
 @cache
@@ -105,7 +105,7 @@ class SuiteNetworks:
 
     def __init__(self, folder: Path, root: Path = ROOT) -> None:
         self.folder, self.root = folder, root
-        self.networks: dict[float, Network] = {}
+        self.networks: dict[float, SuiteNetwork] = {}
         self.artefacts: dict[float, FaceArtefacts] = {}
         self.missing: dict[str, Unavailable] = {}
         self.built: dict[tuple[str, str, float], Built] = {}

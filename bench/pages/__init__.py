@@ -1,1 +1,1 @@
-"""How records become pages: values, rows and columns, captions and plots, and the files that are written."""
+"""How records become pages: values, rows and columns, captions, and the files that are written."""

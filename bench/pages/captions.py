@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.pages.page import Pairs
-from bench.pages.rows import Sheet, mean_text
+from bench.pages.sheet import Sheet, mean_text
 from bench.records import Record
 
 STAGES = ("dense", "sparse", "tune", "control")

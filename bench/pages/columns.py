@@ -8,9 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-BATCHES = (1, 32)
-"""Batch sizes of the latency columns, images."""
-
 
 def magnitude(count: float) -> str:
     """A count with its SI letter: 31094159 -> 31.09 M; small networks keep the M: 461729 -> 0.46 M."""

@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from bench.pages.page import Part
-from bench.pages.rows import EMPTY, MISSING
+from bench.pages.sheet import EMPTY, MISSING
 from bench.records import Cell
 
 WIDE = 1180

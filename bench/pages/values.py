@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from bench.measure.stats import mcnemar, paired_difference
-from bench.pages.columns import BATCHES, Published, Table, recall_key
+from bench.pages.columns import recall_key
 from bench.records import Record
-from bench.schema import Accuracy
+from bench.schema import BATCHES, Accuracy
 
 Values = dict[str, float]
 
@@ -118,24 +118,6 @@ def _latency(record: Record) -> Values:
             low, high = pair["interval"]
             values[f"speedup_b{batch}"] = 1 / pair["ratio"]
             values[f"speedup_b{batch}_lo"], values[f"speedup_b{batch}_hi"] = 1 / high, 1 / low
-    return values
-
-
-def published_values(table: Table, model: str, variant: str, ratio: float) -> Values:
-    """The paper's own numbers for a row; empty where it has none (the controls, the ratios beyond it)."""
-    found: Published | None = table.published.get((model, ratio))
-    if found is None or variant not in ("dense", "slim"):
-        return {}
-    values = {
-        "published_percent": found.accuracy_percent,
-        "published_params_million": found.params_million,
-        "published_macs_giga": found.macs_giga,
-    }
-    if found.params_removed_percent is not None and found.macs_removed_percent is not None:
-        whole = table.published[model, 0.0]
-        values["published_difference_points"] = found.accuracy_percent - whole.accuracy_percent
-        values["published_params_removed_percent"] = found.params_removed_percent
-        values["published_macs_removed_percent"] = found.macs_removed_percent
     return values
 
 

@@ -19,7 +19,7 @@ from fermodels.faces.landmark_fan import open_fan
 from fermodels.faces.landmark_net import LandmarkNet, read_net, seen
 from fermodels.faces.landmark_onnx import open_onnx
 
-BATCH = 64
+CROPS_AT_ONCE = 64
 """Crops that go through a network together."""
 
 
@@ -33,8 +33,8 @@ class OwnLandmarks:
     def __call__(self, crops: Crops, given: FacePoints | None = None) -> FacePoints:
         points = np.empty((len(checked(crops)), POINTS, 2), np.float32)
         confidence = np.empty((len(crops), POINTS), np.float32)
-        for start in range(0, len(crops), BATCH):
-            rows = slice(start, start + BATCH)
+        for start in range(0, len(crops), CROPS_AT_ONCE):
+            rows = slice(start, start + CROPS_AT_ONCE)
             sight = self.net(seen(torch.from_numpy(np.array(crops[rows]))))
             points[rows], confidence[rows] = sight.points.numpy(), sight.visible.sigmoid().numpy()
         return FacePoints(as_pixels(points, crops), confidence)
@@ -85,8 +85,8 @@ def with_landmarks(split: Split, find: Landmarker) -> Split:
     """`split` with the points and confidence that `find` gives, as shares of the stored side: regions and masks of
     `fermodels.training.views.Views` are then made of them."""
     points, confidence = [], []
-    for start in range(0, len(split), BATCH):
-        rows = slice(start, start + BATCH)
+    for start in range(0, len(split), CROPS_AT_ONCE):
+        rows = slice(start, start + CROPS_AT_ONCE)
         stored = np.asarray(split.images[rows])
         crops = np.repeat(stored, 3, 3) if stored.shape[3] == 1 else stored
         found = find(crops, _own_points(split, rows, crops))

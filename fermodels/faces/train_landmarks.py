@@ -31,7 +31,7 @@ from fermodels.faces.landmark_base import Landmarker, as_pixels, as_shares
 from fermodels.faces.landmark_batches import STORED, PointBatch, PointBatches
 from fermodels.faces.landmark_errors import account, nme
 from fermodels.faces.landmark_net import CELLS, WEIGHTS, LandmarkNet, Sight, net_from, places, seen, weights_of
-from fermodels.faces.landmarks import BATCH, OwnLandmarks
+from fermodels.faces.landmarks import CROPS_AT_ONCE, OwnLandmarks
 
 ACCOUNT = "landmarks.json"
 """Beside the weights: where they come from and how good they are."""
@@ -130,7 +130,9 @@ def measured(find: Landmarker, faces: Faces) -> dict[str, Any]:
 def calibrate(net: LandmarkNet, faces: Faces) -> None:
     """Slope and offset of the visibility's logits that make them likeliest on `faces` (Platt 1999), put into the
     weights: views of the training are harder than faces as they come, so its confidence is too careful."""
-    logits = torch.cat([net.eval()(seen(crops)).visible for crops in torch.from_numpy(faces.images).split(BATCH)])
+    logits = torch.cat(
+        [net.eval()(seen(crops)).visible for crops in torch.from_numpy(faces.images).split(CROPS_AT_ONCE)]
+    )
     slope, offset = platt(logits.flatten().double(), torch.from_numpy(faces.visibility).flatten().double())
     net.sight.weight.mul_(slope)
     assert net.sight.bias is not None

@@ -32,7 +32,7 @@ VERIFYING = 256
 """Faces of the validation split on which a file is held to PyTorch before anything is built from it."""
 CLAIMS = ("classes", "data", "split", "n", "accuracy", "trust")
 """What a checkpoint claims, and its files repeat."""
-BATCH = 32
+SPLIT_BATCH = 32
 """Images run at once when a split goes through a session. A last part batch is filled up, so that runtimes which
 compile for a batch size see only this one."""
 
@@ -60,7 +60,7 @@ class FaceArtefacts:
             graph=graph_of(deployed, deployed.example(2), inputs=deployed.inputs, outputs=deployed.outputs),
             about=deployed.described() | {name: self.about.get(name) for name in CLAIMS},
             calibrate=self._calibration if self.data is not None else None,
-            verify=lambda: self.faces[: VERIFYING // BATCH],
+            verify=lambda: self.faces[: VERIFYING // SPLIT_BATCH],
             score=(lambda session: self.accuracy(self.through(session)) or 0.0) if self.data is not None else None,
             keep=self.keep,
         )
@@ -74,8 +74,8 @@ class FaceArtefacts:
     def faces(self) -> list[tuple[Tensor, ...]]:
         """What artefacts are verified on: the validation split, or random images."""
         if self.data is None:
-            return [self.deployed.example(BATCH) for _ in range(RANDOM_FACES // BATCH)]
-        return [batch.views for batch in self.views("validation").evaluation(BATCH)]
+            return [self.deployed.example(SPLIT_BATCH) for _ in range(RANDOM_FACES // SPLIT_BATCH)]
+        return [batch.views for batch in self.views("validation").evaluation(SPLIT_BATCH)]
 
     @cached_property
     def wanted(self) -> Float[np.ndarray, "n classes"]:
@@ -127,7 +127,7 @@ def artefacts_of(
 
 
 def answered(
-    session: Session, names: Sequence[str], views: Sequence[Tensor], batch: int = BATCH
+    session: Session, names: Sequence[str], views: Sequence[Tensor], batch: int = SPLIT_BATCH
 ) -> Float[np.ndarray, "n classes"]:
     """Probabilities of at most `batch` images, run as a full batch (the last image fills it up)."""
     n = len(views[0])

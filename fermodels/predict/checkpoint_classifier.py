@@ -10,12 +10,10 @@ from jaxtyping import UInt8
 from fermodels import checkpoint
 from fermodels.data.base import Split
 from fermodels.faces.landmarks import Landmarker, landmarker, with_landmarks
-from fermodels.predict.classifier import Answers, answers_of, classes_of
+from fermodels.predict.classifier import FACES_AT_ONCE, Answers, answers_of, classes_of
 from fermodels.predict.deployed import Deployed
 from fermodels.training.views import Views, recorded_views
 
-BATCH = 64
-"""Faces that go through a network together."""
 CROP = 7 / 8
 """Share of the aligned side that the network sees, where a checkpoint is silent: so it is at every scale."""
 
@@ -56,7 +54,7 @@ class CheckpointClassifier:
         split = Split(images=faces, labels=np.zeros(n, np.int64), names=[str(i) for i in range(n)])
         if self.find is not None:
             split = with_landmarks(split, self.find)
-        for batch in Views(split, self.graph.view_config, self.graph.inputs).evaluation(BATCH):
+        for batch in Views(split, self.graph.view_config, self.graph.inputs).evaluation(FACES_AT_ONCE):
             yield batch.views
 
 

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+FACES_AT_ONCE = 32
+"""Faces that go through a network together: within the profile that `compress.export` builds engines for."""
+
 
 class Answers(NamedTuple):
     """What a model says of n faces."""

@@ -26,7 +26,7 @@ from fermodels.predict.pictures import Frame, Photograph
 from fermodels.predict.shipped import DEFAULT
 from fermodels.predict.turns import found_turned
 
-BATCH = 16
+FRAMES_AT_ONCE = 16
 """Frames in memory at a time; their faces go through the model together."""
 PIXELS = 2**24
 """Frames in memory at a time have together about so many pixels at most."""
@@ -220,7 +220,7 @@ def _central(pixels: UInt8[np.ndarray, "h w 3"], side: int, window: tuple[int, i
 
 
 def predictions(
-    predictor: Predictor, stream: Iterable[Frame], batch: int = BATCH
+    predictor: Predictor, stream: Iterable[Frame], batch: int = FRAMES_AT_ONCE
 ) -> Iterator[tuple[Frame, list[FaceExpression]]]:
     """Each frame with its faces, in order, at most `batch` frames at a time; one that cannot be looked at says why."""
     for chunk in _chunks((_checked(predictor, frame) for frame in stream), batch):

@@ -14,10 +14,8 @@ from jaxtyping import Float32, UInt8
 
 from compress.exporting.signed_onnx import METADATA
 from compress.onnx_session import onnx_session
-from fermodels.predict.classifier import Answers, answers_of, classes_of
+from fermodels.predict.classifier import FACES_AT_ONCE, Answers, answers_of, classes_of
 
-BATCH = 32
-"""Faces that run together: within the profile that `compress.export` builds engines for."""
 DEFAULT_RUNTIME = "onnxruntime"
 ENGINE = ".engine"
 
@@ -59,8 +57,8 @@ class SessionClassifier:
 
     def __call__(self, faces: UInt8[np.ndarray, "n side side 3"]) -> Answers:
         parts = [
-            self.run(np.ascontiguousarray(faces[start : start + BATCH].transpose(0, 3, 1, 2), np.float32))
-            for start in range(0, len(faces), BATCH)
+            self.run(np.ascontiguousarray(faces[start : start + FACES_AT_ONCE].transpose(0, 3, 1, 2), np.float32))
+            for start in range(0, len(faces), FACES_AT_ONCE)
         ]
         named = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return answers_of(named, len(self.classes))

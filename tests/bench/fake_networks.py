@@ -8,10 +8,10 @@ from fake_records import CLASSES, fake_record, latency_of, truth
 
 from bench.make.networks import NETWORKS
 from bench.measure.accuracy import score
+from bench.measure.calibration import thousandths
 from bench.records import Cell, Record
-from bench.unpruned.calibration import thousandths
-from bench.unpruned.dense import THRESHOLDS, cells
-from bench.unpruned.tables import MODELS
+from bench.tables.networks.dense import THRESHOLDS, cells
+from bench.tables.networks.page import MODELS
 from compress.files import plain
 
 SHARES = {"local": 0.42, "global": 0.6, "global-attention": 0.63, "mrf-no-bn": 0.18, "mrf": 0.69, "vggnet": 0.66}
@@ -32,7 +32,7 @@ def answered(labels: np.ndarray, share: float, name: str) -> dict:
 
 
 def network_record(cell: Cell, n: int = 200, passing: dict[str, float] | None = None) -> Record:
-    """One record; `passing` as in `bench.unpruned.dense.passing`."""
+    """One record; `passing` as in `bench.tables.networks.dense.passing`."""
     base = fake_record(replace(cell, model="mrf"), n)
     labels, share = truth(n), SHARES.get(cell.model, 0.67) + 0.004 * cell.seed
     random = np.random.RandomState(zlib.crc32(cell.id.encode()))

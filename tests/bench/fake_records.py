@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.measure.stats import wilson
 from bench.records import Cell, Record
-from bench.tables import TABLES, cells
+from bench.tables.ratios.definitions import RATIO_TABLES, cells
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 WHOLE_PARAMS = {"mrf": 2_000_000, "vggnet": 950_000}
@@ -216,4 +216,4 @@ def fake_record(cell: Cell, n: int = 600) -> Record:
 
 def fake_records(scale: str = "cpu", seeds: int = 1, n: int = 600) -> dict[Cell, Record]:
     """A whole Table 5 of invented records."""
-    return {cell: fake_record(cell, n) for cell in cells(TABLES["table5"], "invented", scale, seeds)}
+    return {cell: fake_record(cell, n) for cell in cells(RATIO_TABLES["table5"], "invented", scale, seeds)}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.unpruned.calibration import (
+from bench.measure.calibration import (
     at_temperature,
     calibration_of,
     from_thousandths,

@@ -10,9 +10,9 @@ from tiny_job import job
 from bench import records
 from bench.measure import together
 from bench.measure.accuracy import from_digits
-from bench.registry import KINDS
-from bench.unpruned import dense
-from bench.unpruned.calibration import from_thousandths
+from bench.measure.calibration import from_thousandths
+from bench.registry import TABLES
+from bench.tables.networks import dense
 from fermodels.faces.covered_split import covered_split
 from fermodels.faces.regions import MAIN_POINTS, MEAN_MAIN_POINTS
 from fermodels.nets.vgg import probabilities
@@ -132,7 +132,7 @@ def test_a_second_call_measures_nothing(made, monkeypatch):
 
 
 def test_the_tables_ask_for_the_same_cells():
-    ours = {name: KINDS[name].cells("synthetic", "cpu", 2) for name in ("table1", "table2", "table3", "table4")}
+    ours = {name: TABLES[name].cells("synthetic", "cpu", 2) for name in ("table1", "table2", "table3", "table4")}
     assert set(ours["table2"]) == set(ours["table3"]) < set(ours["table4"])
     assert {cell.table for cells in ours.values() for cell in cells} == {dense.RECORDS}
     assert [cell.seed for cell in ours["table1"]] == [0] * 3 + [1] * 3

@@ -11,12 +11,12 @@ from PIL import Image
 from tiny_job import job
 
 from bench import records
-from bench.covers import fig4, fig4_table
-from bench.covers.covered import covered_sets, levels
 from bench.make.networks import NETWORKS
 from bench.make.pipeline import stage_behind
 from bench.pages.files import files as files_of
 from bench.records import Cell, Record
+from bench.tables.covers import fig4, fig4_page
+from bench.tables.covers.covered import covered_sets, levels
 
 PLACE = {"data": "tiny", "scale": "quick"}
 
@@ -35,7 +35,7 @@ def measured(tmp_path_factory):
 
 
 def test_networks_are_registered() -> None:
-    assert set(fig4.MODELS) <= set(NETWORKS) and set(fig4_table.INKS) == set(fig4.MODELS)
+    assert set(fig4.MODELS) <= set(NETWORKS) and set(fig4_page.INKS) == set(fig4.MODELS)
     assert fig4.cells("tiny", "quick", 2) == fig4.cells("tiny", "quick", 1)
     assert {cell.model for cell in fig4.cells("tiny", "quick", 1)} == set(fig4.MODELS)
 
@@ -74,9 +74,9 @@ def test_a_second_call_measures_nothing(measured, monkeypatch) -> None:
 
 def test_the_page_says_what_the_record_says(measured) -> None:
     _, found, _ = measured
-    files = files_of(fig4_table.page_of(found, **PLACE))
+    files = files_of(fig4_page.page_of(found, **PLACE))
     ends = (".md", ".csv", ".tex", ".html", "-shares.svg", "-faces.svg")
-    assert set(files) == {f"fig4{end}" for end in ends} and files_of(fig4_table.page_of(found, **PLACE)) == files
+    assert set(files) == {f"fig4{end}" for end in ends} and files_of(fig4_page.page_of(found, **PLACE)) == files
     text, table = files["fig4.md"].decode(), list(csv.DictReader(io.StringIO(files["fig4.csv"].decode())))
     (record,) = found.values()
     level = levels("patch")[-1]
@@ -105,6 +105,6 @@ def test_only_drawn_faces_are_kept(measured) -> None:
 def test_a_record_without_faces_has_a_page_without_them(measured) -> None:
     (cell, record), *_ = measured[1].items()
     bare: dict[Cell, Record] = {cell: replace(record, result=record.result | {"examples": {}})}
-    files = files_of(fig4_table.page_of(bare, **PLACE))
+    files = files_of(fig4_page.page_of(bare, **PLACE))
     assert "fig4-faces.svg" not in files and b"are not reproduced" in files["fig4.md"]
-    assert b"not measured yet" in files_of(fig4_table.page_of({}, **PLACE))["fig4.md"]
+    assert b"not measured yet" in files_of(fig4_page.page_of({}, **PLACE))["fig4.md"]

@@ -14,7 +14,7 @@ import pytest
 from bench.make import jobs, pipeline, scales, stages
 from bench.make.scale import changed
 from bench.records import Cell
-from bench.registry import KINDS
+from bench.registry import TABLES
 
 SMALL = "synthetic:train=64,validation=16,test=24"
 
@@ -48,7 +48,7 @@ def test_tables_of_many_networks_train_by_the_ablation_schedule_where_the_scale_
         assert short.job("resnet18", 0).scale.schedules.dense == scales.CPU.schedules.start
         patch.setitem(scales.SCALES, "quick", changed(scale, ablation=None))
         assert short.job("mrf", 0).scale.schedules.dense == scales.CPU.schedules.dense
-    assert [name for name, kind in KINDS.items() if kind.ablation] == ["table1", "table2", "table3", "table4", "fig6"]
+    assert [name for name, kind in TABLES.items() if kind.ablation] == ["table1", "table2", "table3", "table4", "fig6"]
 
 
 def test_what_a_process_raises_is_raised_here(tmp_path):
@@ -63,9 +63,9 @@ def test_cuts_wait_for_their_own_network_only():
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-@pytest.mark.parametrize("table", KINDS)
+@pytest.mark.parametrize("table", TABLES)
 def test_the_cells_of_every_table_can_be_made_side_by_side(table: str):
-    wanted = KINDS[table].cells("synthetic", "cpu", 2)
+    wanted = TABLES[table].cells("synthetic", "cpu", 2)
     first = jobs.steps(wanted)
     assert sorted(each for step in first for each in made_by(step)) == sorted(wanted)
 

@@ -10,12 +10,12 @@ from bench.make import timed
 from bench.make.cuts import slim_stage
 from bench.pages.files import files as files_of
 from bench.records import Cell, Record
-from bench.registry import KINDS
+from bench.registry import TABLES
 from bench.report import main
-from bench.speed import latency_aware
-from bench.speed.latency_aware import TABLE, cells
-from bench.speed.latency_aware_table import _measured as measured_of
-from bench.speed.latency_aware_table import page_of, pairs_of
+from bench.tables.speed import latency_aware
+from bench.tables.speed.latency_aware import TABLE, cells
+from bench.tables.speed.latency_aware_page import _measured as measured_of
+from bench.tables.speed.latency_aware_page import page_of, pairs_of
 from compress.cost import macs
 from compress.slimming.plan import Plan
 from compress.slimming.targets import RATIO
@@ -141,7 +141,7 @@ def test_equal_accuracy_is_read_off_between_neighbours_and_not_beyond_them(folde
 
 
 def test_it_is_a_table_of_the_report_and_never_trained_side_by_side(tmp_path) -> None:
-    assert KINDS[TABLE].alone
+    assert TABLES[TABLE].alone
     status = main(["--table", TABLE, "--data", "fer2013", "--out", str(tmp_path), "--render-only"])
     assert status == 1, "nothing is measured there"
     assert "not measured" in (tmp_path / "tables" / "fer2013-cpu" / f"{TABLE}.md").read_text()

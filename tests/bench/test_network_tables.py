@@ -16,17 +16,17 @@ from fake_networks import ESTIMATED, SYNTHETIC, network_records
 from rich.console import Console
 
 from bench.measure.accuracy import from_digits
+from bench.measure.calibration import from_thousandths
 from bench.measure.stats import mcnemar, paired_difference
 from bench.pages.columns import FORMAT_OF
 from bench.pages.files import files as files_of
 from bench.pages.terminal import terminal
 from bench.registry import PAGES, page_of
-from bench.unpruned import dense, fig6, published
-from bench.unpruned.calibration import from_thousandths
-from bench.unpruned.tables import ABOVE, MATRICES, MODELS, TABLES
+from bench.tables.networks import dense, fig6, published
+from bench.tables.networks.page import ABOVE, MATRICES, MODELS, NETWORK_TABLES
 
 RECORDS = network_records(passing=ESTIMATED)
-NAMES = (*TABLES, fig6.TABLE)
+NAMES = (*NETWORK_TABLES, fig6.TABLE)
 SHARED = Path(os.environ.get("FER_DATA", Path(__file__).resolve().parents[2] / "../shared/data")).parent
 PRINTED = SHARED / "papers/published.json"
 WHICH = {"data": "invented", "scale": "cpu"}
@@ -99,7 +99,8 @@ def test_pages_are_whole_and_load_nothing(name):
 
 
 def test_every_column_speaks_of_known_values():
-    columns = [column for table in (*TABLES.values(), fig6.SHEET) for panel in table.panels for column in panel.columns]
+    panels = [panel for table in (*NETWORK_TABLES.values(), fig6.SHEET) for panel in table.panels]
+    columns = [column for panel in panels for column in panel.columns]
     assert {key for column in columns for key in re.findall(r"\{(\w+)\}", column.text)} <= set(FORMAT_OF)
 
 

@@ -10,16 +10,16 @@ import pytest
 from tiny_job import job
 
 from bench import records
-from bench.covers import fig3, fig3_table, occlusion, occlusion_table
-from bench.covers.covered import covered_sets, levels
-from bench.covers.robustness import Looks
-from bench.covers.rows import rows_of
 from bench.make.baselines import VARIANT
 from bench.make.networks import NETWORKS
 from bench.make.pipeline import stage_behind
 from bench.measure.stats import mean_over_images
 from bench.pages.files import files as files_of
 from bench.records import Cell, Record
+from bench.tables.covers import fig3, fig3_page, occlusion, occlusion_page
+from bench.tables.covers.covered import covered_sets, levels
+from bench.tables.covers.looks import Looks
+from bench.tables.covers.robustness import robustness_of
 from fermodels.faces.occlude import OCCLUDERS, RECTANGLES
 from fermodels.handcrafted import FEATURES
 
@@ -62,7 +62,7 @@ def drops(record: Record, family: str, level: str) -> list[int]:
 def test_families_are_registered_and_both_kinds_are_among_them() -> None:
     for families in (occlusion.FAMILIES, fig3.FAMILIES):
         assert set(families) <= set(OCCLUDERS)
-        assert {"seen", "unseen"} == {occlusion_table.kind(family) for family in families if family in RECTANGLES}
+        assert {"seen", "unseen"} == {occlusion_page.kind(family) for family in families if family in RECTANGLES}
     assert levels("noise") == ("5", "10", "15", "20", "25", "30") and levels("mask") == ("placed",)
 
 
@@ -123,7 +123,7 @@ def test_covers_are_made_once_for_all_networks(measured) -> None:
 
 def test_drops_areas_and_excesses_are_sums_over_the_same_images(measured) -> None:
     whole, slim = (loaded(measured)[cell] for cell in wanted())
-    row = next(row for row in rows_of(loaded(measured).values(), ["vggnet"]) if row.ratio)
+    row = next(row for row in robustness_of(loaded(measured).values(), ["vggnet"]) if row.ratio)
     n = len(whole.result["data"]["truth"])
     for name, family, level in (("seen", "noise", "30"), ("unseen", "patch", "30"), ("mask", "mask", "placed")):
         ours, theirs = drops(slim, family, level), drops(whole, family, level)
@@ -157,7 +157,7 @@ def test_an_interval_over_images_shrinks_with_their_root_and_needs_two() -> None
 def test_seeds_are_averaged_image_by_image(measured) -> None:
     found = loaded(measured)
     twins = [replace(one, cell=replace(cell, seed=seed)) for cell, one in found.items() for seed in (0, 1)]
-    for one, two in zip(rows_of(found.values(), ["vggnet"]), rows_of(twins, ["vggnet"]), strict=True):
+    for one, two in zip(robustness_of(found.values(), ["vggnet"]), robustness_of(twins, ["vggnet"]), strict=True):
         assert len(two.records) == 2 and one.drop("seen") == two.drop("seen")
 
 
@@ -170,7 +170,7 @@ def test_a_network_is_compared_with_the_reference_of_its_own_seeds_a_baseline_wi
 
     reference = [shown("resnet18", 0, first), shown("resnet18", 1, other)]
     given = [*reference, shown("densenet121", 1, first), shown("hog", 0, first, VARIANT), shown("mrf", 2, first)]
-    rows = {row.model: row for row in rows_of(given, ["resnet18", "densenet121", "hog", "mrf"], "resnet18")}
+    rows = {row.model: row for row in robustness_of(given, ["resnet18", "densenet121", "hog", "mrf"], "resnet18")}
     lost = {name: np.array(drops(one, "noise", "30")) for name, one in (("first", first), ("other", other))}
     both = (lost["first"] + lost["other"]) / 2
     assert rows["densenet121"].excess("seen").percent == pytest.approx(100 * (lost["first"] - lost["other"]).mean())
@@ -180,16 +180,16 @@ def test_a_network_is_compared_with_the_reference_of_its_own_seeds_a_baseline_wi
 
 def test_fig3_counts_seeds_where_there_are_several(measured) -> None:
     first = loaded(measured)[wanted()[0]]
-    place = first.cell.__dict__ | {"table": fig3_table.TABLE}
+    place = first.cell.__dict__ | {"table": fig3_page.TABLE}
     cells = [
         Cell(**place | {"model": model, "seed": seed}) for model, seed in (("resnet18", 0), ("resnet18", 1), ("mrf", 0))
     ]
     found = {cell: replace(first, cell=cell) for cell in cells}
-    page = files_of(fig3_table.page_of(found, **PLACE))["fig3.md"].decode()
+    page = files_of(fig3_page.page_of(found, **PLACE))["fig3.md"].decode()
     header, *rows = [line.split(" | ") for line in page.splitlines() if line.startswith(("| Network |", "| network |"))]
     assert {row[1]: row[header.index("Seeds")] for row in rows[:2]} == {"MRF": "1", "ResNet-18": "2"}
     assert "2 seeds" in page and "ResNet-18 of the same seeds" in page
-    once = files_of(fig3_table.page_of({cells[0]: found[cells[0]]}, **PLACE))["fig3.md"].decode()
+    once = files_of(fig3_page.page_of({cells[0]: found[cells[0]]}, **PLACE))["fig3.md"].decode()
     assert "Seeds" not in once and "of the same seeds" not in once
 
 
@@ -197,14 +197,14 @@ def test_records_of_other_covers_are_refused(measured) -> None:
     whole, slim = (loaded(measured)[cell] for cell in wanted())
     other = replace(slim, result=slim.result | {"covers": slim.result["covers"] | {"seed": 1}})
     with pytest.raises(ValueError, match="different test splits or covers"):
-        rows_of([whole, other], ["vggnet"])
+        robustness_of([whole, other], ["vggnet"])
 
 
 def test_the_page_says_what_the_records_say_in_every_form(measured) -> None:
     found = loaded(measured)
-    files = files_of(occlusion_table.page_of(found, **PLACE))
+    files = files_of(occlusion_page.page_of(found, **PLACE))
     assert set(files) == {f"occlusion{end}" for end in (".md", ".csv", ".tex", ".html", "-curves.svg", "-surface.svg")}
-    assert files_of(occlusion_table.page_of(dict(reversed(found.items())), **PLACE)) == files
+    assert files_of(occlusion_page.page_of(dict(reversed(found.items())), **PLACE)) == files
     page, table = files["occlusion.md"].decode(), list(csv.DictReader(io.StringIO(files["occlusion.csv"].decode())))
     assert len(table) == 2 * (1 + 6 + 6 + 1)
     slim = found[wanted()[1]]
@@ -216,7 +216,7 @@ def test_the_page_says_what_the_records_say_in_every_form(measured) -> None:
         assert "QUICK RUN" in files[name].decode() and "MaskTheFace" in page
 
 
-@pytest.mark.parametrize("page_of", [occlusion_table.page_of, fig3_table.page_of])
+@pytest.mark.parametrize("page_of", [occlusion_page.page_of, fig3_page.page_of])
 def test_without_any_record_the_page_says_so(page_of) -> None:
     files = files_of(page_of({}, data="tiny", scale="cpu"))
     page = next(text.decode() for name, text in files.items() if name.endswith(".md"))
@@ -233,7 +233,7 @@ def test_fig3_puts_a_baseline_and_a_network_side_by_side(measured, tmp_path) -> 
     baseline = next(one for cell, one in found.items() if cell.model == "lbp")
     assert baseline.cell.variant == "svm" and baseline.result["cost"]["params"] == (42 * 59 + 1) * 7
     assert set(baseline.result["occluded"]) == {"noise", "black", "patch", "mask"}
-    page = files_of(fig3_table.page_of(found, **PLACE))["fig3.md"].decode()
+    page = files_of(fig3_page.page_of(found, **PLACE))["fig3.md"].decode()
     assert "| handcrafted | LBP |" in page and "| published | DenseNet |" in page and "18.57" in page
     assert "SIFT" in page.split("## Not measured")[1]
 
@@ -242,7 +242,7 @@ def test_fig3_puts_a_baseline_and_a_network_side_by_side(measured, tmp_path) -> 
     as_ours = {cell: replace(one, cell=cell) for cell, one in as_ours.items()}
     theirs, ours = (next(one for cell, one in as_ours.items() if cell.model == name) for name in names.values())
     more = np.subtract(drops(ours, "patch", "30"), drops(theirs, "patch", "30")).mean()
-    page = files_of(fig3_table.page_of(as_ours, **PLACE))["fig3.md"].decode()
+    page = files_of(fig3_page.page_of(as_ours, **PLACE))["fig3.md"].decode()
     (sentence,) = [line for line in page.splitlines() if "points lost against ResNet-18" in line]
     assert f"unseen rectangle {100 * more:+.2f} [" in sentence and "-3.86" in sentence
 
@@ -254,7 +254,7 @@ def test_fig3_tells_what_random_erasing_does_and_how_long_each_was_trained(measu
     (found,) = records.load_all(tmp_path, table="fig3", **PLACE).values()
     names = (fig3.REFERENCE, fig3.OURS, fig3.REFERENCE + fig3.ERASING, fig3.OURS + fig3.ERASING)
     made = {one.cell: one for one in (replace(found, cell=replace(cell, model=name)) for name in names)}
-    files = files_of(fig3_table.page_of(made, **PLACE))
+    files = files_of(fig3_page.page_of(made, **PLACE))
     page, plot = (files[f"fig3{end}"].decode() for end in (".md", "-curves.svg"))
     told = [line for line in page.splitlines() if "points lost against ResNet-18" in line]
     assert [line.split(",")[0] for line in told] == ["- " + fig3.METHODS[name].split(",")[0] for name in names[1:]]

@@ -10,15 +10,15 @@ from bench.pages.files import committed, files
 from bench.pages.page import Figures, Page, Part
 from bench.pages.svg import Plot
 from bench.pages.terminal import terminal
-from bench.registry import KINDS, PAGES, page_of
+from bench.registry import PAGES, TABLES, page_of
 
 WHICH = {"data": "synthetic", "scale": "cpu"}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", TABLES)
 def test_without_records_a_page_has_every_cell_missing_and_every_form(name):
     page = page_of(name, {}, **WHICH, seeds=1)
-    cells = KINDS[name].cells(*WHICH.values(), 1)
+    cells = TABLES[name].cells(*WHICH.values(), 1)
     assert page.missing == [cell.id for cell in cells] and not page.complete
     assert (page.name, page.data, page.scale) == (name, *WHICH.values()) and page.sentences
     made = files(page)
@@ -31,8 +31,8 @@ def test_without_records_a_page_has_every_cell_missing_and_every_form(name):
 
 def test_every_folder_of_records_has_pages_and_every_table_has_one_folder():
     made = [maker for makers in PAGES.values() for maker in makers]
-    assert len(made) == len(KINDS) + 1, "the table at full width is measured by a command of its own"
-    assert set(PAGES) >= {KINDS[name].cells(*WHICH.values(), 1)[0].table for name in KINDS}
+    assert len(made) == len(TABLES) + 1, "the table at full width is measured by a command of its own"
+    assert set(PAGES) >= {TABLES[name].cells(*WHICH.values(), 1)[0].table for name in TABLES}
 
 
 def tiny(**changed) -> Page:

@@ -21,11 +21,11 @@ from bench.make.scales import SCALES
 from bench.make.stages import Job
 from bench.measure.accuracy import from_digits
 from bench.measure.stats import mcnemar, paired_difference
-from bench.ocl.rows import probes, sheet_of
-from bench.ocl.tables import OCL_TABLES, PAPER_DATA, cells
 from bench.pages.files import files as files_of
 from bench.records import Cell
-from bench.registry import KINDS, page_of
+from bench.registry import TABLES, page_of
+from bench.tables.ocl.definitions import OCL_TABLES, PAPER_DATA, cells
+from bench.tables.ocl.sheet import probes, sheet_of
 from fermodels import checkpoint
 from fermodels.nets.pretrained import COUNTER
 
@@ -50,8 +50,8 @@ def made(tmp_path_factory) -> Path:
     for table in OCL_TABLES.values():
         jobs = {cell: tiny(root / "runs", cell.model) for cell in cells(table, "tiny", "quick", 1)}
         for cell, own in jobs.items():
-            KINDS[table.name].measure(own, [cell], root / "records")
-        KINDS[table.name].together(jobs, root / "records")
+            TABLES[table.name].measure(own, [cell], root / "records")
+        TABLES[table.name].together(jobs, root / "records")
     return root
 
 
@@ -65,7 +65,7 @@ def test_every_network_of_the_tables_is_registered_and_trained_alike():
             assert not line.model or line.model in NETWORKS
             assert set(line.published) <= set(PAPER_DATA) and (line.published or line.model)
             assert not line.against or line.against in table.models
-        assert KINDS[table.name].models == table.models
+        assert TABLES[table.name].models == table.models
         for scale in SCALES.values():
             assert len({NETWORKS[model].scale(scale).schedules.dense for model in table.models}) == 1, (
                 "equal fine-tuning"

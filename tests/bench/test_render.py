@@ -21,12 +21,12 @@ from bench.pages.files import files as files_of
 from bench.pages.latex import latex
 from bench.pages.markdown import markdown
 from bench.pages.page import Page
-from bench.pages.ratio_rows import sheet
-from bench.pages.readme import README_BEGIN, README_END, embed, readme_table
-from bench.pages.rows import Records, Sheet
+from bench.pages.sheet import Records, Sheet
 from bench.records import Cell, Record
 from bench.registry import page_of
-from bench.tables import TABLES
+from bench.tables.ratios.definitions import RATIO_TABLES
+from bench.tables.ratios.readme import README_BEGIN, README_END, embed, readme_table
+from bench.tables.ratios.sheet import sheet_of
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 N = 200
@@ -37,7 +37,7 @@ RECORDS = fake_records(n=N)
 def filled(
     records: Records = RECORDS, *, data: str = "invented", scale: str = "cpu", seeds: int | None = None
 ) -> Sheet:
-    return sheet(TABLES["table5"], records, data=data, scale=scale, seeds=seeds)
+    return sheet_of(RATIO_TABLES["table5"], records, data=data, scale=scale, seeds=seeds)
 
 
 def paged(records: Records = RECORDS, *, seeds: int | None = None) -> Page:
@@ -146,7 +146,7 @@ def test_missing_cells_are_rows_that_say_so() -> None:
     made = paged(some, seeds=1)
     assert set(made.missing) == {cell.id for cell in RECORDS} - {cell.id for cell in some} and not made.complete
     page = markdown(made)
-    assert page.count("| VGGNet | 40 % | not measured |") == len(TABLES["table5"].panels)
+    assert page.count("| VGGNet | 40 % | not measured |") == len(RATIO_TABLES["table5"].panels)
     assert "| MRF | 50 % | not measured |" in page
     assert "14 of 34 measured" in page
     assert "VGGNet, 60 % of channels removed: not measured yet (unpruned and 60 %)." in page

@@ -111,7 +111,7 @@ def test_all_tables_share_the_command_and_the_last_line(tmp_path, capsys, monkey
     status = report.main(["--table", "all", "--render-only", "--out", str(tmp_path)])
     summary = last_line(capsys)
     assert status == 1 and not summary["complete"]
-    assert [one["table"] for one in summary["tables"]] == list(report.KINDS)
+    assert [one["table"] for one in summary["tables"]] == list(report.TABLES)
     for name in ("table1", "table2", "table3", "table4", "fig6", "table5"):
         assert (tmp_path / "tables" / "synthetic-cpu" / f"{name}.html").is_file()
 

@@ -15,17 +15,17 @@ from bench.make.stages import Stage
 from bench.measure.accuracy import from_digits
 from bench.pages.files import files as files_of
 from bench.records import Cell, Record
-from bench.speed import runtime_table, runtimes
-from bench.speed.runtime_rows import rows_of
-from bench.tables import TABLES
+from bench.tables.ratios.definitions import RATIO_TABLES
+from bench.tables.speed import runtimes, runtimes_page
+from bench.tables.speed.deployments import deployments_of
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
-KINDS = (("torch", "fp32"), ("onnxruntime", "fp32"), ("onnxruntime", "int8"), ("tensorrt", "fp16"))
+BACKENDS = (("torch", "fp32"), ("onnxruntime", "fp32"), ("onnxruntime", "int8"), ("tensorrt", "fp16"))
 
 
 def wanted() -> list[Cell]:
     made = runtimes.cells("tiny", "quick", 1, ["vggnet"])
-    return [cell for cell in made if cell.ratio in (0.0, 0.6) and (cell.runtime, cell.precision) in KINDS]
+    return [cell for cell in made if cell.ratio in (0.0, 0.6) and (cell.runtime, cell.precision) in BACKENDS]
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,13 @@ def of(found: dict[Cell, Record], runtime: str, precision: str, ratio: float = 0
 def test_cells_are_every_network_that_ships_in_every_runtime_and_precision() -> None:
     made = runtimes.cells("synthetic", "cpu", 2, ["mrf", "vggnet"])
     compiled = [cell for cell in made if cell.runtime == "torch-compile"]
-    others = [kind for kind in runtimes.KINDS if kind[0] != "torch-compile"]
+    others = [kind for kind in runtimes.BACKENDS if kind[0] != "torch-compile"]
     assert len(made) - len(compiled) == 2 * 2 * 6 * len(others) and len(made) == len({cell.path for cell in made})
     assert {cell.ratio for cell in compiled} == set(scale_for("cpu", "synthetic").measurement.compiled_ratios)
     second = runtimes.cells("synthetic", "cpu", 1, ["ocl-fgw-lgds"])
-    assert {cell.ratio for cell in second} == {0.0, *TABLES["ocl-slim"].ratios}, "those of its own table of ratios"
+    assert {cell.ratio for cell in second} == {0.0, *RATIO_TABLES["ocl-slim"].ratios}, (
+        "those of its own table of ratios"
+    )
     assert {cell.variant for cell in made if cell.ratio == 0} == {"dense"}
 
 
@@ -83,7 +85,7 @@ def test_the_ratio_to_eager_is_that_of_the_turns_whatever_a_record_says(measured
             for batch, told in (record.result.get("latency") or {}).items()
         }
         wrong[cell] = replace(record, result=record.result | {"latency": latency})
-    assert rows_of(wrong.values()) == rows_of(measured.values())
+    assert deployments_of(wrong.values()) == deployments_of(measured.values())
 
 
 def test_what_cannot_be_measured_is_a_record_that_says_why(measured) -> None:
@@ -122,7 +124,7 @@ def test_a_second_call_measures_nothing(tmp_path, measured, monkeypatch) -> None
 
 
 def test_the_page_says_what_the_records_say(measured) -> None:
-    files = files_of(runtime_table.page_of(measured, data="tiny", scale="quick"))
+    files = files_of(runtimes_page.page_of(measured, data="tiny", scale="quick"))
     page, table = files["runtimes.md"].decode(), list(csv.DictReader(io.StringIO(files["runtimes.csv"].decode())))
     assert len(table) == len(measured) and sum(bool(row["missing"]) for row in table) == 4
     eager, other = of(measured, "torch", "fp32", 0.0), of(measured, "onnxruntime", "fp32")
@@ -136,7 +138,7 @@ def test_the_page_says_what_the_records_say(measured) -> None:
     assert float(row["speedup_to_unpruned_eager_b1"]) == pytest.approx(1 / pair["ratio"])
     assert f"accuracy {100 * eager.result['accuracy']['val_selected']['overall']:.2f} -> " in page
     assert page.count("at least 500") == 1, "one line for all networks with the same reason"
-    assert files_of(runtime_table.page_of(dict(reversed(measured.items())), data="tiny", scale="quick")) == files
+    assert files_of(runtimes_page.page_of(dict(reversed(measured.items())), data="tiny", scale="quick")) == files
 
 
 def told(record: Record, change: Callable[[dict], dict]) -> Record:
@@ -157,8 +159,8 @@ def test_energy_is_a_column_where_some_record_has_it_and_nowhere_else(measured) 
         cell: told(record, lambda one: one | {"energy": energy}) if cell.runtime == "torch" else record
         for cell, record in silent.items()
     }
-    files, bare = (files_of(runtime_table.page_of(found, data="tiny", scale="quick")) for found in (powered, silent))
-    assert files_of(runtime_table.page_of(old, data="tiny", scale="quick")) == bare, "records of before look the same"
+    files, bare = (files_of(runtimes_page.page_of(found, data="tiny", scale="quick")) for found in (powered, silent))
+    assert files_of(runtimes_page.page_of(old, data="tiny", scale="quick")) == bare, "records of before look the same"
     page = files["runtimes.md"].decode()
     assert "Energy per image, batch 32, mJ" in page and "| 62.50 |" in page and "**Energy**: counter rapl" in page
     assert b"nergy" not in bare["runtimes.md"]
@@ -176,5 +178,5 @@ def test_a_smaller_network_that_is_slower_is_flagged_with_an_advice(measured) ->
     slim = of(measured, "onnxruntime", "fp32")
     slow = {batch: told | {"p50_ms": 1e6} for batch, told in slim.result["latency"].items()}
     changed = measured | {slim.cell: replace(slim, result=slim.result | {"latency": slow})}
-    (row,) = [row for row in rows_of(changed.values()) if row.cell == slim.cell]
+    (row,) = [row for row in deployments_of(changed.values()) if row.cell == slim.cell]
     assert any(said.startswith("slower than 0 % at batch 1") and "align=16" in said for said in row.remarks)

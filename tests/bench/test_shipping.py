@@ -7,7 +7,7 @@ import pytest
 
 from bench import records
 from bench.pages.markdown import markdown
-from bench.registry import KINDS, page_of
+from bench.registry import TABLES, page_of
 
 ROOT = Path(__file__).parents[2] / "reports" / "records"
 PLACE = {"data": "fer2013", "scale": "cpu"}
@@ -16,7 +16,7 @@ TITLE = "F. In the runtimes that ship"
 
 @pytest.fixture(scope="module")
 def page():
-    found = records.load_all(ROOT, table="table5", beside=KINDS["table5"].beside, **PLACE)
+    found = records.load_all(ROOT, table="table5", beside=TABLES["table5"].beside, **PLACE)
     return page_of("table5", found, **PLACE)
 
 

@@ -13,7 +13,7 @@ from bench.pages.html import address, record_address
 from bench.pages.page import Figures, Page, Part
 from bench.pages.record_page import record_page
 from bench.records import Cell
-from bench.registry import KINDS, page_of
+from bench.registry import TABLES, page_of
 
 ROOT = Path(__file__).parents[2]
 NASTY = "<script>alert(1)</script>"
@@ -48,7 +48,7 @@ def states(pages: list[Page]) -> dict[str, str]:
 
 def test_every_table_has_a_card_and_a_question():
     known = {name for names in site.PAPERS.values() for name in names}
-    assert known == {*KINDS, "fullwidth"} == set(site.QUESTIONS)
+    assert known == {*TABLES, "fullwidth"} == set(site.QUESTIONS)
 
 
 def test_a_card_says_what_a_reader_should_know():

@@ -10,8 +10,8 @@ from bench import records
 from bench.make.cuts import method_stage, plan_of, spent
 from bench.make.methods import RECIPES, Cut, Recover, Train, methods
 from bench.make.scale import changed
-from bench.registry import KINDS
-from bench.slimming.rows import CONTROL_RATIOS, RATIOS, TABLE, cells, measure
+from bench.registry import TABLES
+from bench.tables.slimming.rows import CONTROL_RATIOS, RATIOS, TABLE, cells, measure
 from compress.cost import macs
 from fermodels import checkpoint
 
@@ -115,7 +115,7 @@ def test_records_are_whole_and_made_once(work, made, monkeypatch: pytest.MonkeyP
         for told in record.result["runtimes"].values():
             assert set(told["ratios"]) == (set() if whole else {"unpruned"})
     monkeypatch.setattr("bench.make.stages.fit", lambda *a, **k: pytest.fail("a training began again"))
-    monkeypatch.setattr("bench.slimming.rows.measure_turns", lambda *a, **k: pytest.fail("timed again"))
+    monkeypatch.setattr("bench.tables.slimming.rows.measure_turns", lambda *a, **k: pytest.fail("timed again"))
     measure(work, asked, folder)
 
 
@@ -129,7 +129,7 @@ def test_a_method_that_cuts_gives_an_ordinary_checkpoint(work) -> None:
 def test_the_page_sets_the_recipe_against_its_controls(made) -> None:
     asked, folder = made
     found = records.load_all(folder, table=TABLE, data="tiny", scale=SCALE)
-    page = KINDS[TABLE].page(found, data="tiny", scale=SCALE, seeds=1)
+    page = TABLES[TABLE].page(found, data="tiny", scale=SCALE, seeds=1)
     by_method, controls, networks = page.parts
     assert [row[1] for row in by_method.body] == [
         "unpruned",
@@ -149,5 +149,5 @@ def test_the_page_sets_the_recipe_against_its_controls(made) -> None:
 
 
 def test_a_page_without_records_says_so() -> None:
-    page = KINDS[TABLE].page({}, data="tiny", scale=SCALE, seeds=1)
+    page = TABLES[TABLE].page({}, data="tiny", scale=SCALE, seeds=1)
     assert page.sentences == ["Methods of slimming: not measured yet."]

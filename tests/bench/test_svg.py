@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from svg_boxes import canvas, outside, overlapping, texts
 
-from bench.pages.speed_plot import Point, speed_plots
 from bench.pages.svg import Plot
+from bench.tables.ratios.speed_plot import Point, speed_plots
 
 COMMITTED = sorted((Path(__file__).parents[2] / "reports/tables").rglob("*.svg"))
 

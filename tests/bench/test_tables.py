@@ -5,9 +5,9 @@ import re
 import pytest
 
 from bench.pages.columns import FORMATS, VALUES, magnitude
-from bench.tables import TABLES, cells, find
+from bench.tables.ratios.definitions import RATIO_TABLES, cells, find
 
-TABLE5 = TABLES["table5"]
+TABLE5 = RATIO_TABLES["table5"]
 
 
 def test_cells_are_two_networks_times_two_uncut_and_five_cuts_with_both_controls() -> None:

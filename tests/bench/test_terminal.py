@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench import records, report
 from bench.pages.terminal import MOST, WIDTH, terminal, terminal_of_all
-from bench.registry import KINDS, page_of
+from bench.registry import TABLES, page_of
 
 WHICH = {"data": "invented", "scale": "cpu"}
 
@@ -32,17 +32,17 @@ def test_table5_is_one_table_of_eight_columns_that_fits():
     assert len(told) < 40
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", TABLES)
 def test_every_table_fits_without_records(name):
     told = lines(terminal(page_of(name, {}, data="synthetic", scale="cpu", seeds=1), [("Report", "x")]))
     assert max(map(len, told)) <= WIDTH and told[-1].strip() == "Report: x"
 
 
 def test_all_tables_are_a_line_each():
-    pages = [page_of(name, {}, data="synthetic", scale="cpu", seeds=1) for name in KINDS]
+    pages = [page_of(name, {}, data="synthetic", scale="cpu", seeds=1) for name in TABLES]
     told = lines(terminal_of_all(pages, []))
     assert max(map(len, told)) <= WIDTH
-    assert [name for name in KINDS if any(line.split()[:1] == [name] for line in told)] == list(KINDS)
+    assert [name for name in TABLES if any(line.split()[:1] == [name] for line in told)] == list(TABLES)
 
 
 def test_a_run_writes_the_report_and_names_it(tmp_path, capsys):

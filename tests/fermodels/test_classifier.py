@@ -14,8 +14,7 @@ import fermodels
 from compress.exporting.signed_onnx import write_onnx
 from compress.libraries import Unavailable
 from fermodels.faces.landmarks import landmarker
-from fermodels.predict.checkpoint_classifier import BATCH
-from fermodels.predict.classifier import answers_of
+from fermodels.predict.classifier import FACES_AT_ONCE, answers_of
 from fermodels.predict.models import open_model
 
 
@@ -25,9 +24,9 @@ def faces(count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("model", ["mrf", "vggnet"])
 def test_a_checkpoint_answers_as_its_graph(model: str, tmp_path: Path):
-    found = open_model(tiny_checkpoint(model, tmp_path))(faces(BATCH + 3))
+    found = open_model(tiny_checkpoint(model, tmp_path))(faces(FACES_AT_ONCE + 3))
     with torch.inference_mode():
-        wanted = tiny_graph(model)(torch.from_numpy(faces(BATCH + 3)).permute(0, 3, 1, 2).float())
+        wanted = tiny_graph(model)(torch.from_numpy(faces(FACES_AT_ONCE + 3)).permute(0, 3, 1, 2).float())
     np.testing.assert_allclose(found.probabilities, wanted[0].numpy(), atol=1e-5)
     assert (found.attention is None) == (len(wanted) == 1)
     if found.attention is not None:
@@ -40,7 +39,7 @@ def test_an_onnx_file_answers_as_its_checkpoint(tmp_path: Path):
     net = open_model(tiny_checkpoint("mrf", tmp_path / "net"))
     onnx = open_model(tiny_onnx("mrf"))
     assert (onnx.classes, onnx.side, onnx.crop) == (net.classes, net.side, net.crop)
-    found, wanted = onnx(faces(BATCH + 3)), net(faces(BATCH + 3))
+    found, wanted = onnx(faces(FACES_AT_ONCE + 3)), net(faces(FACES_AT_ONCE + 3))
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-4)
     assert found.attention is not None and wanted.attention is not None
     np.testing.assert_allclose(found.attention, wanted.attention, atol=1e-4)
@@ -82,7 +81,7 @@ SAID = {"side": 9, "regions": "fixed", "crop": 0.5, "classes": ["red", "green", 
 def test_an_onnx_file_is_fed_pixels_as_it_says(tmp_path: Path):
     model = open_model(mean_colour(tmp_path / "a.onnx", SAID))
     assert (model.classes, model.side, model.crop) == (("red", "green", "blue"), 9, 0.5)
-    given = np.stack([noise(seed, 9, 3) for seed in range(BATCH + 3)])
+    given = np.stack([noise(seed, 9, 3) for seed in range(FACES_AT_ONCE + 3)])
     powers = np.exp(given.astype(np.float64).mean((1, 2)) - 128)
     found = model(given)
     np.testing.assert_allclose(found.probabilities, powers / powers.sum(1, keepdims=True), atol=1e-4)

@@ -32,7 +32,7 @@ from fermodels.predict import predictor as predicting
 from fermodels.predict.__main__ import main
 from fermodels.predict.models import open_model
 from fermodels.predict.pictures import Frame, Photograph, photograph_of
-from fermodels.predict.predictor import BATCH, FaceExpression, Predictor, predictions
+from fermodels.predict.predictor import FRAMES_AT_ONCE, FaceExpression, Predictor, predictions
 from fermodels.predict.rows import columns, rows
 from fermodels.predict.shipped import DEFAULT, SHIPPED, trust
 
@@ -246,9 +246,9 @@ def test_frames_are_read_a_batch_at_a_time(predictor: Predictor):
             yield Frame(file="f", picture=photograph_of(Image.fromarray(pictures()[0])))
 
     stream = predictions(predictor, endless())
-    for number in range(1, 2 * BATCH + 2):
+    for number in range(1, 2 * FRAMES_AT_ONCE + 2):
         next(stream)
-        assert len(pulled) == BATCH * -(-number // BATCH)
+        assert len(pulled) == FRAMES_AT_ONCE * -(-number // FRAMES_AT_ONCE)
 
 
 def test_every_row_has_the_same_keys():
@@ -298,10 +298,10 @@ def test_text_ends_with_the_counts(checkpoint: str, tmp_path: Path, capsys: pyte
 
 
 def test_a_video_has_a_row_for_every_frame(checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path = video(tmp_path / "clip.avi", count=BATCH + 3)
+    path = video(tmp_path / "clip.avi", count=FRAMES_AT_ONCE + 3)
     main([str(path), "--model", checkpoint, "--json"])
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert sorted({row["frame"] for row in found}) == list(range(BATCH + 3))
+    assert sorted({row["frame"] for row in found}) == list(range(FRAMES_AT_ONCE + 3))
     assert [row["time_s"] for row in found] == pytest.approx([row["frame"] / 10 for row in found], abs=2e-3)
 
 

@@ -17,8 +17,8 @@ from compress.runtimes import RUNTIMES, Unavailable
 from fermodels import EXPRESSIONS
 from fermodels.predict.__main__ import main
 from fermodels.predict.checkpoint_classifier import CheckpointClassifier
+from fermodels.predict.classifier import FACES_AT_ONCE
 from fermodels.predict.models import open_model
-from fermodels.predict.session_classifier import BATCH
 
 pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 
@@ -51,7 +51,7 @@ def test_a_runtime_answers_as_the_checkpoint(folder: Path, runtime: str):
         pytest.skip(str(missing))
     checkpoint = CheckpointClassifier(folder / "checkpoint")
     assert (model.classes, model.side, model.crop) == (checkpoint.classes, STORED, checkpoint.crop)
-    several = faces(BATCH + 3)  # more than run together
+    several = faces(FACES_AT_ONCE + 3)  # more than run together
     found, wanted = model(several), checkpoint(several)
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=2e-5)
     assert found.attention is not None and wanted.attention is not None
@@ -99,8 +99,8 @@ def test_an_engine_runs_as_its_sidecar_says(folder: Path, photo: Path, monkeypat
     assert (row["expression"], row["probability"]) == (EXPRESSIONS[1], 1.0)
     assert opened["artefact"] == path and opened["precision"] == "fp32" and opened["session"].batches == [1]
     model = open_model(path)
-    model(faces(BATCH + 1))
-    assert opened["session"].batches == [BATCH, 1]
+    model(faces(FACES_AT_ONCE + 1))
+    assert opened["session"].batches == [FACES_AT_ONCE, 1]
     engine_in(folder, "0" * 64)
     with pytest.raises(ValueError, match="does not lie beside it"):
         open_model(path)

@@ -1,0 +1,135 @@
+"""A table of prune ratios as a page: wide, so it is cut into panels of the same rows."""
+
+from collections.abc import Sequence
+
+from bench.pages.captions import footer, settings
+from bench.pages.columns import ACCURACY, VALUES, Column, Panel, Table, recall_key
+from bench.pages.page import Figures, Page, Part
+from bench.pages.sheet import MISSING, Records, Row, Sheet, row_cells, taken
+from bench.records import Record
+from bench.schema import BATCHES
+from bench.tables.ratios import shipping
+from bench.tables.ratios.plot_widths import width_plot
+from bench.tables.ratios.plots import accuracy_plot, gamma_plot, recovery_plot
+from bench.tables.ratios.sentences import headlines
+from bench.tables.ratios.sheet import sheet_of
+from bench.tables.ratios.speed_plot import Point, point_of, speed_plots
+
+SHOWN = ("dense", "sparse", "slim")
+"""Variants with rows of their own in the panels; the random control has columns there and rows in the CSV."""
+ROW_KEYS = ("Network", "Channels removed")
+BEYOND, REMARKED = "*", "!"
+MARKS_NOTE = f"{BEYOND} beyond the paper's ratios; {REMARKED} see the remarks"
+FRONT = (
+    ACCURACY,
+    Column(title="Difference, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
+    Column(title="Parameters", text="{params} ({params_removed_percent})"),
+    Column(title="FLOPs (MAC)", text="{macs} ({macs_removed_percent})"),
+    *(
+        Column(title=f"p50 ms, batch {batch} (speed-up)", text=f"{{p50_ms_b{batch}}} ({{speedup_b{batch}}})")
+        for batch in BATCHES
+    ),
+)
+"""Columns of the first page of a report, and of the README."""
+BRIEF = (
+    Column(title="Accuracy, %", text="{accuracy_percent}"),
+    FRONT[1],
+    Column(title="Params", text="{params}"),
+    Column(title="MACs", text="{macs}"),
+    *FRONT[-2:],
+)
+"""Those of a terminal of 100 columns."""
+CLOSEUPS = {"gammas": gamma_plot, "widths": width_plot, "recovery": recovery_plot}
+
+
+def page_of(table: Table, records: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """The page of `table`; arguments and errors are those of `bench.tables.ratios.sheet.sheet_of`."""
+    made = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
+    return page_of_sheet(made, taken(records, data=data, scale=scale, table=shipping.TABLE))
+
+
+def page_of_sheet(sheet: Sheet, timed: Sequence[Record] = ()) -> Page:
+    """Everything that is told of the records of a table, and of its networks in the runtimes that ship (`timed`)."""
+    models, shown, panels = sheet.table.models, _shown(sheet), sheet.table.panels
+    letter = chr(ord(panels[-1].letter) + 1)
+    deployed = shipping.shipping_part(letter, shown, timed)
+    short = [(name, row) for name, row in shown if row.variant != "sparse"]
+    front = _short(FRONT, short)
+    return Page(
+        name=sheet.table.name,
+        title=sheet.table.title,
+        data=sheet.data,
+        scale=sheet.scale,
+        seeds=sheet.seeds,
+        sentences=headlines(sheet),
+        parts=[*(_part(sheet, panel) for panel in panels), *([deployed] if deployed else [])],
+        figures=_figures(sheet),
+        front=front,
+        brief=_short(BRIEF, short),
+        speed=speed_plots(_points(sheet), sheet.watermark),
+        plots={"accuracy": accuracy_plot(sheet)},
+        closeups={f"{name}-{model}": draw(sheet, model) for name, draw in CLOSEUPS.items() for model in models},
+        footer=footer(sheet),
+        remarks={"Remarks": [f"{name}, {row.label}: {'; '.join(row.remarks)}" for name, row in shown if row.remarks]},
+        settings=settings(sheet.records),
+        marks=MARKS_NOTE,
+        terse=True,
+    )
+
+
+def _shown(sheet: Sheet) -> list[tuple[str, Row]]:
+    """(network, row) of every row of a panel."""
+    return [(name, row) for model, name in sheet.table.models.items() for row in sheet.of(model, *SHOWN)]
+
+
+def row_label(row: Row) -> str:
+    """What was done to the network, with its marks and the seeds that are there when some are not."""
+    marks = (BEYOND if row.beyond else "") + (REMARKED if row.remarks else "")
+    return f"{row.label}{marks}" + (f" ({row.status})" if row.status and row.measured else "")
+
+
+def _part(sheet: Sheet, panel: Panel) -> Part:
+    columns = sheet.columns(panel)
+    return Part(
+        title=f"{panel.letter}. {panel.title}",
+        titles=[*ROW_KEYS, *(column.title for column in columns)],
+        body=_body(columns, _shown(sheet)),
+        note=panel.note,
+        keys=len(ROW_KEYS),
+        cells=[row.cells for _, row in _shown(sheet)],
+    )
+
+
+def _short(columns: Sequence[Column], rows: Sequence[tuple[str, Row]]) -> Part:
+    """One table for a reader in a hurry."""
+    titles, cells = [*ROW_KEYS, *(column.title for column in columns)], [row.cells for _, row in rows]
+    return Part(title="Accuracy, cost and time", titles=titles, body=_body(columns, rows), keys=2, cells=cells)
+
+
+def _body(columns: Sequence[Column], rows: Sequence[tuple[str, Row]]) -> list[list[str]]:
+    return [[name, row_label(row), *row_cells(columns, row)] for name, row in rows]
+
+
+def _points(sheet: Sheet) -> dict[str, list[Point]]:
+    """Accuracy and milliseconds of seed 0 in the runtime of the table's own times."""
+    timed = [one for one in sheet.records if not one.cell.seed and "1" in (one.result.get("latency") or {})]
+    runs: dict[str, list[Point]] = {}
+    for one in timed:
+        told = one.result["latency"]["1"]
+        point = point_of(one.cell, told["p50_ms"], one.result["accuracy"]["val_selected"])
+        runs.setdefault(f"{told['runtime']} {told['precision']}", []).append(point)
+    return runs
+
+
+def _figures(sheet: Sheet) -> Figures:
+    """Every value of every cell; nothing but what was published where a cell was not measured."""
+    classes = sheet.records[0].result["data"]["classes"] if sheet.records else []
+    identity = ["table", "data", "scale", "model", "variant", "ratio", "seed", "status"]
+    columns = [*identity, *VALUES, *map(recall_key, classes), "commit", "created"]
+    made = {record.cell: {"commit": record.commit, "created": record.created} for record in sheet.records}
+    rows = []
+    for row in sheet.rows:
+        for cell, values in zip(row.cells, row.found, strict=True):
+            status = {"status": MISSING if values is None else "measured", "requested_percent": 100 * cell.ratio}
+            rows.append(vars(cell) | status | row.published | (values or {}) | made.get(cell, {}))
+    return Figures(columns=columns, rows=rows)

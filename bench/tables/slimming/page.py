@@ -1,0 +1,204 @@
+"""The page of the methods: accuracy by method and ratio, the recipe against its controls, every network. Pure."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from bench.make.methods import methods
+from bench.make.scales import scale_for
+from bench.pages.captions import code_line, machine_line
+from bench.pages.columns import magnitude, probability
+from bench.pages.page import Figures, Page, Pairs, Part, watermark
+from bench.pages.sheet import EMPTY, MISSING, Records, taken
+from bench.pages.svg import Plot
+from bench.records import Record
+from bench.schema import SINGLE
+from bench.tables.slimming.measured import BACKEND_NAMES, MODELS, Measured, against
+from bench.tables.slimming.plot import AXES, draw
+from bench.tables.slimming.rows import RATIOS, TABLE, cells
+
+TITLE = "Ways to a slim network, and the controls that could refute them"
+UNPRUNED = "unpruned"
+NOTE = (
+    "Accuracy on the test split at the end, in %; in brackets the difference to the unpruned network in points. "
+    "Recipes are run at every ratio, controls at two."
+)
+CONTROL_NOTE = (
+    "Difference: the recipe minus the control on the same test images (paired). Above zero the recipe wins. Controls "
+    "share everything with the recipe but what their name says."
+)
+NETWORK_NOTE = (
+    "After the cut, recalibrated, at the end: accuracy on the validation split. Epochs: of the last training. "
+    f"Milliseconds: p50 at batch {SINGLE}, all networks in turns."
+)
+BETTER, ALIKE, WORSE = "better than", "not measurably different from", "worse than"
+
+
+def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
+    """Everything that is told; `seeds` is what the records have."""
+    records = taken(found, data=data, scale=scale, table=TABLE)
+    wholes = {(one.cell.model, one.cell.seed): one for one in records if one.cell.variant == "dense"}
+    measured = [Measured(record=one, whole=wholes.get((one.cell.model, one.cell.seed))) for one in records]
+    seeds, own = 1 + max((one.cell.seed for one in records), default=0), scale_for(scale, data).schedules.recipe
+    titles = {"dense": UNPRUNED} | {name: method.title for name, method in methods(own).items()}
+    wanted = {cell.id for cell in cells(data, scale, seeds, list(MODELS))} - {one.cell.id for one in records}
+    plots = {
+        axis: Plot(f"{TABLE}-{axis}", (9.0, 4.2), watermark(scale), partial(draw, measured, titles, axis, data))
+        for axis in AXES
+    }
+    return Page(
+        name=TABLE,
+        title=TITLE,
+        data=data,
+        scale=scale,
+        seeds=seeds,
+        sentences=sentences(measured, own, titles) or [f"Methods of slimming: {MISSING} yet."],
+        parts=[_by_ratio(measured, titles), _controls(measured, own, titles), _networks(measured, titles)],
+        figures=_figures(measured),
+        plots=plots,
+        footer=_footer(records),
+        remarks={"Not measured": sorted(wanted), "Timing": _noisy(records)},
+    )
+
+
+def sentences(measured: Sequence[Measured], own: str, titles: Mapping[str, str]) -> list[str]:
+    """What the scale's own recipe cost at 60 % (or at the ratio next to it), and which controls are beyond chance."""
+    told = []
+    for one in measured:
+        cell = one.record.cell
+        if cell.variant != own or cell.ratio != 0.6 or one.difference is None or one.whole is None:
+            continue
+        whole = 100 * one.whole.result["accuracy"]["val_selected"]["overall"]
+        fewer = one.whole.result["cost"]["macs"] / one.record.result["cost"]["macs"]
+        told.append(
+            f"{one.name}, {titles[own]}, {cell.ratio:.0%} of the channels: {whole:.2f} -> {one.percent:.2f} % "
+            f"({_interval(one.difference)} points), {fewer:.1f} times fewer MACs."
+        )
+        told += _said_of_controls(one, _rivals(one, measured, own), titles)
+    return told
+
+
+def _rivals(one: Measured, measured: Sequence[Measured], own: str) -> list[Measured]:
+    """Every other method's network at the ratio of `one`, same model and seed."""
+    cell = one.record.cell
+    alike = [m for m in measured if (m.record.cell.model, m.record.cell.seed) == (cell.model, cell.seed)]
+    return [m for m in alike if m.record.cell.ratio == cell.ratio and m.record.cell.variant not in ("dense", own)]
+
+
+def _said_of_controls(one: Measured, rivals: Sequence[Measured], titles: Mapping[str, str]) -> list[str]:
+    groups: dict[str, list[str]] = {BETTER: [], ALIKE: [], WORSE: []}
+    for rival in rivals:
+        found = against(one.record, rival.record)
+        kind = (
+            "better than" if found["lo"] > 0 else "worse than" if found["hi"] < 0 else "not measurably different from"
+        )
+        name = titles[rival.record.cell.variant].removeprefix("Control: ")
+        groups[kind].append(f"{name} ({found['points']:+.2f})")
+    said = [f"{kind} {', '.join(names)}" for kind, names in groups.items() if names]
+    return [f"At {one.record.cell.ratio:.0%} it is {'; '.join(said)}."] if said else []
+
+
+def _interval(found: Mapping[str, float]) -> str:
+    return "{points:+.2f} [{lo:+.2f}, {hi:+.2f}]".format(**found)
+
+
+def _by_ratio(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
+    body = []
+    for name in dict.fromkeys(one.name for one in measured):
+        for method, title in titles.items():
+            own = {m.record.cell.ratio: m for m in measured if (m.name, m.record.cell.variant) == (name, method)}
+            if method == "dense" and own:
+                body.append([name, title, f"{own[0.0].percent:.2f}", *[EMPTY] * len(RATIOS)])
+            elif own:
+                body.append([name, title, EMPTY, *(_told(own.get(ratio)) for ratio in RATIOS)])
+    heads = ["Network", "Method", "Whole", *(f"{ratio:.0%} removed" for ratio in RATIOS)]
+    return Part(title="A. Accuracy by method", titles=heads, body=body, note=NOTE, keys=2)
+
+
+def _told(one: Measured | None) -> str:
+    if one is None:
+        return EMPTY
+    return f"{one.percent:.2f}" + (f" ({one.difference['points']:+.2f})" if one.difference else "")
+
+
+def _controls(measured: Sequence[Measured], own: str, titles: Mapping[str, str]) -> Part:
+    heads = ["Network", "Against", "Removed", "Recipe, %", "Against, %", "Difference, points [95 %]", "McNemar p"]
+    heads += ["Recipe: MAC", "Against: MAC", f"Recipe: ms ({BACKEND_NAMES[0]})", "Against: ms"]
+    body = []
+    for one in (one for one in measured if one.record.cell.variant == own):
+        for rival in _rivals(one, measured, own):
+            found = against(one.record, rival.record)
+            row = [one.name, titles[rival.record.cell.variant], f"{one.record.cell.ratio:.0%}", f"{one.percent:.2f}"]
+            row += [f"{rival.percent:.2f}", _interval(found), probability(found["p"])]
+            row += [magnitude(each.record.result["cost"]["macs"]) for each in (one, rival)]
+            body.append([*row, *(_ms(each.ms(BACKEND_NAMES[0])) for each in (one, rival))])
+    return Part(title=f"B. {titles[own]} against the others", titles=heads, body=body, note=CONTROL_NOTE, keys=2)
+
+
+def _networks(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
+    heads = ["Network", "Method", "Asked", "Removed", "After the cut, %", "Recalibrated, %", "At the end, %"]
+    heads += ["Test, % [95 %]", "Difference, points [95 %]", "FLOPs (MAC)", "Parameters"]
+    heads += [*(f"{kind}, ms" for kind in BACKEND_NAMES), "Epochs"]
+    body = []
+    for one in measured:
+        result, cell = one.record.result, one.record.cell
+        low, high = (100 * end for end in result["accuracy"]["val_selected"]["interval"])
+        plan = result["plan"]
+        row = [one.name, titles[cell.variant], f"{cell.ratio:.0%}", f"{100 * plan['removed']:.1f} %" if plan else EMPTY]
+        row += [_percent(one.validation("cut")), _percent(one.validation("recalibrated"))]
+        row += [
+            f"{100 * result['accuracy']['validation']['overall']:.2f}",
+            f"{one.percent:.2f} [{low:.2f}, {high:.2f}]",
+        ]
+        row += [EMPTY if one.difference is None else _interval(one.difference)]
+        row += [magnitude(result["cost"]["macs"]), magnitude(result["cost"]["params"])]
+        body.append([*row, *(_ms(one.ms(kind)) for kind in BACKEND_NAMES), str(len(_last_training(one.record)))])
+    cells = [(one.record.cell,) for one in measured]
+    return Part(title="C. Every network", titles=heads, body=body, note=NETWORK_NOTE, keys=2, cells=cells)
+
+
+def _percent(value: float | None) -> str:
+    return EMPTY if value is None else f"{value:.2f}"
+
+
+def _ms(value: float | None) -> str:
+    return EMPTY if value is None else f"{value:.3f}"
+
+
+def _last_training(record: Record) -> list[object]:
+    return record.result["training"]["stages"]["tune"]["epochs"]
+
+
+def _figures(measured: Sequence[Measured]) -> Figures:
+    rows = []
+    for one in measured:
+        cell, result = one.record.cell, one.record.result
+        row: dict[str, object] = {"model": cell.model, "method": cell.variant, "ratio": cell.ratio, "seed": cell.seed}
+        row |= {"removed_percent": 100 * result["plan"]["removed"] if result["plan"] else 0.0}
+        row |= {f"{step}_percent": one.validation(step) for step in ("cut", "absorbed", "recalibrated")}
+        row |= {"validation_percent": 100 * result["accuracy"]["validation"]["overall"], "test_percent": one.percent}
+        row |= {f"difference_{name}": value for name, value in (one.difference or {}).items()}
+        row |= {"macs": result["cost"]["macs"], "params": result["cost"]["params"]}
+        rows.append(row | {f"{kind.replace(' ', '_')}_ms": one.ms(kind) for kind in BACKEND_NAMES})
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return Figures(columns=columns, rows=rows)
+
+
+def _noisy(records: Sequence[Record]) -> list[str]:
+    timed = [(one.cell.id, kind, told) for one in records for kind, told in one.result.get("runtimes", {}).items()]
+    return [f"{name}, {kind}: noisy" for name, kind, told in timed if told["noisy"]]
+
+
+def _footer(records: Sequence[Record]) -> Pairs:
+    if not records:
+        return [("Cells", f"none {MISSING.removeprefix('not ')}")]
+    data = records[0].result["data"]
+    return [
+        ("Data", f"{data['name']}, test split, n = {len(data['truth']):,}; validation chooses the epoch"),
+        (
+            "Compute",
+            "from scratch: that of training and recovery, a teacher's forward pass counted as a third of a step",
+        ),
+        ("Machine", machine_line(records)),
+        ("Code", code_line(records)),
+        ("Licence of the data", str(data["licence"])),
+    ]
