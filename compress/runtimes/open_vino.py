@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from compress.exporting.signed_onnx import checked
-from compress.libraries import library
+from compress.libraries import Unavailable, library
 from compress.runtimes.session import ANY, IO, Session, Target, TensorSpec, asked, honoured
+from compress.training.loop import has_bf16
 
 COMPUTING = {"Convolution", "MatMul", "FullyConnected", "GroupConvolution", "Subgraph:MatMul"}
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -66,6 +67,8 @@ class OpenVino:
 
     def open(self, artefact: Path, *, precision: str) -> Session:
         asked(self, precision)
+        if precision == "bf16" and not has_bf16("cpu"):
+            raise Unavailable("openvino: this processor does not compute in bf16; use fp32 or int8 here")
         return honoured(OpenVinoSession(artefact, precision), HONOURED)
 
 
