@@ -84,16 +84,18 @@ def test_pages_are_whole_and_load_nothing(name):
     class Tags(HTMLParser):
         def __init__(self):
             super().__init__()
-            self.tables, self.links = 0, []
+            self.tables, self.links, self.loaded = 0, [], []
 
         def handle_starttag(self, tag, attrs):
             self.tables += tag == "table"
             self.links += [value for key, value in attrs if key in ("src", "href") and not value.startswith("#")]
+            self.loaded += [value for key, value in attrs if key == "src" or (tag, key) == ("link", "href")]
 
     tags = Tags()
     text = rendered(name)[f"{name}.html"].decode()
     tags.feed(text)
-    assert tags.tables >= 1 and tags.links == []
+    assert tags.tables >= 1 and tags.loaded == ["data:,"], "an empty icon, so that no browser asks for one"
+    assert not [link for link in tags.links if "//" in link], "what it leads to lies beside it"
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
 
