@@ -22,7 +22,7 @@ CUTS = """
 import sys
 from pathlib import Path
 from tiny_job import job
-from bench.make.recipes import slim_stage
+from bench.make.cuts import slim_stage
 from compress.training import processes
 processes.join()
 slim_stage(job(Path(sys.argv[1])), "slim", 0.6)
