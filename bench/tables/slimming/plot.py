@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.make.methods import RECIPES
+from bench.pages.columns import magnitude
 from bench.pages.svg import LIGHT, MARKERS, RAMP, nothing
 from bench.schema import SINGLE
 from bench.tables.slimming.measured import BACKEND_NAMES, Measured
@@ -35,14 +37,20 @@ def _field(axes: Axes, own: Sequence[Measured], titles: Mapping[str, str], axis:
     axes.grid(True, axis="y", linewidth=0.8)
     axes.set_xlabel(AXES[axis])
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if axis == "ms" else magnitude(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     whole = [one for one in own if one.record.cell.variant == "dense"]
-    for i, (method, title) in enumerate(titles.items()):
+    for method, title in titles.items():
         line = method in RECIPES
-        points = [one for one in own if one.record.cell.variant == method] + (whole if line else [])
+        cut = [one for one in own if one.record.cell.variant == method]
+        points = cut + (whole if line and cut else [])
         at = sorted((x, one.percent) for one in points if (x := one.at(axis)) is not None)
         if not at or method == "dense":
             continue
-        colour, marker = LIGHT[RAMP[i % len(RAMP)] if line else "vggnet"], MARKERS[i % len(MARKERS)]
+        place = list(titles).index(method) - (1 if line else 1 + len(RECIPES))
+        names = RAMP if line else [("vggnet", "other")[place // len(MARKERS)]]
+        colour, marker = LIGHT[names[place % len(names)]], MARKERS[place % len(MARKERS)]
         label = title.removeprefix("Control: ")
         linestyle = "-" if line else "none"
         axes.plot(*zip(*at, strict=True), color=colour, marker=marker, label=label, linestyle=linestyle, markersize=5)
