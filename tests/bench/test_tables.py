@@ -66,3 +66,10 @@ def test_a_growing_network_is_not_printed_as_a_reduction() -> None:
     assert FORMATS["reduction"](-3.0) == "+3.0 %"
     assert FORMATS["points"](0.5) == "+0.50"
     assert FORMATS["probability"](0.0004) == "<0.001"
+
+
+@pytest.mark.parametrize("scale", ["strong", "strong+tune.epochs=12", "cpu+recipe=taylor"])
+def test_a_recipe_without_a_penalty_has_no_sparse_row_whatever_is_set(scale: str) -> None:
+    assert not [cell for cell in cells("table5", "fer2013", scale, 1) if cell.variant == "sparse"]
+    assert [cell for cell in cells("ocl-slim", "fer2013", scale, 1) if cell.variant == "sparse"], "its own recipe"
+    assert [cell for cell in cells("table5", "fer2013", "strong+recipe=penalty", 1) if cell.variant == "sparse"]

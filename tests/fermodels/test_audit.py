@@ -105,7 +105,8 @@ def test_every_set_is_audited_and_agrees_with_its_leaked_rows(name: str, tmp_pat
     for position, split in enumerate(data.splits.values()):
         if split.leaked is not None:
             assert found.exact_in[found.part == position][:, 0].tolist() == split.leaked.tolist()
-    assert all(own["not_faces"] is None for own in summary(found)["splits"].values())
+    says = name == "ferplus"  # votes for "no face": the only set that knows
+    assert all((own["not_faces"] is not None) == says for own in summary(found)["splits"].values())
 
 
 def test_pixels_are_compared_before_resizing(tmp_path: Path):

@@ -7,7 +7,8 @@
 """
 
 from bench.make.methods import RECIPES
-from bench.make.scales import SCALES, scale_for
+from bench.make.networks import NETWORKS
+from bench.make.scales import scale_for
 from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, Published, Table
 from bench.records import Cell
 from bench.schema import BATCHES
@@ -59,7 +60,7 @@ def _control_panel() -> Panel:
         Column(title="+ beta absorbed, %", text="{absorbed_percent}"),
         Column(title="+ BN recalibrated, %", text="{recalibrated_percent}"),
         Column(title="At the end, %", text="{validation_percent}"),
-        Column(title="Control: smallest gammas (test), %", text="{short_percent}"),
+        Column(title="Control: the recipe's channels (test), %", text="{short_percent}"),
         Column(title="Control: random (test), %", text="{control_percent}"),
         Column(
             title="Gain over random, points [95 %]", text="{control_gap_points} [{control_gap_lo}, {control_gap_hi}]"
@@ -69,8 +70,8 @@ def _control_panel() -> Panel:
     )
     note = (
         "The first four columns are accuracy on the validation split; at the end is after fine-tuning. "
-        "Control: the same number of channels drawn at random, against those of smallest gamma, both fine-tuned alike "
-        "(the control's epochs are below) and measured on test; random channels are other MACs."
+        "Control: the same number of channels drawn at random, against those that the recipe chose, both fine-tuned "
+        "alike (the control's epochs are below) and measured on test; random channels are other MACs."
     )
     return Panel(letter="C", title="Right after the cut, and the random control", columns=columns, note=note)
 
@@ -194,11 +195,16 @@ def cells(table: str | Table, data: str, scale: str, seeds: int) -> list[Cell]:
     table = find(table)
     if seeds < 1:
         raise ValueError(f"seeds = {seeds}: give a number of seeds, at least 1")
-    dense_cut = scale in SCALES and not RECIPES[scale_for(scale, data).schedules.recipe].penalised
+    penalised = {model: _penalised(model, data, scale) for model in table.models}
     return [
         Cell(table=table.name, data=data, scale=scale, model=model, variant=variant, ratio=ratio, seed=seed)
         for seed in range(seeds)
         for model in table.models
         for variant, ratio in variants(table)
-        if not (dense_cut and variant == "sparse")
+        if penalised[model] or variant != "sparse"
     ]
+
+
+def _penalised(model: str, data: str, scale: str) -> bool:
+    """Whether the recipe of the network `model` at `scale` has a sparse stage."""
+    return RECIPES[NETWORKS[model].scale(scale_for(scale, data)).schedules.recipe].penalised
