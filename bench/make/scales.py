@@ -167,6 +167,12 @@ def with_settings(name: str, settings: Sequence[str]) -> str:
     return SET.join([name, *sorted(text.replace(" ", "") for text in settings)])
 
 
+def titled(name: str) -> str:
+    """The scale in few words: settings that `with_settings` wrote into its name are counted."""
+    base, *settings = name.split(SET)
+    return f"{base} + {len(settings)} setting{'s' if len(settings) > 1 else ''}" if settings else base
+
+
 def scale_for(name: str, data: str) -> Scale:
     """The scale `name`, as `with_settings` writes it, as it applies to the data set named `data`.
 

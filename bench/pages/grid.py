@@ -30,6 +30,8 @@ class Line:
     keys: Sequence[float | None]
     """What the figures are sorted by."""
     cells: Sequence[Cell]
+    behind: Sequence[Cell | None]
+    """The record of every single figure, where it is not the row's."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Folded:
 
 
 def folded(part: Part, recorded: Container[Cell] = ()) -> Folded:
-    """`part` in tables that fit on a page; rows lead to those of their cells that are `recorded`."""
+    """`part` in tables that fit on a page; rows and figures lead to those of their cells that are `recorded`."""
     first, *others = _columns(part)
     every = range(part.keys, len(part.titles))
     published = [i for i, cells in enumerate(part.cells) if not cells]
@@ -98,7 +100,9 @@ def _grid(part: Part, columns: Sequence[int], rows: Sequence[int], recorded: Con
         cells = part.body[i]
         texts = [cells[column] for column in columns]
         own = [cell for cell in part.cells[i] if cell in recorded] if part.cells else []
-        line = Line(cells[part.keys - 1], texts, list(map(sort_key, texts)), own)
+        behind = [part.behind[i][column] for column in columns] if part.behind else [None] * len(columns)
+        behind = [cell if cell and cell in recorded else None for cell in behind]
+        line = Line(cells[part.keys - 1], texts, list(map(sort_key, texts)), own, behind)
         groups.setdefault(cells[0] if part.keys > 1 else "", []).append(line)
     return Grid([part.titles[part.keys - 1], *(part.titles[i] for i in columns)], list(groups.items()))
 

@@ -30,7 +30,7 @@ def html(page: Page, *, before: Link | None = None, after: Link | None = None) -
         for i, shown in enumerate(((*page.plots.values(), *page.speed.values()), page.closeups.values()))
     )
     template = environment().get_template("page.html.j2")
-    parts = [folded(part, set(page.cells)) for part in page.parts]
+    parts = [folded(part, page.told) for part in page.parts]
     return template.render(page=page, parts=parts, plots=plots, closeups=closeups, before=before, after=after)
 
 

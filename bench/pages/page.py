@@ -32,6 +32,8 @@ class Part:
     """How many of the first columns name the row: 1, or 2, whose rows lie grouped by the first."""
     cells: Sequence[Sequence[Cell]] = ()
     """The cells behind every row, none behind one of publications alone; a page of HTML leads to their records."""
+    behind: Sequence[Sequence[Cell | None]] = ()
+    """The cell behind every text of `body`, where the figures of a row are of several records."""
 
     @property
     def groups(self) -> list[tuple[str, list[Sequence[str]]]]:
@@ -97,6 +99,11 @@ class Page:
     def watermark(self) -> str:
         """Printed on every rendering of a scale that gives no results; empty for the others."""
         return watermark(self.scale)
+
+    @property
+    def told(self) -> set[Cell]:
+        """Every cell to whose record something on the page leads."""
+        return {*self.cells, *(cell for part in self.parts for row in part.behind for cell in row if cell)}
 
     @property
     def complete(self) -> bool:

@@ -95,10 +95,10 @@ def site(
     """
     shown_by: dict[Cell, list[tuple[str, str]]] = {}
     for page in pages:
-        for cell in page.cells:
+        for cell in page.told:
             shown_by.setdefault(cell, []).append((page.title, address(page)))
     files = {INDEX: index(pages, asked)}
-    wanted = {cell for page in pages if not there(page) for cell in page.cells}
+    wanted = {cell for page in pages if not there(page) for cell in page.told}
     for i, page in enumerate(pages):
         if there(page):
             continue

@@ -20,6 +20,6 @@ def test_every_cell_is_exported_timed_and_told(tmp_path, monkeypatch) -> None:
         if not record.result["missing"]:
             assert record.result["latency"]["1"]["n"] >= QUICK.measurement.latency_runs
     page = files_of(full_width.page_of(found, data=full_width.DATA, scale=QUICK.name))["fullwidth.md"].decode()
-    assert "Accuracy, %" not in page and page.count("| vggnet |") == sum(
+    assert "Accuracy, %" not in page and page.count("| VGGNet |") == sum(
         not r.result["missing"] for r in found.values()
     )

@@ -9,11 +9,11 @@ from fake_records import fake_records
 from bench import records
 from bench.pages import site
 from bench.pages.grid import WIDE, folded, sort_key
-from bench.pages.html import address, record_address
+from bench.pages.html import address, html, record_address
 from bench.pages.page import Figures, Page, Part
 from bench.pages.record_page import record_page
 from bench.records import Cell
-from bench.registry import TABLES, page_of
+from bench.registry import TABLES, gathered, page_of
 
 ROOT = Path(__file__).parents[2]
 NASTY = "<script>alert(1)</script>"
@@ -98,6 +98,25 @@ def test_a_row_without_a_record_leads_nowhere():
     assert "<a" not in str([line.cells for _, lines in folded(part()).main.groups for line in lines])
     lines = folded(part(), {CELLS[1]}).main.groups[0][1]
     assert [list(line.cells) for line in lines] == [[], [CELLS[1]]]
+
+
+def test_figures_of_several_records_lead_to_each_of_them():
+    told = part(cells=(), titles=["Row", "A", "B"], body=[["b", "1", "2"]], behind=[[None, *CELLS]])
+    shown = tiny(parts=[told])
+    (line,) = folded(told, shown.told).main.groups[0][1]
+    assert line.behind == CELLS and shown.told == set(CELLS) and not line.cells
+    text = html(shown)
+    assert all(
+        f'<a href="../../{record_address(cell)}">{figure}</a>' in text for cell, figure in zip(CELLS, "12", strict=True)
+    )
+
+
+def test_every_figure_of_ours_leads_to_a_record():
+    pages, found = gathered(ROOT / "reports/records")
+    known = {record.cell for record in found}
+    silent = [(page.name, part.title) for page in pages for part in page.parts if not part.cells and not part.behind]
+    assert len(pages) > 20 and {title.partition(":")[0] for _, title in silent} == {"C. The paper's matrix"}
+    assert all(page.told <= known for page in pages)
 
 
 def test_columns_that_do_not_fit_are_folded_and_none_is_lost():

@@ -11,11 +11,13 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.make.scales import titled
 from bench.measure.stats import wilson
 from bench.pages.columns import recall_key
 from bench.pages.page import Part
 from bench.pages.sheet import EMPTY, Row, Sheet, first_record, written
 from bench.pages.svg import LIGHT, Plot, nothing
+from bench.records import Record
 from bench.tables.networks import published
 from bench.tables.networks.dense import REFERENCE
 
@@ -39,7 +41,7 @@ def content(sheet: Sheet, source: str, printed: Sequence[Sequence[float]]) -> di
         return {"sentences": ["MRF: not measured yet."], "parts": [paper], "plots": plots}
     classes = record.result["data"]["classes"]
     counts = np.asarray(record.result["accuracy"]["val_selected"]["confusion"])
-    parts = [_matrix(classes, counts), _recall(sheet.row(REFERENCE, "dense"), classes, counts, source, printed), paper]
+    parts = [_matrix(record, counts), _recall(sheet.row(REFERENCE, "dense"), classes, counts, source, printed), paper]
     plots = {"ours": _ours(sheet, classes, counts), "paper": theirs}
     return {"sentences": _sentences(classes, counts), "parts": parts, "plots": plots}
 
@@ -65,13 +67,15 @@ def _sentences(classes: Sequence[str], counts: np.ndarray) -> list[str]:
     ]
 
 
-def _matrix(classes: Sequence[str], counts: np.ndarray) -> Part:
+def _matrix(record: Record, counts: np.ndarray) -> Part:
+    classes = record.result["data"]["classes"]
     body = [
         [name, *(f"{share:.2f} ({count})" for share, count in zip(row, own, strict=True))]
         for name, row, own in zip(classes, shares_of(counts), counts, strict=True)
     ]
     note = "Share of each true class (row) answered as each class (column), and the number of test images; lowest seed."
-    return Part(title="A. Ours", titles=["True class", *classes], body=body, note=note)
+    cells = [(record.cell,)] * len(body)
+    return Part(title="A. Ours", titles=["True class", *classes], body=body, note=note, cells=cells)
 
 
 def _recall(
@@ -89,14 +93,17 @@ def _recall(
         body.append([name, str(images), f"{100 * images / counts.sum():.2f}", recall, seeds, paper])
     titles = ["True class", "Test images", "Share of the test split, %", "Recall, % [95 %]", "Over seeds, %"]
     note = "Always naming the most frequent class would be right for its share, with recall 0 for every other class."
-    return Part(title="B. Recall per class", titles=[*titles, f"Paper: {source}, %"], body=body, note=note)
+    titles, cells = [*titles, f"Paper: {source}, %"], [row.cells] * len(body)
+    return Part(title="B. Recall per class", titles=titles, body=body, note=note, cells=cells)
 
 
 def _ours(sheet: Sheet, classes: Sequence[str], counts: np.ndarray) -> Plot:
     shares = shares_of(counts)
     rows = zip(shares, counts, strict=True)
     texts = [[f"{share:.2f}\n({n})" for share, n in zip(*row, strict=True)] for row in rows]
-    return _drawn(sheet, "ours", f"MRF on {sheet.data}, scale {sheet.scale}: share (images)", (classes, shares, texts))
+    return _drawn(
+        sheet, "ours", f"MRF on {sheet.data}, scale {titled(sheet.scale)}: share (images)", (classes, shares, texts)
+    )
 
 
 def _papers(sheet: Sheet, source: str, printed: Sequence[Sequence[float]]) -> Plot:

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.make.scales import titled
 from bench.pages.captions import settings
 from bench.pages.columns import ACCURACY, CLASS_MEAN, Column, Panel
 from bench.pages.page import Page
@@ -104,7 +105,7 @@ def _sentences(sheet: Sheet, trained: set[str]) -> list[str]:
 
 def _draw(figure: Figure, sheet: Sheet, why: str) -> None:
     axes = figure.add_axes((0.115, 0.19, 0.855, 0.69))
-    axes.set_title(f"MRF on {sheet.data}, scale {sheet.scale}", pad=10)
+    axes.set_title(f"MRF on {sheet.data}, scale {titled(sheet.scale)}", pad=10)
     known = [(THRESHOLDS[row.model], row) for row in sheet.rows if row.measured]
     if why:
         nothing(axes, "no landmark confidence in this data set")

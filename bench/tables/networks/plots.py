@@ -14,6 +14,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.make.scales import titled
 from bench.measure.calibration import recorded_reliability
 from bench.pages.sheet import Row, Sheet, first_record
 from bench.pages.svg import LIGHT, RAMP, Plot, nothing
@@ -96,7 +97,7 @@ def _map_field(axes: Axes, cells: list[list[float]] | None, points: list[list[fl
 def _draw_dots(figure: Figure, sheet: Sheet, rows: list[Row]) -> None:
     height = figure.get_figheight()
     axes = figure.add_axes((0.34, 0.62 / height, 0.63, 1 - 1.0 / height))
-    axes.set_title(f"{sheet.data}, scale {sheet.scale}", pad=8)
+    axes.set_title(f"{sheet.data}, scale {titled(sheet.scale)}", pad=8)
     if not any(row.measured for row in rows):
         nothing(axes, "accuracy")
         return

@@ -146,7 +146,8 @@ def _probe_part(sheet: OclSheet, letter: str) -> list[Part]:
     titles = ["Pretraining", "Epochs", "NT-Xent", "k-NN, %", "Linear, %"]
     title = f"{letter}. What the encoder knows while it is pretrained"
     note = f"{PROBE_NOTE} Of seed 0." if sheet.seeds > 1 else PROBE_NOTE
-    return [Part(title=title, titles=titles, body=body, note=note)] if body else []
+    cells = [(one.cell,) for points in probes(sheet).values() for one in points]
+    return [Part(title=title, titles=titles, body=body, note=note, cells=cells)] if body else []
 
 
 def _figures(sheet: OclSheet) -> Figures:

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.make.scales import titled
 from bench.pages.page import watermark
 from bench.pages.svg import LIGHT, MARKERS, Plot, nothing
 from bench.tables.ocl.definitions import PAPER_DATA
@@ -46,7 +47,7 @@ def _beyond(curves: dict[str, list[Probed]]) -> float:
 def _draw_accuracy(figure: Figure, sheet: OclSheet) -> None:
     height = figure.get_figheight()
     axes = figure.add_axes((0.38, 0.5 / height, 0.59, 1 - 0.85 / height))
-    axes.set_title(f"Accuracy on {sheet.data}, scale {sheet.scale}", pad=8)
+    axes.set_title(f"Accuracy on {sheet.data}, scale {titled(sheet.scale)}", pad=8)
     measured = [one for one in sheet.ours if one.row.measured]
     if not measured:
         nothing(axes, "accuracy")
@@ -72,7 +73,7 @@ def _draw_row(axes: Axes, place: int, one: OclRow, data: str) -> None:
 
 def _draw_lengths(figure: Figure, sheet: OclSheet) -> None:
     axes = figure.add_axes((0.11, 0.13, 0.86, 0.77))
-    axes.set_title(f"ResNet-18 on {sheet.data}, scale {sheet.scale}", pad=8)
+    axes.set_title(f"ResNet-18 on {sheet.data}, scale {titled(sheet.scale)}", pad=8)
     measured = [(sheet.epochs(one.line.model) or 0, one.row) for one in sheet.ours if one.row.measured]
     points = sorted(measured, key=lambda point: point[0])
     if not points:
@@ -92,7 +93,7 @@ def _draw_probes(figure: Figure, curves: dict[str, list[Probed]], sheet: OclShee
     share = 3.8 / figure.get_figheight()
     axes = figure.add_axes((0.11, 0.13 * share, 0.86, 0.67 * share))
     pad = 36 + 72 * _beyond(curves)
-    axes.set_title(f"The encoder during pretraining, {sheet.data}, scale {sheet.scale}", pad=pad)
+    axes.set_title(f"The encoder during pretraining, {sheet.data}, scale {titled(sheet.scale)}", pad=pad)
     if not any(curves.values()):
         nothing(axes, "pretraining")
         return

@@ -18,6 +18,8 @@ class Probed(NamedTuple):
     """Mean loss of the last epoch; None before the first."""
     knn: float
     linear: float
+    cell: Cell
+    """Of the network that it became."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,13 +133,13 @@ def probes(sheet: OclSheet) -> dict[str, list[Probed]]:
         name = "with occlusion" if _occluded(record) else "without occlusion (SimCLR)"
         name = f"{epochs_of(record)} epochs" if sheet.table.by_length else name
         before = {"epoch": -1, "losses": {}} | history["untrained"]
-        points = [_probed(entry) for entry in [before, *history["epochs"]] if "knn" in entry]
+        points = [_probed(entry, record.cell) for entry in [before, *history["epochs"]] if "knn" in entry]
         curves.setdefault(name, points)
     return curves
 
 
-def _probed(entry: Mapping[str, Any]) -> Probed:
-    return Probed(entry["epoch"] + 1, entry["losses"].get("nt_xent"), entry["knn"], entry["linear"])
+def _probed(entry: Mapping[str, Any], cell: Cell) -> Probed:
+    return Probed(entry["epoch"] + 1, entry["losses"].get("nt_xent"), entry["knn"], entry["linear"], cell)
 
 
 def _occluded(record: Record) -> bool:

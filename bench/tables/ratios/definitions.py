@@ -167,6 +167,16 @@ RATIO_TABLES: dict[str, Table] = {
 """Tables of prune ratios; paper 2 has none, so the second has Table 5's columns and nothing published beside it."""
 
 
+def shown(model: str) -> str:
+    """What readers call the network `model`."""
+    return {name: told for table in RATIO_TABLES.values() for name, told in table.models.items()}.get(model, model)
+
+
+def named(cell: Cell) -> str:
+    """What readers call the network of `cell`, with its seed where that is not the first."""
+    return shown(cell.model) + (f", seed {cell.seed}" if cell.seed else "")
+
+
 def find(table: str | Table) -> Table:
     """The table of that name; a table is passed through.
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from bench.make.scales import titled
 from bench.pages.columns import magnitude
 from bench.pages.sheet import Row, Sheet, first_record
 from bench.pages.svg import LIGHT, MARKERS, RAMP, Plot, nothing
@@ -51,7 +52,7 @@ def _draw_accuracy(figure: Figure, sheet: Sheet) -> None:
     width = (1 - left) / len(sheet.table.models)
     for i, (model, name) in enumerate(sheet.table.models.items()):
         axes = figure.add_axes((left + i * width, 0.13, width - gap, 0.76))
-        axes.set_title(f"{name} on {sheet.data}, scale {sheet.scale}", pad=10)
+        axes.set_title(f"{name} on {sheet.data}, scale {titled(sheet.scale)}", pad=10)
         axes.grid(True, axis="y", linewidth=0.8)
         axes.set_xlabel("FLOPs (MAC) per image")
         _accuracy_field(axes, sheet, model)

@@ -25,13 +25,16 @@ def shipping_part(letter: str, rows: Sequence[tuple[str, Row]], records: Iterabl
     kinds = [(batch, precision) for batch in batches for precision in PRECISIONS if _of(timed, batch, precision)]
     if not kinds:
         return None
-    body = []
+    body, behind = [], []
     for name, row in rows:
         own = [one for one in timed if (one.cell.model, one.cell.variant, one.cell.ratio) == _network(row)]
         if own:
-            body.append([name, row.label, *(_fastest(_of(own, *kind), kind[0]) for kind in kinds)])
+            best = [_fastest(_of(own, *kind), kind[0]) for kind in kinds]
+            body.append([name, row.label, *(_told(one, batch) for one, (batch, _) in zip(best, kinds, strict=True))])
+            behind.append([None, None, *(one and one.cell for one in best)])
     titles = ["Network", "Channels removed", *(f"Batch {batch}, {precision}: ms" for batch, precision in kinds)]
-    return Part(title=f"{letter}. In the runtimes that ship", titles=titles, body=body, note=NOTE, keys=2)
+    title = f"{letter}. In the runtimes that ship"
+    return Part(title=title, titles=titles, body=body, note=NOTE, keys=2, behind=behind)
 
 
 def _network(row: Row) -> tuple[str, str, float]:
@@ -44,10 +47,13 @@ def _of(timed: Sequence[Record], batch: int, precision: str) -> list[Record]:
     return [one for one in alike if str(batch) in one.result["latency"]]
 
 
-def _fastest(timed: Sequence[Record], batch: int) -> str:
-    if not timed:
+def _fastest(timed: Sequence[Record], batch: int) -> Record | None:
+    return min(timed, key=lambda one: one.result["latency"][str(batch)]["p50_ms"], default=None)
+
+
+def _told(best: Record | None, batch: int) -> str:
+    if best is None:
         return EMPTY
-    best = min(timed, key=lambda one: one.result["latency"][str(batch)]["p50_ms"])
     told = best.result["latency"][str(batch)]
     pair = told["ratios"].get("unpruned_eager")
     faster = f"{1 / pair['ratio']:.1f}x, " if pair else ""

@@ -11,7 +11,7 @@ from matplotlib.transforms import Bbox
 
 from bench.pages.svg import LIGHT, MARKERS, Plot
 from bench.records import Cell
-from bench.tables.ratios.definitions import RATIO_TABLES
+from bench.tables.ratios.definitions import shown
 
 INCHES, FONT = (5.0, 4.1), 8.5
 TICKS = [base * 10**power for power in range(-2, 5) for base in (1, 2, 5)]
@@ -34,11 +34,10 @@ class Point:
 
 def point_of(cell: Cell, ms: float, score: Mapping[str, Any]) -> Point:
     """A network that takes `ms` for one face; `score` as in a record's accuracy."""
-    names = {model: name for table in RATIO_TABLES.values() for model, name in table.models.items()}
     low, high = (100 * end for end in score["interval"])
     return Point(
         model=cell.model,
-        name=names.get(cell.model, cell.model),
+        name=shown(cell.model),
         label=f"{100 * cell.ratio:.0f}" if cell.ratio else "unpruned",
         ms=ms,
         percent=100 * score["overall"],

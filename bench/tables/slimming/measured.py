@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.pages.values import difference_values
 from bench.records import Record
-from bench.tables.ratios.definitions import RATIO_TABLES
+from bench.tables.ratios.definitions import RATIO_TABLES, named
 from bench.tables.slimming.rows import BACKENDS
 
 MODELS = RATIO_TABLES["table5"].models
@@ -22,8 +22,7 @@ class Measured:
     @property
     def name(self) -> str:
         """The network's model, with its seed where that is not the first."""
-        seed = self.record.cell.seed
-        return MODELS.get(self.record.cell.model, self.record.cell.model) + (f", seed {seed}" if seed else "")
+        return named(self.record.cell)
 
     @property
     def percent(self) -> float:

@@ -102,16 +102,16 @@ def _interval(found: Mapping[str, float]) -> str:
 
 
 def _by_ratio(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
-    body = []
+    body, behind = [], []
     for name in dict.fromkeys(one.name for one in measured):
         for method, title in titles.items():
             own = {m.record.cell.ratio: m for m in measured if (m.name, m.record.cell.variant) == (name, method)}
-            if method == "dense" and own:
-                body.append([name, title, f"{own[0.0].percent:.2f}", *[EMPTY] * len(RATIOS)])
-            elif own:
-                body.append([name, title, EMPTY, *(_told(own.get(ratio)) for ratio in RATIOS)])
+            if own:
+                found = [own.get(ratio) for ratio in (0.0, *RATIOS)]
+                body.append([name, title, *map(_told, found)])
+                behind.append([None, None, *(one and one.record.cell for one in found)])
     heads = ["Network", "Method", "Whole", *(f"{ratio:.0%} removed" for ratio in RATIOS)]
-    return Part(title="A. Accuracy by method", titles=heads, body=body, note=NOTE, keys=2)
+    return Part(title="A. Accuracy by method", titles=heads, body=body, note=NOTE, keys=2, behind=behind)
 
 
 def _told(one: Measured | None) -> str:
@@ -123,7 +123,7 @@ def _told(one: Measured | None) -> str:
 def _controls(measured: Sequence[Measured], own: str, titles: Mapping[str, str]) -> Part:
     heads = ["Network", "Against", "Removed", "Recipe, %", "Against, %", "Difference, points [95 %]", "McNemar p"]
     heads += ["Recipe: MAC", "Against: MAC", f"Recipe: ms ({BACKEND_NAMES[0]})", "Against: ms"]
-    body = []
+    body, behind = [], []
     for one in (one for one in measured if one.record.cell.variant == own):
         for rival in _rivals(one, measured, own):
             found = against(one.record, rival.record)
@@ -131,7 +131,10 @@ def _controls(measured: Sequence[Measured], own: str, titles: Mapping[str, str])
             row += [f"{rival.percent:.2f}", _interval(found), probability(found["p"])]
             row += [magnitude(each.record.result["cost"]["macs"]) for each in (one, rival)]
             body.append([*row, *(_ms(each.ms(BACKEND_NAMES[0])) for each in (one, rival))])
-    return Part(title=f"B. {titles[own]} against the others", titles=heads, body=body, note=CONTROL_NOTE, keys=2)
+            both = (one.record.cell, rival.record.cell)
+            behind.append([None, None, None, *both, None, None, *both, *both])
+    title = f"B. {titles[own]} against the others"
+    return Part(title=title, titles=heads, body=body, note=CONTROL_NOTE, keys=2, behind=behind)
 
 
 def _networks(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:

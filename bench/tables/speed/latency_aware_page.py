@@ -17,7 +17,7 @@ from bench.pages.svg import LIGHT, MARKERS, Plot, nothing
 from bench.pages.values import difference_values
 from bench.records import Cell, Record
 from bench.schema import SINGLE
-from bench.tables.ratios.definitions import RATIO_TABLES
+from bench.tables.ratios.definitions import RATIO_TABLES, named
 from bench.tables.speed.latency_aware import TABLE, cells
 
 TITLE = "Latency-aware against plain selection"
@@ -47,8 +47,7 @@ class Measured:
     @property
     def name(self) -> str:
         """The network's model, with its seed where that is not the first."""
-        seed = self.record.cell.seed
-        return MODELS.get(self.record.cell.model, self.record.cell.model) + (f", seed {seed}" if seed else "")
+        return named(self.record.cell)
 
     @property
     def removed_percent(self) -> float:

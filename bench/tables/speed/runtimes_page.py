@@ -9,6 +9,7 @@ from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.sheet import MISSING, Records, taken
 from bench.records import Record
 from bench.schema import BATCHES
+from bench.tables.ratios.definitions import named
 from bench.tables.ratios.speed_plot import Point, point_of, speed_plots
 from bench.tables.speed.deployments import Deployment, Timing, deployments_of
 from bench.tables.speed.runtimes import REFERENCE, TABLE
@@ -87,7 +88,7 @@ def _headline(own: Sequence[Deployment], batch: int) -> str:
     best = max(close or slim, key=lambda row: row.timings[batch].speedup[AGAINST][0])
     within = "" if close else " (more than a point worse)"
     return (
-        f"{best.cell.model}, {best.removed_percent} % removed, {best.cell.runtime} {best.cell.precision}: "
+        f"{named(best.cell)}, {best.removed_percent} % removed, {best.cell.runtime} {best.cell.precision}: "
         f"{_factor(best.timings[batch], AGAINST)} as fast at batch {batch} as the unpruned network in eager fp32 "
         f"PyTorch, accuracy {100 * whole:.2f} -> {100 * (best.accuracy or 0):.2f} %{within}."
     )
@@ -102,7 +103,7 @@ def missing(rows: Sequence[Deployment]) -> list[str]:
     said = []
     for reason, own in reasons.items():
         kinds = ", ".join(sorted({" ".join(_kind(row)) for row in own}))
-        networks = ", ".join(sorted({f"{row.cell.model} {row.removed_percent} %" for row in own}))
+        networks = ", ".join(sorted({f"{named(row.cell)} {row.removed_percent} %" for row in own}))
         said.append(f"{kinds} ({networks}): {reason}")
     return said
 
@@ -148,7 +149,7 @@ def _kind(row: Deployment) -> tuple[str, str]:
 
 def _remarks(rows: Sequence[Deployment]) -> list[str]:
     return [
-        f"{row.cell.model}, {row.removed_percent} %, {' '.join(_kind(row))}: {'; '.join(row.remarks)}"
+        f"{named(row.cell)}, {row.removed_percent} %, {' '.join(_kind(row))}: {'; '.join(row.remarks)}"
         for row in rows
         if row.remarks
     ]
@@ -180,7 +181,7 @@ def _shown(value: float | None, text: str) -> str:
 
 
 COLUMNS: dict[str, Callable[[Deployment], str]] = {
-    "Network": lambda row: row.cell.model,
+    "Network": lambda row: named(row.cell),
     "Removed, %": lambda row: f"{row.removed_percent}{'!' if row.remarks else ''}",
     "Runtime": lambda row: row.cell.runtime,
     "Precision": lambda row: row.cell.precision,
