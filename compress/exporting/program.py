@@ -27,7 +27,7 @@ LARGEST_BATCH = 65536
 
 
 def program_of(graph: Graph) -> ExportedProgram:
-    """`graph` traced for any batch size.
+    """`graph` traced for any batch size, without the paths of the source it was traced from.
 
     Raises:
         ValueError: PyTorch cannot trace it, or only for one batch size.
@@ -37,9 +37,13 @@ def program_of(graph: Graph) -> ExportedProgram:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.export(graph, graph.example, dynamic_shapes=shapes)
+            program = torch.export.export(graph, graph.example, dynamic_shapes=shapes)
     except Exception as error:  # of tracing, of its constraints and of the network itself
         raise ValueError(f"torch.export cannot trace this network for any batch size: {_reason(error)}") from error
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)
+    return program
 
 
 def save_program(program: ExportedProgram, path: Path, said: Mapping[str, Any]) -> None:

@@ -14,17 +14,19 @@ from compress.libraries import library
 
 METADATA, DIGEST = "compress", "sha256"
 """Keys in the file's metadata: the JSON of what it says, and the digest of all bytes before."""
+NOTES = ("doc_string", "metadata_props")
+"""Where PyTorch's exporter notes the source it traced, with the folders of the machine it ran on."""
 
 
 def write_onnx(model: Any, path: Path, said: dict[str, Any]) -> None:
-    """Writes `model` (an onnx.ModelProto) to `path` at once, with `said` as its metadata, signed.
+    """Writes `model` (an onnx.ModelProto) to `path` at once, with `said` as its only metadata, signed.
 
     Raises:
         onnx.checker.ValidationError: it is no valid model.
     """
     onnx = library("onnx")
-    kept = {entry.key: entry.value for entry in model.metadata_props if entry.key != DIGEST}
-    onnx.helper.set_model_props(model, kept | {METADATA: json.dumps(plain(said))})
+    _drop_notes(model)
+    onnx.helper.set_model_props(model, {METADATA: json.dumps(plain(said))})
     onnx.checker.check_model(model, full_check=True)
     body = model.SerializeToString()
     write_atomic(path, body + _suffix(body))
@@ -76,6 +78,17 @@ def described(path: Path) -> dict[str, Any]:
     if METADATA not in found:
         raise ValueError(f"{path} does not say what it is: it was not written by compress.export")
     return json.loads(found[METADATA])
+
+
+def _drop_notes(message: Any) -> None:
+    """Clears `NOTES` of a protobuf message and of all messages in it: graphs, nodes, values, functions."""
+    for name in NOTES:
+        if name in message.DESCRIPTOR.fields_by_name:
+            message.ClearField(name)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in (value,) if hasattr(value, "ListFields") else value:
+                _drop_notes(part)
 
 
 def _suffix(body: bytes) -> bytes:
