@@ -69,7 +69,7 @@ def _start(ray: Any, settings: dict[str, Any]) -> None:
         try:
             ray.init("local", **settings)
             return
-        except Exception as error:
+        except Exception as error:  # what Ray raises when its time is out has no type of its own
             for process in set(psutil.Process().children(recursive=True)) - before:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()

@@ -149,7 +149,7 @@ class _Reading:
         """
         try:
             return self.graph.get_pruning_group(root, tp.prune_conv_out_channels, list(range(_width(root))))
-        except Exception as error:
+        except Exception as error:  # Torch-Pruning's own rules fail by whatever they trip over
             raise _Whole("the dependency graph cannot follow its channels (a split, a slice or a shuffle)") from error
 
     def produced(self, item: Any) -> bool:

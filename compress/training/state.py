@@ -67,7 +67,7 @@ class Run:
         if saved is not None:
             try:
                 self._take(saved)
-            except Exception as error:
+            except Exception as error:  # a state of other parts fails in many ways
                 raise self._damaged(error) from error
 
     def _read(self) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ class Run:
         try:
             saved = torch.load(self.state, weights_only=True, map_location="cpu")
             same = saved["key"] == self.key
-        except Exception as error:
+        except Exception as error:  # of zipfile, of pickle and of PyTorch: they share no base class
             raise self._damaged(error) from error
         if not same:
             raise ValueError(f"{self.state} belongs to another configuration or network; delete it to train anew")

@@ -59,7 +59,7 @@ def read_array(path: Path | str, wanted: Wanted) -> np.ndarray:
             return np.lib.format.read_array(file, allow_pickle=False)
     except ValueError:
         raise
-    except Exception as error:
+    except Exception as error:  # as above
         raise ValueError(f"{error or type(error).__name__}") from error
 
 

@@ -62,7 +62,7 @@ def _checked_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except Exception as error:  # AssertionError, RuntimeError, NotImplementedError: one for each kind of absence
+    except (AssertionError, ImportError, RuntimeError) as error:  # one for each kind of absence
         reason = str(error).partition("\n")[0]
         raise ValueError(f'PyTorch cannot use the device "{name}" here ({reason}): give cpu, or leave it out') from None
     return device
