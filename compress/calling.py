@@ -38,6 +38,23 @@ def first_tensor(answer: Any) -> Tensor:
     return found
 
 
+def choosing(output: Output) -> Output:
+    """`output`, whose mistakes are sentences: a ValueError where it finds nothing, or something else than a tensor."""
+
+    def chosen(answer: Any) -> Tensor:
+        try:
+            found = output(answer)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise ValueError(
+                f"output= fails on what the network returns, a {type(answer).__name__} ({error!r})"
+            ) from error
+        if not isinstance(found, Tensor):
+            raise ValueError(f"output= gives {type(found).__name__}, not one tensor of what the network returns")
+        return found
+
+    return chosen
+
+
 def _tensors(answer: Any) -> Iterator[Tensor]:
     if isinstance(answer, Tensor):
         yield answer

@@ -57,6 +57,7 @@ PLAIN = {
     "--batch",
     "--capability",
     "--net",
+    "--output",
     "--input",
     "--runtime",
 }

@@ -83,6 +83,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, nargs="?", help="folder of the trained network")
     parser.add_argument("--net", help="what builds the network: timm:NAME, or package.module:factory")
     parser.add_argument("--input", action="append", metavar="C,H,W", help="of --net: shape of an input, once for each")
+    parser.add_argument(
+        "--output",
+        metavar="SPEC",
+        help="of --net: package.module:function from its result to the one "
+        "tensor that counts (default: the first tensor in it)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the slim network")
     parser.add_argument("--overwrite", action="store_true", help="replace what lies in --out")
     parser.add_argument("--data", help="NAME or NAME:PATH: batch norms are measured anew on its training faces")
@@ -112,6 +118,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     """Slims, saves, and returns what the last line of standard output says."""
     if given.checkpoint is None and given.net is None:
         raise ValueError("give the folder of a checkpoint, or --net, or both")
+    if given.output and not given.net:
+        raise ValueError("--output is for --net: a checkpoint of faces says itself which tensor counts")
     may_be_written(given.out, given.checkpoint, overwrite=given.overwrite)
     opened: Opened = _Own(given) if given.net else _checkpoint(given)
     small, plan = _slimmed(opened, given)
@@ -142,6 +150,7 @@ def _slimmed(opened: Opened, given: argparse.Namespace) -> tuple[nn.Module, Plan
     """`compress.slim`, whose advice is told in a line."""
     names = (*UNITS, "runtime", "batch", "rule", "criterion", "align", "seed")
     chosen = {name: getattr(given, name) for name in names}
+    chosen["output"] = named(given.output) if given.output else None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", UserWarning)
         small, plan = slim(opened.net, opened.example, **chosen, calibrate=opened.calibrate)

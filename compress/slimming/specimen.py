@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.calling import Output, first_tensor
+from compress.calling import Output, choosing, first_tensor
 from compress.inputs import Example, evaluating, inputs_from
 
 TRIAL_SIDE_PX = 64
@@ -88,7 +88,7 @@ def specimen_of(net: nn.Module, example: Example, output: Output | None = None) 
     types = {name: value.dtype for name, value in net.state_dict().items()}
     if not set(HALF).isdisjoint(types.values()) or any(each.is_inference() for each in net.state_dict().values()):
         net = copy.deepcopy(net)._apply(lambda each: each.float() if each.dtype in HALF else each)
-    return Specimen(net=net, types=types, inputs=inputs_from(example, net), output=output or first_tensor)
+    return Specimen(net=net, types=types, inputs=inputs_from(example, net), output=choosing(output or first_tensor))
 
 
 def unwrapped(net: Any) -> nn.Module:

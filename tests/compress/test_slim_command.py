@@ -94,6 +94,55 @@ def test_a_network_of_the_users_own_code_is_slimmed_saved_and_slimmed_again(tmp_
 
 
 SIZES = ("small", "smaller")
+TWO_HEADS = """
+from torch import nn
+
+
+class TwoHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.side, self.main = self.head(), self.head()
+
+    def head(self):
+        return nn.Sequential(nn.Conv2d(3, 24, 3), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 8, 3))
+
+    def forward(self, face):
+        return {"side": self.side(face), "main": self.main(face)}
+
+
+def main(answer):
+    return answer["main"]
+
+
+def absent(answer):
+    return answer["logits"]
+
+
+def count(answer):
+    return len(answer)
+"""
+
+
+def test_output_says_which_tensor_of_a_network_counts(tmp_path, monkeypatch, capsys):
+    (tmp_path / "heads.py").write_text(TWO_HEADS)
+    monkeypatch.syspath_prepend(tmp_path)
+    how = ["--net", "heads:TwoHeads", "--input", "3,8,8", "--ratio", "0.5", "--out"]
+    for name, words in (("first", []), ("named", ["--output", "heads:main"])):
+        assert main([*how, str(tmp_path / name), *words]) == 0
+    cut = {name: list(Plan.load(tmp_path / name / "plan.json").widths_before) for name in ("first", "named")}
+    assert cut == {"first": ["side.0"], "named": ["main.0"]}
+    capsys.readouterr()
+    for spec, sentence in (
+        ("heads:absent", "a dict (KeyError('logits'))"),
+        ("heads:count", "gives int, not one tensor"),
+    ):
+        assert main([*how, str(tmp_path / "none"), "--output", spec]) == 2
+        assert sentence in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_output_is_for_networks_of_the_users_own(checkpoint, tmp_path, capsys):
+    assert main([str(checkpoint), "--output", "heads:main", "--out", str(tmp_path / "x")]) == 2
+    assert "--output is for --net" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
