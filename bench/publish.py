@@ -12,13 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import records
 from bench.pages.files import committed
 from bench.pages.site import site
 from bench.registry import gathered
-from bench.tables.ratios.definitions import RATIO_TABLES
 from bench.tables.ratios.readme import embed, readme_table
-from bench.tables.ratios.sheet import sheet_of
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, write_atomic
 from compress.program import program
@@ -32,13 +29,13 @@ FRONT = ("table5", "fer2013", "cpu")
 def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, bytes]:
     """Every committed file and what must stand in it: those of every page but HTML, and the table in the README."""
     files: dict[Path, bytes] = {}
-    for page in gathered(reports / "records")[0]:
+    pages = gathered(reports / "records")[0]
+    for page in pages:
         folder = reports / "tables" / f"{page.data}-{page.scale}"
         files |= {folder / name: content for name, content in committed(page).items()}
-    name, data, scale = FRONT
-    if front := records.load_all(reports / "records", table=name, data=data, scale=scale):
-        snippet = readme_table(sheet_of(RATIO_TABLES[name], front, data=data, scale=scale))
-        files[readme] = embed(readme.read_text(encoding="utf-8"), snippet).encode()
+    for page in pages:
+        if (page.name, page.data, page.scale) == FRONT:
+            files[readme] = embed(readme.read_text(encoding="utf-8"), readme_table(page)).encode()
     return files
 
 

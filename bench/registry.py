@@ -22,7 +22,7 @@ from bench.tables.ratios import definitions as ratios
 from bench.tables.ratios import page as ratios_page
 from bench.tables.slimming import page as methods_page
 from bench.tables.slimming import rows as methods
-from bench.tables.speed import full_width, latency_aware, latency_aware_page, runtimes, runtimes_page
+from bench.tables.speed import latency_aware, latency_aware_page, runtimes, runtimes_page, untrained
 from fermodels.data.base import Dataset
 
 TABLE5_MODELS = tuple(ratios.RATIO_TABLES["table5"].models)
@@ -74,7 +74,7 @@ def _of_ratios(name: str) -> Entry:
         cells=partial(ratios.cells, table),
         measure=pipeline.measure,
         page=partial(ratios_page.page_of, table),
-        beside=(runtimes.TABLE,),
+        beside=(runtimes.TABLE, untrained.OF_RECORDS),
     )
 
 
@@ -193,7 +193,7 @@ WHOLE = (*networks_page.NETWORK_TABLES, fig6.TABLE)
 PAGES: dict[str, tuple[Callable[..., Page], ...]] = {
     dense.RECORDS: tuple(partial(page_of, name) for name in WHOLE),
     **{name: (partial(page_of, name),) for name in TABLES if name not in WHOLE},
-    full_width.TABLE: (full_width.page_of,),
+    **{name: (partial(untrained.page_of, table=name),) for name in untrained.TITLES},
 }
 """Folder of records -> what makes the pages that `bench.publish` renders from it."""
 

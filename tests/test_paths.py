@@ -25,7 +25,7 @@ GOOD: dict[str, dict[str, str]] = {
     "bench.report": {"--out": "TMP/out", "--runs": "TMP/runs", "--models": "mrf", "--scale": "quick"},
     "bench.ship": {"--data": "FER", "--photographs": "synthetic", "--out": "TMP/out", "--runs": "TMP/runs"},
     "bench.shipped": {"name": "small", "--data": "synthetic", "--photographs": "synthetic", "--runs": "TMP/runs"},
-    "bench.tables.speed.full_width": {"--out": "TMP/out"},
+    "bench.tables.speed.untrained": {"--of": str(RECORDS), "--out": "TMP/out"},
     "compress.commands.export": {"checkpoint": SMALL, "--out": "TMP/out", "--data": "synthetic"},
     "compress.commands.slim": {"checkpoint": SMALL, "--out": "TMP/out", "--data": "synthetic"},
     "compress.commands.speed": {"folder": "TMP"},
@@ -41,6 +41,7 @@ GOOD: dict[str, dict[str, str]] = {
 """Module -> the words of a right call; every command is here."""
 PATHS = {"--json": FILE, "--sheet": FILE, "--out": FOLDER, "--runs": FOLDER, "--cache": FOLDER, "--triton": FOLDER}
 PATHS |= {"--html": FOLDER, "--annotate": FOLDER}
+PATHS |= {"--of": READ}
 PATHS |= dict.fromkeys(("checkpoint", "old", "new", "folder", "--imagenet", "--photos", "paths", "--model"), READ)
 PATHS |= dict.fromkeys(("data", "--data", "--photographs", "--unlabelled", "--keep-out"), "folder:")
 PATHS |= {"--detector": "yunet:", "--landmarks": "onnx:", "landmarks": "onnx:", "--against": "onnx:"}

@@ -32,6 +32,7 @@ QUESTIONS = {
     "ocl-length": "What does a longer pretraining bring?",
     "occlusion": "Does slimming cost robustness to covers?",
     "fullwidth": "How fast are the networks at the papers' full width?",
+    "untrained": "How fast are these widths on the processor here?",
 }
 """What a page was asked, by its name."""
 PAPERS = {
@@ -57,6 +58,7 @@ PAPERS = {
         "ocl-length": "Longer pretraining",
         "occlusion": "Slim and covered",
         "fullwidth": "Full width",
+        "untrained": "These widths, here",
     },
 }
 """Heading -> name of a page -> what it is there."""

@@ -48,7 +48,7 @@ def states(pages: list[Page]) -> dict[str, str]:
 
 def test_every_table_has_a_card_and_a_question():
     known = {name for names in site.PAPERS.values() for name in names}
-    assert known == {*TABLES, "fullwidth"} == set(site.QUESTIONS)
+    assert known == {*TABLES, "fullwidth", "untrained"} == set(site.QUESTIONS)
 
 
 def test_a_card_says_what_a_reader_should_know():

@@ -1,13 +1,14 @@
 """A table of prune ratios as a page: wide, so it is cut into panels of the same rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.pages.captions import footer, settings
 from bench.pages.columns import ACCURACY, VALUES, Column, Panel, Table, recall_key
 from bench.pages.page import Figures, Page, Part
 from bench.pages.sheet import MISSING, Records, Row, Sheet, row_cells, taken
 from bench.records import Record
-from bench.schema import BATCHES
+from bench.schema import BATCHES, SINGLE
 from bench.tables.ratios import shipping
 from bench.tables.ratios.plot_widths import width_plot
 from bench.tables.ratios.plots import accuracy_plot, gamma_plot, recovery_plot
@@ -45,28 +46,29 @@ CLOSEUPS = {"gammas": gamma_plot, "widths": width_plot, "recovery": recovery_plo
 def page_of(table: Table, records: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
     """The page of `table`; arguments and errors are those of `bench.tables.ratios.sheet.sheet_of`."""
     made = sheet_of(table, records, data=data, scale=scale, seeds=seeds)
-    return page_of_sheet(made, taken(records, data=data, scale=scale, table=shipping.TABLE))
+    timed = [one for table in shipping.TABLES for one in taken(records, data=data, scale=scale, table=table)]
+    return page_of_sheet(made, timed)
 
 
 def page_of_sheet(sheet: Sheet, timed: Sequence[Record] = ()) -> Page:
     """Everything that is told of the records of a table, and of its networks in the runtimes that ship (`timed`)."""
     models, shown, panels = sheet.table.models, _shown(sheet), sheet.table.panels
     letter = chr(ord(panels[-1].letter) + 1)
+    timed = shipping.shipped_of(timed)
     deployed = shipping.shipping_part(letter, shown, timed)
     short = [(name, row) for name, row in shown if row.variant != "sparse"]
-    front = _short(FRONT, short)
     return Page(
         name=sheet.table.name,
         title=sheet.table.title,
         data=sheet.data,
         scale=sheet.scale,
         seeds=sheet.seeds,
-        sentences=headlines(sheet),
+        sentences=headlines(sheet, timed),
         parts=[*(_part(sheet, panel) for panel in panels), *([deployed] if deployed else [])],
         figures=_figures(sheet),
-        front=front,
+        front=_front(short, timed),
         brief=_short(BRIEF, short),
-        speed=speed_plots(_points(sheet), sheet.watermark),
+        speed=speed_plots(_points(sheet, timed), sheet.watermark),
         plots={"accuracy": accuracy_plot(sheet)},
         closeups={f"{name}-{model}": draw(sheet, model) for name, draw in CLOSEUPS.items() for model in models},
         footer=footer(sheet),
@@ -106,19 +108,36 @@ def _short(columns: Sequence[Column], rows: Sequence[tuple[str, Row]]) -> Part:
     return Part(title="Accuracy, cost and time", titles=titles, body=_body(columns, rows), keys=2, cells=cells)
 
 
+def _front(rows: Sequence[tuple[str, Row]], timed: Sequence[Record]) -> Part:
+    """The first table: its times are those in the runtimes that ship, where these were measured."""
+    shipped = shipping.shortest([row for _, row in rows], timed)
+    if not shipped:
+        return _short(FRONT, rows)
+    part = _short(FRONT[: -len(BATCHES)], rows)
+    body = [[*own, text] for own, (text, _) in zip(part.body, shipped, strict=True)]
+    behind = [[*(None for _ in own), cell] for own, (_, cell) in zip(part.body, shipped, strict=True)]
+    titles = [*part.titles, shipping.SHORT]
+    return replace(part, titles=titles, body=body, behind=behind, note=shipping.note_of(timed))
+
+
 def _body(columns: Sequence[Column], rows: Sequence[tuple[str, Row]]) -> list[list[str]]:
     return [[name, row_label(row), *row_cells(columns, row)] for name, row in rows]
 
 
-def _points(sheet: Sheet) -> dict[str, list[Point]]:
-    """Accuracy and milliseconds of seed 0 in the runtime of the table's own times."""
-    timed = [one for one in sheet.records if not one.cell.seed and "1" in (one.result.get("latency") or {})]
+def _points(sheet: Sheet, timed: Sequence[Record]) -> dict[str, list[Point]]:
+    """Accuracy and milliseconds of seed 0 in the runtime of the table's own times, and in those of `timed`."""
+    scores = {_network(one): one.result["accuracy"]["val_selected"] for one in sheet.records if not one.cell.seed}
     runs: dict[str, list[Point]] = {}
-    for one in timed:
-        told = one.result["latency"]["1"]
-        point = point_of(one.cell, told["p50_ms"], one.result["accuracy"]["val_selected"])
-        runs.setdefault(f"{told['runtime']} {told['precision']}", []).append(point)
+    for one in (*timed, *sheet.records):
+        told = (one.result.get("latency") or {}).get(str(SINGLE))
+        if told and not one.cell.seed and _network(one) in scores:
+            point = point_of(one.cell, told["p50_ms"], scores[_network(one)])
+            runs.setdefault(f"{told['runtime']} {told['precision']}", []).append(point)
     return runs
+
+
+def _network(record: Record) -> tuple[str, str, float]:
+    return record.cell.model, record.cell.variant, record.cell.ratio
 
 
 def _figures(sheet: Sheet) -> Figures:

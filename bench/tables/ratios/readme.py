@@ -1,28 +1,30 @@
-"""The table on the front page: fewer columns, and one line of provenance."""
+"""The table on the front page: fewer columns, measured rows alone, and one line of provenance."""
 
-from bench.pages.captions import footer
 from bench.pages.markdown import markdown_table
-from bench.pages.sheet import Sheet, row_cells
-from bench.tables.ratios.page import FRONT, MARKS_NOTE, ROW_KEYS, row_label
-from bench.tables.ratios.sentences import headlines
+from bench.pages.page import Page
+from bench.pages.sheet import MISSING
 
 README_BEGIN, README_END = "<!-- table5:begin -->", "<!-- table5:end -->"
 
 
-def readme_table(sheet: Sheet) -> str:
-    """The compact Markdown of the front page: headline sentences, eight columns, one line of provenance."""
-    body = [
-        [name, row_label(row), *row_cells(FRONT, row)]
-        for model, name in sheet.table.models.items()
-        for row in sheet.of(model, "dense", "slim")
+def readme_table(page: Page) -> str:
+    """The compact Markdown of the front page: headline sentences, the first table, what it lacks, and its origin."""
+    assert page.front is not None, f"{page.name} has no first table"
+    keys = page.front.keys
+    measured = [row for row in page.front.body if row[keys] != MISSING]
+    lacking = [f"{name} {label}" for name, label, first, *_ in page.front.body if first == MISSING]
+    notes = dict(page.footer)
+    names = ("Data", "Machine", "Code") if page.front.note else ("Data", "Machine", "Timing", "Code")
+    line = ". ".join(f"{name}: {notes[name]}" for name in names if name in notes)
+    marks = f"{page.marks} in the full table. ".replace("*", "\\*")
+    texts = [
+        f"**{page.watermark}**" if page.watermark else "",
+        *page.sentences,
+        markdown_table(page.front.titles, measured, texts=keys) if measured else "",
+        f"{MISSING.capitalize()}: {', '.join(lacking)}." if lacking else "",
+        page.front.note,
+        f"<sub>{marks}{line}.</sub>" if line else "",
     ]
-    titles = [*ROW_KEYS, *(column.title for column in FRONT)]
-    notes = dict(footer(sheet))
-    marks = f"{MARKS_NOTE} in the full table. ".replace("*", "\\*")
-    line = ". ".join(f"{name}: {notes[name]}" for name in ("Data", "Machine", "Timing", "Code") if name in notes)
-    mark = [f"**{sheet.watermark}**"] if sheet.watermark else []
-    table = markdown_table(titles, body, texts=len(ROW_KEYS))
-    texts = [*mark, *headlines(sheet), table, f"<sub>{marks}{line}.</sub>" if line else ""]
     return "\n\n".join(text for text in texts if text)
 
 

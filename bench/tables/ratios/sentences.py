@@ -1,15 +1,19 @@
 """What a table of prune ratios says in one sentence for each network."""
 
+from collections.abc import Sequence
+
 from bench.pages.sheet import MISSING, Row, Sheet, mean_text
+from bench.records import Record
 from bench.schema import BATCHES
+from bench.tables.ratios.shipping import gain
 
 
-def headlines(sheet: Sheet) -> list[str]:
-    """One sentence for each network at the table's headline ratio."""
-    return [headline(sheet, model) for model in sheet.table.models]
+def headlines(sheet: Sheet, timed: Sequence[Record] = ()) -> list[str]:
+    """One sentence for each network at the table's headline ratio; `timed`: its networks in the runtimes that ship."""
+    return [headline(sheet, model, timed) for model in sheet.table.models]
 
 
-def headline(sheet: Sheet, model: str) -> str:
+def headline(sheet: Sheet, model: str, timed: Sequence[Record] = ()) -> str:
     """What removing the headline share of channels cost and brought, or what is still missing to say so."""
     ratio = sheet.table.headline_ratio
     dense, slim = sheet.row(model, "dense"), sheet.row(model, "slim", ratio)
@@ -17,7 +21,7 @@ def headline(sheet: Sheet, model: str) -> str:
     if not dense.measured or not slim.measured:
         lacking = " and ".join(row.label for row in (dense, slim) if not row.measured)
         return f"{opening} {MISSING} yet ({lacking})."
-    parts = [_accuracy_sentence(dense, slim), _macs_sentence(slim), _speed_sentence(slim)]
+    parts = [_accuracy_sentence(dense, slim), _macs_sentence(slim), gain(slim, timed) or _speed_sentence(slim)]
     return f"{opening} {', '.join(part for part in parts if part)}."
 
 

@@ -1,44 +1,90 @@
 """The panel of Table 5 that says what a user gets: the fastest runtime of each precision, beside eager PyTorch.
 
-Its figures are records of the table `runtimes`, whose page tells every runtime.
+Its figures are records of the table `runtimes`, whose page tells every runtime; where there are none, those of the same
+widths with random weights.
 """
 
 from collections.abc import Iterable, Sequence
 
+from bench.pages.captions import machine_line
 from bench.pages.page import Part
 from bench.pages.sheet import EMPTY, Row
-from bench.records import Record
+from bench.records import Cell, Record
+from bench.schema import SINGLE, Latency
 
-TABLE = "runtimes"
+TABLES = "runtimes", "untrained"
+"""Whose records are shown: the first that has any."""
 EAGER = ("torch", "fp32")
+SHORT = "ms for one image, fastest fp32 runtime (over unpruned eager PyTorch)"
 PRECISIONS = ("fp32", "bf16", "int8", "fp16")
 NOTE = (
-    "The fastest runtime of each precision, p50 of a batch; in brackets its speed-up over the unpruned network in "
-    "eager PyTorch, by paired turns, and the runtime. INT8 and bf16 answers are verified; see the table `runtimes`."
+    "Times: the fastest runtime of each precision, p50 of a batch; in brackets its speed-up over the unpruned network "
+    "in eager PyTorch, by paired turns, and the runtime. INT8 and bf16 answers are verified; see the table `runtimes`."
+)
+RANDOM = (
+    "Times: the fastest runtime of each precision, p50 of a batch; in brackets its speed-up over the unpruned network "
+    "in eager PyTorch on the same processor, by paired turns, and the runtime. These are the same widths with random "
+    "weights, timed on {}; see the table `untrained`."
 )
 
 
-def shipping_part(letter: str, rows: Sequence[tuple[str, Row]], records: Iterable[Record]) -> Part | None:
+def shipped_of(records: Iterable[Record]) -> list[Record]:
+    """Those of `records` that the panel shows."""
+    measured = [one for one in records if not one.cell.seed and one.result.get("latency")]
+    of_tables = ([one for one in measured if one.cell.table == table] for table in TABLES)
+    return next(filter(None, of_tables), [])
+
+
+def shipping_part(letter: str, rows: Sequence[tuple[str, Row]], timed: Sequence[Record]) -> Part | None:
     """The panel for the unpruned and slim networks of `rows` ((name, row)); None where no runtime was measured."""
-    timed = [one for one in records if one.cell.table == TABLE and one.cell.seed == 0 and one.result.get("latency")]
     batches = sorted({int(batch) for one in timed for batch in one.result["latency"]})
     kinds = [(batch, precision) for batch in batches for precision in PRECISIONS if _of(timed, batch, precision)]
     if not kinds:
         return None
     body, behind = [], []
     for name, row in rows:
-        own = [one for one in timed if (one.cell.model, one.cell.variant, one.cell.ratio) == _network(row)]
-        if own:
+        if own := _own(timed, row):
             best = [_fastest(_of(own, *kind), kind[0]) for kind in kinds]
-            body.append([name, row.label, *(_told(one, batch) for one, (batch, _) in zip(best, kinds, strict=True))])
+            body.append([name, row.label, *(_written(one, batch) for one, (batch, _) in zip(best, kinds, strict=True))])
             behind.append([None, None, *(one and one.cell for one in best)])
     titles = ["Network", "Channels removed", *(f"Batch {batch}, {precision}: ms" for batch, precision in kinds)]
-    title = f"{letter}. In the runtimes that ship"
-    return Part(title=title, titles=titles, body=body, note=NOTE, keys=2, behind=behind)
+    title, note = f"{letter}. In the runtimes that ship", note_of(timed)
+    return Part(title=title, titles=titles, body=body, note=note, keys=2, behind=behind)
 
 
-def _network(row: Row) -> tuple[str, str, float]:
-    return row.model, row.variant, row.ratio
+def note_of(timed: Sequence[Record]) -> str:
+    """How the times were measured."""
+    return NOTE if timed[0].cell.table == TABLES[0] else RANDOM.format(machine_line(timed))
+
+
+def shortest(rows: Sequence[Row], timed: Sequence[Record]) -> list[tuple[str, Cell | None]]:
+    """A column for a reader in a hurry: one image in float32, and the record's cell. Empty: not measured."""
+    best = [_quickest(row, timed) for row in rows]
+    return [(_written(one, SINGLE), one and one.cell) for one in best] if any(best) else []
+
+
+def gain(row: Row, timed: Sequence[Record]) -> str:
+    """What slimming brought in the fastest float32 runtime, one image, against unpruned there; empty: not measured."""
+    best = _quickest(row, timed)
+    told = _told(best) if best else {}
+    if not best or "unpruned" not in told["ratios"]:
+        return ""
+    factor = 1 / told["ratios"]["unpruned"]["ratio"]
+    return f"{factor:.2f}x as fast as unpruned in {best.cell.runtime}, {told['p50_ms']:.2f} ms for one image"
+
+
+def _quickest(row: Row, timed: Sequence[Record]) -> Record | None:
+    """One image in float32."""
+    return _fastest(_of(_own(timed, row), SINGLE, "fp32"), SINGLE)
+
+
+def _told(record: Record, batch: int = SINGLE) -> Latency:
+    return record.result["latency"][str(batch)]
+
+
+def _own(timed: Sequence[Record], row: Row) -> list[Record]:
+    network = row.model, row.variant, row.ratio
+    return [one for one in timed if (one.cell.model, one.cell.variant, one.cell.ratio) == network]
 
 
 def _of(timed: Sequence[Record], batch: int, precision: str) -> list[Record]:
@@ -48,13 +94,13 @@ def _of(timed: Sequence[Record], batch: int, precision: str) -> list[Record]:
 
 
 def _fastest(timed: Sequence[Record], batch: int) -> Record | None:
-    return min(timed, key=lambda one: one.result["latency"][str(batch)]["p50_ms"], default=None)
+    return min(timed, key=lambda one: _told(one, batch)["p50_ms"], default=None)
 
 
-def _told(best: Record | None, batch: int) -> str:
+def _written(best: Record | None, batch: int) -> str:
     if best is None:
         return EMPTY
-    told = best.result["latency"][str(batch)]
+    told = _told(best, batch)
     pair = told["ratios"].get("unpruned_eager")
     faster = f"{1 / pair['ratio']:.1f}x, " if pair else ""
     return f"{told['p50_ms']:.2f} ({faster}{best.cell.runtime})"

@@ -124,7 +124,7 @@ def _timing(told: Mapping[str, Any]) -> Timing:
 def _beside(record: Record, eager: Record, batch: int, timing: Timing) -> Timing:
     """`timing` with its ratio to the same network in eager PyTorch from the turns that both took beside each other.
 
-    Records of `bench.tables.speed.full_width` from before 2026-11-22 20:12 UTC hold the ratio to another network there.
+    Records of the table `fullwidth` from before 2026-11-22 20:12 UTC hold the ratio to another network there.
     """
     own, other = (one.result["latency"].get(str(batch)) for one in (record, eager))
     others = {name: pair for name, pair in timing.speedup.items() if name != "eager"}
