@@ -2,7 +2,7 @@
 
 Convention: one MAC is one multiply with its add, in convolutions and matrix products only; papers on faces call this
 FLOPs, others call twice this FLOPs. `macs` is a closed form over the layers and takes no arithmetic; tests hold it to
-`macs_by_flop_counter` (PyTorch's) and `macs_by_fvcore` (which also says what it did not count).
+PyTorch's counter and to `macs_by_fvcore` (which also says what it did not count).
 """
 
 import copy
@@ -69,11 +69,6 @@ def macs_by_positions(net: nn.Module, at: Mapping[str, int]) -> int:
     return sum(net.get_parameter(f"{name}.weight").numel() * count for name, count in at.items())
 
 
-def macs_by_flop_counter(net: nn.Module, example: Example) -> int:
-    """MACs of one image through `torch.utils.flop_counter`: also those of matrix products outside layers."""
-    return on_shapes(net, inputs_from(example, net), _counted)
-
-
 def macs_by_fvcore(net: nn.Module, example: Example) -> Macs:
     """MACs of one image through fvcore. It runs the network once on real tensors, which takes as long as an image does.
 
@@ -115,16 +110,6 @@ def _count(counts: dict[str, int], name: str, module: Any, inputs: Any, output: 
 
 def _outputs(module: Any) -> int:
     return module.out_channels if isinstance(module, _ConvNd) else module.out_features
-
-
-@torch.no_grad()
-def _counted(net: nn.Module, inputs: tuple[Tensor, ...]) -> int:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    counter = FlopCounterMode(display=False)
-    with counter:
-        net(*inputs)
-    return counter.get_total_flops() // 2 // len(inputs[0])
 
 
 def _twin(net: nn.Module) -> nn.Module:

@@ -3,8 +3,6 @@
 One thing to know: inside the program a name stays as it is; only who writes it somewhere calls one of these.
 """
 
-import html
-import re
 import unicodedata
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -13,7 +11,6 @@ JOINERS = frozenset("\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
 """Formats that some scripts need within words."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a cell begins with that a spreadsheet computes."""
-MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 
 
 def printed(text: str) -> str:
@@ -44,18 +41,3 @@ def _number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def in_html(text: str) -> str:
-    """For HTML and SVG, between tags or in a quoted attribute."""
-    return html.escape(printed(text), quote=True)
-
-
-def in_markdown(text: str) -> str:
-    """For a line or a cell of a table in Markdown: neither HTML nor marks, columns or links."""
-    return MARKDOWN.sub(r"\\\1", html.escape(printed(text), quote=False))
-
-
-def in_plot(text: str) -> str:
-    """For matplotlib, which takes what lies between two dollars for mathematics."""
-    return printed(text).replace("$", r"\$")

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EISDIR
 from pathlib import Path
 from typing import Any
 
@@ -93,19 +92,6 @@ def to_disk(path: Path) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def writable(path: Path | None) -> None:
-    """Raises OSError where a file could not be written to `path`: told before long work, not after it."""
-    if path is not None:
-        if Path(path).exists() and not Path(path).is_file():
-            raise IsADirectoryError(EISDIR, "this is no file, one shall be written here", str(path))
-        with suppress(_Tried), atomic_path(path):
-            raise _Tried
-
-
-class _Tried(Exception):
-    """Leaves `atomic_path` without a file."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

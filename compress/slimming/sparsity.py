@@ -163,9 +163,6 @@ def _rescaled(shrunk: Float[Tensor, " c"], gamma: Float[Tensor, " c"]) -> Float[
     return torch.where(left > 0, shrunk * (gamma.abs().sum() / left), gamma)
 
 
-PENALTIES = {"subgradient": SubGradient, "proximal": Proximal}
-
-
 def gamma_names(net: nn.Module, example: Example, output: Output | None = None) -> tuple[str, ...]:
     """Names of the parameters to penalise, like "trunks.face.blocks.0.bn.weight": gammas of removable channels only.
 

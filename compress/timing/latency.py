@@ -1,13 +1,13 @@
 """How long one batch takes: subjects measured in turns, every sample kept.
 
-A subject is any `Callable[[], None]` that returns when its output is ready for the reader: `subject_of` makes one of a
-PyTorch network, `subject_of_session` one of any runtime's session. Subjects take turns (`compress.timing.turns`), so a
+A subject is any `Callable[[], None]` that returns when its output is ready for the reader; `subject_of_session` makes
+one of any runtime's session. Subjects take turns (`compress.timing.turns`), so a
 ratio of two is paired, and noisy measurements are repeated.
 
 `python -m compress.speed` times what compress.export wrote.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,8 +27,6 @@ from compress.timing.turns import Samples, Subject, calmest, measure_turns
 
 ATTEMPTS = 3
 """How often a noisy measurement is made before it is kept and flagged."""
-SWEEP = (1, 8, 32, 128)
-"""Batch sizes of a sweep, images."""
 PRECISIONS = {torch.float32: "fp32", torch.float64: "fp64", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 P = ParamSpec("P")
@@ -148,21 +146,6 @@ def latency_of(
     tell = partial(summarise, batch=batch, precision=precisions.pop())
     found = {name: tell(own, None if name == reference else samples[reference]) for name, own in samples.items()}
     return {name: replace(own, memory=memory[name], launch=launch[name]) for name, own in found.items()}
-
-
-def latency_sweep(
-    nets: Mapping[str, nn.Module], reference: str, *, batches: Sequence[int] = SWEEP, **settings: Any
-) -> dict[int, dict[str, Latency]]:
-    """`latency_of` at every batch size, by batch size; `settings` and errors are its own."""
-    return {batch: latency_of(nets, batch, reference, **settings) for batch in batches}
-
-
-def subject_of(net: nn.Module, batch: int) -> Subject:
-    """One call of `net` on resident random inputs (the same for every call and session), in channels_last.
-
-    Run it in evaluation and inference mode. It returns when the output is ready, on CUDA too.
-    """
-    return _ready(_work_of(net, batch), net)
 
 
 def subject_of_session(session: Session, batch: int) -> Subject:

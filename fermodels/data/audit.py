@@ -18,7 +18,7 @@ import numpy as np
 
 from compress.escaping import printed
 from compress.exit_status import exit_status
-from compress.files import json_text, writable, write_json
+from compress.files import json_text, must_be_writable, write_json
 from compress.program import program
 from fermodels.data import DATASETS, open_dataset
 from fermodels.data.duplicates import NEAR, Audit, audit
@@ -134,8 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(given: argparse.Namespace) -> None:
     """Audits, shows and writes what the command line asks for."""
-    for path in (given.json, given.sheet):
-        writable(path)
+    for path in filter(None, (given.json, given.sheet)):
+        must_be_writable(path)
     place = {"size": given.size, "cache": given.cache, "skip_broken": given.skip_broken}
     found = audit(open_dataset(given.data, progress=True, **place), given.near)
     counts = summary(found)

@@ -56,12 +56,11 @@ class Picture(NamedTuple):
     """Pixels of the file per pixel here: 1, or 2, 4, 8 of a JPEG file that was decoded at a part of its size."""
 
 
-def open_picture(source: Path | str | IO[bytes], *, longest: int | None = None) -> Picture:
+def open_picture(source: Path | str | IO[bytes]) -> Picture:
     """The picture at a path or in an open file, turned as the camera says (EXIF); of an animation the first frame.
 
-    Args:
-        longest: a JPEG file with a longer side is decoded at the smallest part of its size that is not below this.
-            None: only where the file has more than `MOST_PIXELS`.
+    A JPEG file of more than `MOST_PIXELS` is decoded at a part of its size.
+
     Raises:
         ValueError: absent, unreadable, no regular file, no picture in a known format, damaged, too large, or of values
             whose black and white cannot be told. The sentence says which, and does not name the file.
@@ -70,7 +69,7 @@ def open_picture(source: Path | str | IO[bytes], *, longest: int | None = None) 
         if isinstance(source, (str, os.PathLike)):
             _regular(Path(source))
         with _opened(source) as opened:
-            drafted = _draft(opened, longest)
+            drafted = _draft(opened)
             _refuse_large(opened)
             return Picture(_eight_bits(opened), drafted)
     except FileNotFoundError:
@@ -124,14 +123,12 @@ def _unknown(source: Path | str | IO[bytes]) -> str:
     return "it is no picture in a known format"
 
 
-def _draft(opened: ImageFile.ImageFile, longest: int | None) -> int:
+def _draft(opened: ImageFile.ImageFile) -> int:
     """Asks the decoder for a smaller picture; how many times smaller it will be. A progressive JPEG file is held whole
     in memory however small it is asked for, so that its full size counts."""
     width, height = opened.size
-    least = next((part for part in DRAFTS if width * height <= MOST_PIXELS * part**2), 1)
-    asked = 1 if longest is None else max((part for part in DRAFTS if max(width, height) >= longest * part), default=1)
-    part = max(least, asked)
-    if part > 1 and not (opened.info.get("progressive") and least > 1):
+    part = next((part for part in DRAFTS if width * height <= MOST_PIXELS * part**2), 1)
+    if part > 1 and not opened.info.get("progressive"):
         opened.draft(None, (width // part or 1, height // part or 1))
     return round(width / opened.width)
 

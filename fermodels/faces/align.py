@@ -65,20 +65,12 @@ def moved(matrix: Float64[np.ndarray, "2 3"], points: Float[np.ndarray, "*n 2"])
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Aligned:
-    """One aligned face and the way back to its photograph."""
+    """One aligned face and where it lies in its photograph."""
 
     image: UInt8[np.ndarray, "size size 3"]
     """RGB; black where the frame leaves the photograph."""
     matrix: Float64[np.ndarray, "2 3"]
     """Photograph pixels -> aligned pixels."""
-
-    def to_photograph(self, points: Float[np.ndarray, "*n 2"]) -> Float64[np.ndarray, "*n 2"]:
-        """Points of the aligned face (pixels) in the photograph (pixels)."""
-        return moved(inverse(self.matrix), points)
-
-    def from_photograph(self, points: Float[np.ndarray, "*n 2"]) -> Float64[np.ndarray, "*n 2"]:
-        """Points of the photograph (pixels) in the aligned face (pixels)."""
-        return moved(self.matrix, points)
 
 
 def warped(

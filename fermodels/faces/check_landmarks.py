@@ -18,7 +18,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 from compress.exit_status import exit_status
-from compress.files import json_text, writable, write_atomic
+from compress.files import json_text, must_be_writable, write_atomic
 from compress.program import program
 from fermodels.data.eight_bits import as_mode
 from fermodels.data.open_picture import open_picture
@@ -102,7 +102,8 @@ def compare(find: Landmarker, given: argparse.Namespace) -> tuple[dict[str, Any]
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """Measures, draws, and returns what the last line of standard output says."""
-    writable(given.sheet)
+    if given.sheet:
+        must_be_writable(given.sheet)
     find, faces = landmarker(given.landmarks), unseen_faces(given.drawn)
     told: dict[str, Any] = {"landmarks": given.landmarks, "drawn": {"faces": given.drawn} | measured(find, faces)}
     found = find(faces.images[: 2 * COLUMNS])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compress.exit_status import exit_status
-from compress.files import digest, json_text, writable, write_atomic, write_json
+from compress.files import digest, json_text, must_be_writable, write_atomic, write_json
 from compress.program import program
 from compress.training.loop import fit
 from compress.training.progress import EpochBar
@@ -217,7 +217,7 @@ def run(given: argparse.Namespace) -> None:
     """Trains, and prints what came of it."""
     settings = Settings(faces=given.faces, epochs=given.epochs, seed=given.seed)
     for name in (WEIGHTS, ACCOUNT):
-        writable(given.out / name)
+        must_be_writable(given.out / name)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order of sums, and with it the weights, would depend on the number of threads
     try:

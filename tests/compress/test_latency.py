@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from compress.files import plain
 from compress.runtimes import IO, Session, TensorSpec
-from compress.timing.latency import latency_of, latency_sweep, subject_of, subject_of_session, summarise, synchronised
+from compress.timing.latency import latency_of, subject_of_session, summarise, synchronised
 
 
 def test_percentiles_of_known_samples() -> None:
@@ -82,15 +82,6 @@ def test_networks_run_in_eval_inference_and_channels_last_and_come_back() -> Non
     assert slim.launch is None, "there is no GPU in it"
 
 
-def test_a_sweep_measures_every_batch_and_keeps_to_its_settings() -> None:
-    nets = {"dense": Tiny(8), "slim": Tiny(4)}
-    found = latency_sweep(nets, "dense", batches=(1, 3), min_runs=5, min_seconds=0.0, attempts=1)
-    assert {batch: {one.batch for one in each.values()} for batch, each in found.items()} == {1: {1}, 3: {3}}
-    measured = [one for each in found.values() for one in each.values()]
-    assert {one.attempts for one in measured} == {1} and all(one.n >= 5 for one in measured)
-    assert {tuple(each) for each in found.values()} == {("dense", "slim")}
-
-
 def test_a_session_is_fed_the_same_pixels_of_its_own_shapes_every_time() -> None:
     class Remembering(Session):
         def __init__(self) -> None:
@@ -145,6 +136,5 @@ def test_a_gpu_is_waited_for_after_the_work_and_a_cpu_is_not(monkeypatch: pytest
 
     assert synchronised(work, lambda: True)(answer=7) == 7
     assert events == ["work", "wait"]
-    subject_of(Tiny(4), 1)()
     assert synchronised(work, lambda: False)(3) == 3
     assert events == ["work", "wait", "work"]

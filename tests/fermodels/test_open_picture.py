@@ -131,16 +131,13 @@ def jpeg(width: int, height: int, **settings: object) -> io.BytesIO:
 def test_large_jpeg_files_are_decoded_at_a_part_of_their_size():
     whole = open_picture(jpeg(3300, 200))
     assert (whole.image.size, whole.drafted) == ((3300, 200), 1)
-    small = open_picture(jpeg(3300, 200), longest=1600)
-    assert (small.image.size, small.drafted) == ((1650, 100), 2)
     large = open_picture(jpeg(12000, 9000))
     assert MOST_PIXELS < 12000 * 9000 and (large.image.size, large.drafted) == ((6000, 4500), 2)
 
 
 def test_a_large_progressive_jpeg_file_is_refused_because_it_is_held_whole():
     with pytest.raises(ValueError, match="allowed are 100 million"):
-        open_picture(jpeg(12000, 9000, progressive=True), longest=1600)
-    assert open_picture(jpeg(3300, 200, progressive=True), longest=1600).drafted == 2
+        open_picture(jpeg(12000, 9000, progressive=True))
 
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from compress.exit_status import exit_status
-from compress.files import json_text, writable, write_atomic
+from compress.files import json_text, must_be_writable, write_atomic
 from compress.program import program
 from fermodels.data.synthetic.actions import CANONICAL, RECIPES, Actions, actions_of
 from fermodels.data.synthetic.chance import Chance
@@ -97,7 +97,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def run(given: argparse.Namespace) -> None:
     """Draws, writes, and prints what the sheet is."""
-    writable(given.sheet)
+    must_be_writable(given.sheet)
     stream = BytesIO()
     _few_colours(draw_sheet(given.seed)).save(stream, "PNG", optimize=True)
     write_atomic(given.sheet, stream.getvalue())
