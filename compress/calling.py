@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 Output = Callable[[Any], Tensor]
 """From what a network returns to the tensor that counts."""
@@ -32,10 +32,9 @@ def first_tensor(answer: Any) -> Tensor:
     Raises:
         ValueError: there is none.
     """
-    found = next(_tensors(answer), None)
-    if found is None:
-        raise ValueError(f"the network returns {type(answer).__name__} without a tensor: give output=lambda r: ...")
-    return found
+    for _, found in named_tensors(answer):
+        return found
+    raise ValueError(f"the network returns {type(answer).__name__} without a tensor: give output=lambda r: ...")
 
 
 def choosing(output: Output) -> Output:
@@ -55,15 +54,24 @@ def choosing(output: Output) -> Output:
     return chosen
 
 
-def _tensors(answer: Any) -> Iterator[Tensor]:
+def named_tensors(answer: Any, name: str = "output") -> Iterator[tuple[str, Tensor]]:
+    """The tensors in what a network answers, each with a name: field, key, or `name` and a number."""
     if isinstance(answer, Tensor):
-        yield answer
-    elif dataclasses.is_dataclass(answer):
-        for entry in dataclasses.fields(answer):
-            yield from _tensors(getattr(answer, entry.name))
+        yield name, answer
     elif isinstance(answer, Mapping):
-        for value in answer.values():
-            yield from _tensors(value)
+        for key, part in answer.items():
+            yield from named_tensors(part, str(key))
+    elif dataclasses.is_dataclass(answer):
+        for field in dataclasses.fields(answer):
+            yield from named_tensors(getattr(answer, field.name), field.name)
     elif isinstance(answer, Sequence) and not isinstance(answer, str):
-        for value in answer:
-            yield from _tensors(value)
+        fields = getattr(answer, "_fields", [f"{name}{i}" for i in range(len(answer))])
+        for field, part in zip(fields, answer, strict=True):
+            yield from named_tensors(part, field)
+
+
+def unwrapped(net: Any) -> Any:
+    """The network inside torch.compile, DataParallel or DistributedDataParallel."""
+    while isinstance(net, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or hasattr(net, "_orig_mod"):
+        net = net._orig_mod if hasattr(net, "_orig_mod") else net.module
+    return net

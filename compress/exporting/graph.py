@@ -4,15 +4,14 @@ graph = graph_of(net, example, inputs=("face",), outputs=("probabilities",))
 """
 
 import copy
-import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from compress.calling import Output
+from compress.calling import Output, choosing, named_tensors, unwrapped
 from compress.inputs import Example, inputs_from
 
 
@@ -27,7 +26,7 @@ class Graph(nn.Module):
         self, net: nn.Module, example: tuple[Tensor, ...], output: Output | None, names: Sequence[str]
     ) -> None:
         super().__init__()
-        self.net, self.output = net.eval(), output
+        self.net, self.output = net.eval(), output and choosing(output)
         self.inputs = tuple(names)
         self.outputs: tuple[str, ...] = ()
         self.dtype = torch.float32
@@ -77,7 +76,7 @@ class Graph(nn.Module):
     def _named(self, result: Any) -> Iterator[tuple[str, Tensor]]:
         if self.output is not None:
             return iter([("output", self.output(result))])
-        return _tensors(result, "output")
+        return named_tensors(result)
 
 
 def graph_of(
@@ -106,41 +105,17 @@ def graph_of(
     for name, tensor in net.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"{name} holds NaN or infinite values: a network that does not compute is not exported")
-    twin = copy.deepcopy(_unwrapped(net)).cpu().float().eval().requires_grad_(False)
+    twin = copy.deepcopy(unwrapped(net)).cpu().float().eval().requires_grad_(False)
     return Graph(twin, fed, output, names).named(outputs)
-
-
-def _unwrapped(net: nn.Module) -> nn.Module:
-    """The network inside torch.compile, DataParallel or DistributedDataParallel."""
-    inner = getattr(net, "_orig_mod", None)
-    if inner is None and isinstance(net, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-        inner = net.module
-    return net if inner is None else _unwrapped(inner)
 
 
 def _arguments(net: nn.Module, count: int) -> tuple[str, ...]:
     """Names of the first `count` arguments of the network; numbered where it takes any number of them."""
     kinds = inspect.Parameter
-    parameters = list(inspect.signature(_unwrapped(net).forward).parameters.values())
+    parameters = list(inspect.signature(unwrapped(net).forward).parameters.values())
     known = [one.name for one in parameters if one.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
     rest = next((one.name for one in parameters if one.kind is kinds.VAR_POSITIONAL), "input")
     return tuple((known + [f"{rest}{i}" for i in range(count)])[:count])
-
-
-def _tensors(result: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in what a network answers, each with a name: field, key, or number."""
-    if isinstance(result, Tensor):
-        yield name, result
-    elif isinstance(result, Mapping):
-        for key, part in result.items():
-            yield from _tensors(part, str(key))
-    elif dataclasses.is_dataclass(result):
-        for part in dataclasses.fields(result):
-            yield from _tensors(getattr(result, part.name), part.name)
-    elif isinstance(result, (tuple, list)):
-        fields = getattr(result, "_fields", [f"{name}{i}" for i in range(len(result))])
-        for field, part in zip(fields, result, strict=True):
-            yield from _tensors(part, field)
 
 
 def _of_two(tensor: Tensor) -> Tensor:

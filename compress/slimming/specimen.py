@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.calling import Output, choosing, first_tensor
+from compress.calling import Output, choosing, first_tensor, unwrapped
 from compress.inputs import Example, evaluating, inputs_from
 
 TRIAL_SIDE_PX = 64
@@ -84,24 +84,13 @@ def specimen_of(net: nn.Module, example: Example, output: Output | None = None) 
         ValueError: a network that can't be cut as it is; the sentence says why and what to do.
     """
     net = unwrapped(net)
+    if not isinstance(net, nn.Module) or isinstance(net, torch.jit.ScriptModule):
+        raise ValueError(f"a {type(net).__name__} cannot be slimmed: give the torch.nn.Module that it was made from")
     _check(net)
     types = {name: value.dtype for name, value in net.state_dict().items()}
     if not set(HALF).isdisjoint(types.values()) or any(each.is_inference() for each in net.state_dict().values()):
         net = copy.deepcopy(net)._apply(lambda each: each.float() if each.dtype in HALF else each)
     return Specimen(net=net, types=types, inputs=inputs_from(example, net), output=choosing(output or first_tensor))
-
-
-def unwrapped(net: Any) -> nn.Module:
-    """The network inside DataParallel, DistributedDataParallel or torch.compile.
-
-    Raises:
-        ValueError: it is no module, or compiled by TorchScript, which cannot be changed.
-    """
-    while isinstance(net, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or hasattr(net, "_orig_mod"):
-        net = net._orig_mod if hasattr(net, "_orig_mod") else net.module
-    if not isinstance(net, nn.Module) or isinstance(net, torch.jit.ScriptModule):
-        raise ValueError(f"a {type(net).__name__} cannot be slimmed: give the torch.nn.Module that it was made from")
-    return net
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from compress.calling import inputs_of
 from compress.files import must_be_writable
 from compress.training import processes
 from compress.training.progress import EpochBar, Silent
@@ -204,7 +205,7 @@ def _epoch(
 
 
 def _backward(run: Run, batch: Batch, objective: Objective, share: float) -> dict[str, Tensor]:
-    inputs = inputs_of(batch)
+    inputs = inputs_of(batch[0])
     with autocast(inputs[0].device.type, run.config.bf16):
         output = run.trained(*inputs)
     terms = objective(output, batch)
@@ -219,11 +220,6 @@ def _step(run: Run, penalty: Penalty | None, lr: float, progress: float) -> None
     if penalty is not None:
         penalty.after_step(lr, progress)
     run.follow()
-
-
-def inputs_of(batch: Batch) -> tuple[Tensor, ...]:
-    """What the network is called with."""
-    return (batch[0],) if isinstance(batch[0], Tensor) else tuple(batch[0])
 
 
 def size_of(batch: Batch) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from compress.calling import first_tensor, inputs_of
+from compress.calling import choosing, first_tensor, inputs_of, named_tensors
 
 ONE, TWO = torch.zeros(1), torch.ones(2)
 
@@ -42,3 +42,19 @@ def test_inputs_are_a_tensor_or_a_tuple_of_them():
     for wrong in (None, 3, (), (ONE, 3), {"x": ONE}):
         with pytest.raises(ValueError, match="tensor"):
             inputs_of(wrong)
+
+
+def test_tensors_are_named_by_field_key_or_number():
+    answer = {"first": Named(ONE, None), "rest": [TWO, (ONE,)]}
+    assert list(named_tensors(answer)) == [
+        ("logits", ONE),
+        ("rest0", TWO),
+        ("rest10", ONE),
+    ]
+
+
+def test_an_output_that_finds_no_tensor_is_a_sentence():
+    assert choosing(lambda answer: answer["aux"])({"out": ONE, "aux": TWO}) is TWO
+    for wrong in (lambda answer: answer["none"], lambda answer: answer.logits, len):
+        with pytest.raises(ValueError, match="output="):
+            choosing(wrong)({"out": ONE})
