@@ -6,6 +6,7 @@ Generated from the records like the numbers themselves, so a caption cannot outl
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bench.pages.noise import spread_line
 from bench.pages.page import Pairs
 from bench.pages.sheet import Sheet, mean_text
 from bench.records import Record
@@ -144,7 +145,8 @@ def _timing_line(records: Iterable[Record]) -> str:
         return ""
     said = {key: " / ".join(sorted({str(latency[key]) for latency in timed})) for key in ("runtime", "precision")}
     threads, runs = _span({latency["threads"] for latency in timed}), _span({latency["n"] for latency in timed})
-    return f"{said['runtime']}, {said['precision']}, threads {threads}, {runs} runs each, in turns with the unpruned"
+    how = f"threads {threads}, {runs} runs each, in turns with the unpruned{spread_line(records)}"
+    return f"{said['runtime']}, {said['precision']}, {how}"
 
 
 def intervals_line(seeds: int) -> str:

@@ -46,7 +46,7 @@ def _latency_values(batch: int) -> dict[str, str]:
     return {
         f"p50_ms_b{batch}": "ms",
         f"p90_ms_b{batch}": "ms",
-        f"cv_percent_b{batch}": "percent",
+        f"spread_percent_b{batch}": "percent",
         f"noisy_b{batch}": "whole",
         f"images_per_s_b{batch}": "whole",
         f"speedup_b{batch}": "factor",

@@ -16,7 +16,7 @@ LETTER, BOLD, PADDING = 8.4, 9.3, 23
 """Of a letter, of one in a heading, and of a cell's two sides, px at the size of tables."""
 SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 _NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?: ([kMG])\b)?")
-LITTLE = 0.85
+LITTLE = 0.86
 """Share of figures that a row lacks when it is folded away."""
 NOTHING = ("", EMPTY, MISSING)
 
@@ -56,6 +56,8 @@ class Folded:
     main: Grid
     more: Sequence[tuple[str, Grid]]
     """What it holds, and the table."""
+    absent: Sequence[str]
+    """Sentences that name the rows without any figure."""
 
 
 def folded(part: Part, recorded: Container[Cell] = ()) -> Folded:
@@ -67,11 +69,22 @@ def folded(part: Part, recorded: Container[Cell] = ()) -> Folded:
     whole = [i for i in range(len(part.body)) if i not in {*published, *empty}]
     if not whole:
         whole, empty = empty, []
+    blank = [i for i in empty if all(text in NOTHING for text in part.body[i][part.keys :])]
+    empty = [i for i in empty if i not in blank]
     tables = [(_named([part.titles[i] for i in some]), some, whole) for some in others]
     tables += [(f"{len(published)} published methods", every, published)] if published else []
     tables += [(f"{len(empty)} rows with hardly a figure", every, empty)] if empty else []
     more = [(what, _grid(part, columns, rows, recorded)) for what, columns, rows in tables]
-    return Folded(part, _grid(part, first, whole, recorded), more)
+    return Folded(part, _grid(part, first, whole, recorded), more, _absent(part, blank))
+
+
+def _absent(part: Part, rows: Sequence[int]) -> list[str]:
+    """Rows without any figure in a line for each reason, instead of dashes."""
+    lacking: dict[str, list[str]] = {}
+    for row in (part.body[i] for i in rows):
+        reason = "Not measured" if MISSING in row else "No figure here"
+        lacking.setdefault(reason, []).append(", ".join(row[: part.keys]))
+    return [f"{reason}: {'; '.join(names)}." for reason, names in lacking.items()]
 
 
 def _columns(part: Part) -> list[list[int]]:

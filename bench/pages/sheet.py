@@ -12,7 +12,6 @@ from bench.pages.columns import FORMAT_OF, FORMATS, Column, Panel, Table, recall
 from bench.pages.page import watermark
 from bench.pages.values import Values
 from bench.records import Cell, Record
-from bench.schema import BATCHES
 
 EMPTY = "-"
 MISSING = "not measured"
@@ -153,10 +152,3 @@ def first_record(sheet: Sheet, model: str, variant: str, ratio: float = 0.0) -> 
     """The record of the lowest seed: plots of single networks show one network."""
     wanted = (model, variant, ratio)
     return next((one for one in sheet.records if (one.cell.model, one.cell.variant, one.cell.ratio) == wanted), None)
-
-
-def noise(row: Row) -> list[str]:
-    """A remark on timing that is not to be trusted, or none."""
-    noisy = [batch for batch in BATCHES if any(row.numbers(f"noisy_b{batch}"))]
-    worst = [f"batch {batch}, cv {max(row.numbers(f'cv_percent_b{batch}')):.1f} %" for batch in noisy]
-    return [f"noisy timing (spread or a busy machine): {'; '.join(worst)}"] if worst else []

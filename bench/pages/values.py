@@ -9,6 +9,7 @@ from jaxtyping import Bool
 
 from bench.measure.stats import mcnemar, paired_difference
 from bench.pages.columns import recall_key
+from bench.pages.noise import doubt, spread_of
 from bench.records import Record
 from bench.schema import BATCHES, Accuracy
 
@@ -110,10 +111,11 @@ def _latency(record: Record) -> Values:
         values |= {
             f"p50_ms_b{batch}": timed["p50_ms"],
             f"p90_ms_b{batch}": timed["p90_ms"],
-            f"cv_percent_b{batch}": 100 * timed["cv"],
-            f"noisy_b{batch}": float(timed["noisy"]),
+            f"noisy_b{batch}": float(bool(doubt(timed))),
             f"images_per_s_b{batch}": timed["images_per_s"],
         }
+        if spread := spread_of(timed):
+            values[f"spread_percent_b{batch}"] = 100 * spread
         if pair := next(iter(timed["ratios"].values()), None):
             low, high = pair["interval"]
             values[f"speedup_b{batch}"] = 1 / pair["ratio"]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from base64 import b64decode
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -17,6 +18,8 @@ TABLES = {"table5": "table5", "runtimes": "runtimes", "table4": "networks"}
 """Name of a page -> folder of its records."""
 RUNTIMES = ("torch fp32", "onnxruntime fp32", "onnxruntime int8")
 PHONE, DESK = 390, 1440
+PAPER = 717
+"""A4 between the margins of a browser, px."""
 LEAST = 4.5
 """Contrast of text (WCAG 2.1, AA)."""
 TEXTS = """
@@ -43,11 +46,12 @@ return [...seen].map(([pair, text]) => [...JSON.parse(pair), text]);
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A report from committed records: the asked table, three of its runtimes, and what the parts of MRF are worth."""
-    pages, found = [], {}
-    for table, folder_of_records in TABLES.items():
-        own = records.load_all(ROOT / "reports/records", table=folder_of_records, **WHICH)
+    pages, found, root = [], {}, ROOT / "reports/records"
+    long = {**WHICH, "scale": next((root / "table5/fer2013").glob("*+*+*")).name}
+    for table, which in [*((table, WHICH) for table in TABLES), ("table5", long)]:
+        own = records.load_all(root, table=TABLES[table], **which)
         own = {cell: one for cell, one in own.items() if f"{cell.runtime} {cell.precision}".strip() in ("", *RUNTIMES)}
-        pages.append(page_of(table, own, **WHICH))
+        pages.append(page_of(table, own, **which))
         found |= own
     made = tmp_path_factory.mktemp("report")
     for path, content in site(pages, pages[0], found.values(), json=False).items():
@@ -73,10 +77,10 @@ def browser():
     made.quit()
 
 
-def opened(browser, path: Path, width: int = DESK, theme: str = "light") -> None:
+def opened(browser, path: Path, width: int = DESK, theme: str = "light", medium: str = "screen") -> None:
     look = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", look)
-    media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+    media = {"media": medium, "features": [{"name": "prefers-color-scheme", "value": theme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     browser.get(path.as_uri())
 
@@ -110,6 +114,27 @@ def test_no_table_needs_sideways_scrolling_on_a_desk(browser, folder):
         if found := browser.execute_script(script):
             wide[path.name] = found
     assert wide == {}
+
+
+def test_on_paper_nothing_is_cut_off_or_folded_and_nothing_waits_for_a_click(browser, folder):
+    script = """
+      const seen = (one) => one.checkVisibility() && one.getBoundingClientRect().height > 0;
+      const all = (what) => [...document.querySelectorAll(what)];
+      return {
+        wide: all("body *").filter((one) => one.getBoundingClientRect().right > arguments[0] + 1).length,
+        folded: all("details > :not(summary)").filter((one) => !seen(one)).length,
+        shown: all("nav, .choices, .filter").filter(seen).length,
+        plots: all("figure.plot").filter(seen).length,
+        ground: getComputedStyle(document.body).backgroundColor,
+      }"""
+    for path in pages_of(folder):
+        opened(browser, path, PAPER, theme="dark", medium="print")
+        told = browser.execute_script(script, PAPER)
+        assert (told["wide"], told["folded"], told["shown"]) == (0, 0, 0), path.name
+        assert told["plots"] or "cells" in path.parts, path.name
+        assert told["ground"] == "rgb(255, 255, 254)", "paper is light, whatever the screen is"
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})["data"]
+    assert b64decode(printed).startswith(b"%PDF")
 
 
 def test_nothing_is_loaded_from_elsewhere(browser, folder):

@@ -128,14 +128,17 @@ def test_columns_that_do_not_fit_are_folded_and_none_is_lost():
     assert told.more[0][0].startswith(f"{len(tables[1].titles) - 1} more columns: Column ")
 
 
-def test_published_methods_and_rows_of_dashes_are_folded():
-    body = [["ours", "1", "2", "3"], ["theirs", "-", "9", "-"], ["nothing", "-", "-", "not measured"]]
-    told = folded(part(titles=["Row", "A", "B", "C"], body=body, cells=[CELLS[:1], (), CELLS[1:]]))
+def test_published_methods_are_folded_and_rows_of_dashes_are_named():
+    titles, dashes = ["Row", *"ABCDEFGH"], ["-"] * 8
+    body = [["ours", *"12345678"], ["theirs", "9", *dashes[1:]], ["little", *dashes[1:], "8"]]
+    body += [["nothing", *dashes[1:], "not measured"], ["this", *dashes], ["that", *dashes]]
+    told = folded(part(titles=titles, body=body, cells=[CELLS[:1], (), *[CELLS[1:]] * 4]))
     assert [line.name for line in told.main.groups[0][1]] == ["ours"]
     assert {what: table.groups[0][1][0].name for what, table in told.more} == {
         "1 published methods": "theirs",
-        "1 rows with hardly a figure": "nothing",
+        "1 rows with hardly a figure": "little",
     }
+    assert told.absent == ["Not measured: nothing.", "No figure here: this; that."]
 
 
 def test_a_table_without_any_figure_is_still_a_table():

@@ -5,6 +5,7 @@ Rows, panels and published numbers are here; `bench.tables.networks.sheet` fills
 
 from bench.pages.captions import footer, settings
 from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel
+from bench.pages.noise import RULE, spread_line
 from bench.pages.page import Page, Pairs
 from bench.pages.sheet import Records, Row, Sheet, mean_text, written
 from bench.pages.svg import Plot
@@ -62,7 +63,7 @@ _COST = Panel(
         Column(title="As fast as MRF [95 %]", text="{speedup_b1} [{speedup_b1_lo}, {speedup_b1_hi}]"),
     ),
     note="MACs: multiply-accumulates of convolutions and linear layers for one image. All networks take "
-    "turns; the factor is the median over paired turns, MRF's time / this time.",
+    f"turns; the factor is the median over paired turns, MRF's time / this time. {RULE}.",
 )
 _CALIBRATION = Panel(
     letter="C",
@@ -190,7 +191,7 @@ def _maps(sheet: Sheet) -> dict[str, Plot]:
 def provenance(sheet: Sheet) -> Pairs:
     """Where the numbers come from; the timing is of other turns than those of Table 5."""
     timed = isinstance(sheet.table, NetworkTable) and sheet.table.timed
-    turns = "all networks of a measurement in turns, eager PyTorch, float32, seed 0"
+    turns = f"all networks of a measurement in turns, eager PyTorch, float32, seed 0{spread_line(sheet.records)}"
     said = {"Three numbers": ""} | ({"Timing": turns} if timed else {"Timing": "", "MACs": ""})
     return [(name, said.get(name, text)) for name, text in footer(sheet) if said.get(name, text)]
 

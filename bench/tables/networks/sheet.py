@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from bench.measure.calibration import recorded_ece
 from bench.pages.columns import FORMAT_OF, Panel, Published, Table
+from bench.pages.noise import noise
 from bench.pages.page import Figures, Part
-from bench.pages.sheet import MISSING, Records, Row, Sheet, noise, row_cells, taken
+from bench.pages.sheet import MISSING, Records, Row, Sheet, row_cells, taken
 from bench.pages.values import Values, correct, difference_values, values_of
 from bench.records import Cell, Record
 from bench.tables.networks.dense import RECORDS, REFERENCE, cells
@@ -58,7 +59,7 @@ def _row(table: NetworkTable, model: str, own: list[Cell], found: Mapping[Cell, 
     published = dict(table.printed.get(model, {}))
     whole = {"variant": "dense", "ratio": 0.0, "beyond": False}
     row = Row(model=model, cells=tuple(own), found=values, published=published, **whole)
-    return replace(row, remarks=(*noise(row), *_untaught(row)))
+    return replace(row, remarks=(*noise(found[cell] for cell in own if cell in found), *_untaught(row)))
 
 
 def _untaught(row: Row) -> list[str]:

@@ -10,6 +10,7 @@ from bench.make.methods import RECIPES
 from bench.make.networks import NETWORKS
 from bench.make.scales import scale_for
 from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, Published, Table
+from bench.pages.noise import RULE
 from bench.records import Cell
 from bench.schema import BATCHES
 
@@ -49,7 +50,7 @@ def _cost_panel() -> Panel:
     )
     note = (
         "MACs: multiply-accumulates of convolutions and linear layers for one image. Speed-up: median over paired "
-        "turns, unpruned time / this time; it stands beside the factor by which the MACs fell."
+        f"turns, unpruned time / this time; it stands beside the factor by which the MACs fell. {RULE}."
     )
     return Panel(letter="B", title="Cost and speed", columns=columns, note=note)
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from bench.pages.columns import Published, Table
-from bench.pages.sheet import Records, Row, Sheet, noise, taken
+from bench.pages.noise import noise
+from bench.pages.sheet import Records, Row, Sheet, taken
 from bench.pages.values import Values, values_of
 from bench.records import Cell, Record
 from bench.schema import BATCHES
@@ -46,7 +47,8 @@ def _row(table: Table, key: tuple[str, str, float], group: list[Cell], found: di
         found=values,
         published=_published(table, model, variant, ratio),
     )
-    return replace(row, remarks=(*noise(row), *_off_budget(row), *_collapsed(row)))
+    noisy = noise(found[cell] for cell in group if cell in found)
+    return replace(row, remarks=(*noisy, *_off_budget(row), *_collapsed(row)))
 
 
 def _published(table: Table, model: str, variant: str, ratio: float) -> Values:

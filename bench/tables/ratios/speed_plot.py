@@ -14,7 +14,8 @@ from bench.records import Cell
 from bench.tables.ratios.definitions import shown
 
 INCHES, FONT = (5.0, 4.1), 8.5
-TICKS = [base * 10**power for power in range(-2, 5) for base in (1, 2, 5)]
+TICKS = ((1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8))
+"""Within a decade; the finer ones where fewer than three of the others are seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,9 @@ def _frame(axes: Axes, points: Sequence[Point]) -> None:
     room = 0.1 * max(high - low, 1.0)
     axes.set_xscale("log")
     axes.set_xlim(fast, slow)
-    axes.set_xticks([tick for tick in TICKS if fast <= tick <= slow])
+    few, many = ([base * 10.0**power for power in range(-2, 5) for base in bases] for bases in TICKS)
+    few, many = ([tick for tick in ticks if fast <= tick <= slow] for ticks in (few, many))
+    axes.set_xticks(few if len(few) > 2 else many)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))

@@ -7,6 +7,7 @@ from bench.make.methods import methods
 from bench.make.scales import scale_for
 from bench.pages.captions import code_line, machine_line
 from bench.pages.columns import magnitude, probability
+from bench.pages.noise import RULE, doubts
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.sheet import EMPTY, MISSING, Records, taken
 from bench.pages.svg import Plot
@@ -28,7 +29,7 @@ CONTROL_NOTE = (
 )
 NETWORK_NOTE = (
     "After the cut, recalibrated, at the end: accuracy on the validation split. Epochs: of the last training. "
-    f"Milliseconds: p50 at batch {SINGLE}, all networks in turns."
+    f"Milliseconds: p50 at batch {SINGLE}, all networks in turns. {RULE}."
 )
 BETTER, ALIKE, WORSE = "better than", "not measurably different from", "worse than"
 
@@ -56,7 +57,7 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
         figures=_figures(measured),
         plots=plots,
         footer=_footer(records),
-        remarks={"Not measured": sorted(wanted), "Timing": _noisy(records)},
+        remarks={"Not measured": sorted(wanted), "Timing": doubts(records)},
     )
 
 
@@ -184,11 +185,6 @@ def _figures(measured: Sequence[Measured]) -> Figures:
         rows.append(row | {f"{kind.replace(' ', '_')}_ms": one.ms(kind) for kind in BACKEND_NAMES})
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return Figures(columns=columns, rows=rows)
-
-
-def _noisy(records: Sequence[Record]) -> list[str]:
-    timed = [(one.cell.id, kind, told) for one in records for kind, told in one.result.get("runtimes", {}).items()]
-    return [f"{name}, {kind}: noisy" for name, kind, told in timed if told["noisy"]]
 
 
 def _footer(records: Sequence[Record]) -> Pairs:

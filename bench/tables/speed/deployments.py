@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.measure.accuracy import from_digits
 from bench.measure.stats import Difference, paired_difference
+from bench.pages.noise import doubt, spread_of, turns_of
 from bench.records import Cell, Record
 from bench.schema import BATCHES
 from bench.tables.speed.runtimes import REFERENCE
@@ -27,10 +28,12 @@ class Timing:
     p50_ms: float
     p90_ms: float
     images_per_s: float
-    noisy: bool
-    cv: float
+    spread: float | None
+    """Robust spread of the turns; None where the record keeps no samples."""
     speedup: Mapping[str, tuple[float, float, float]]
     """By comparison ("unpruned", "eager", "unpruned_eager"): how many times as fast, with its interval."""
+    noisy: str = ""
+    """What is doubtful of it (`bench.pages.noise`); empty where nothing is."""
     energy_mj: float | None = None
     """Millijoules per image of the whole package or GPU; None where no counter could be read."""
 
@@ -84,6 +87,8 @@ def _row(cell: Cell, found: Mapping[Cell, Record]) -> Deployment:
     timings = {int(batch): _timing(told) for batch, told in (result.get("latency") or {}).items()}
     if eager is not None:
         timings = {batch: _beside(found[cell], eager, batch, one) for batch, one in timings.items()}
+    told = {batch: result["latency"][str(batch)] for batch in timings}
+    timings = {batch: replace(one, noisy=doubt(told[batch], one.speedup.values())) for batch, one in timings.items()}
     return Deployment(
         cell=cell,
         missing=result["missing"] or "",
@@ -116,9 +121,9 @@ def _timing(told: Mapping[str, Any]) -> Timing:
         name: (1 / pair["ratio"], 1 / pair["interval"][1], 1 / pair["interval"][0])
         for name, pair in told["ratios"].items()
     }
-    figures = {name: told[name] for name in ("p50_ms", "p90_ms", "images_per_s", "noisy", "cv")}
-    energy = told.get("energy")
-    return Timing(speedup=faster, energy_mj=1000 * energy["joules_per_image"] if energy else None, **figures)
+    figures = {name: told[name] for name in ("p50_ms", "p90_ms", "images_per_s")}
+    energy = 1000 * told["energy"]["joules_per_image"] if told.get("energy") else None
+    return Timing(speedup=faster, energy_mj=energy, spread=spread_of(told), **figures)
 
 
 def _beside(record: Record, eager: Record, batch: int, timing: Timing) -> Timing:
@@ -130,19 +135,14 @@ def _beside(record: Record, eager: Record, batch: int, timing: Timing) -> Timing
     others = {name: pair for name, pair in timing.speedup.items() if name != "eager"}
     if "eager" not in timing.speedup or own is None or other is None or record.cell == eager.cell:
         return replace(timing, speedup=others)
-    pair = ratio_interval(_turns(own), _turns(other))
+    pair = ratio_interval(turns_of(own), turns_of(other))
     faster = (1 / pair.ratio, 1 / pair.interval[1], 1 / pair.interval[0])
     return replace(timing, speedup={**others, "eager": faster})
 
 
-def _turns(told: Mapping[str, Any]) -> np.ndarray:
-    """Median of every turn, ms."""
-    return np.median(np.array(told["samples_ms"]).reshape(-1, told["per_turn"]), axis=1)
-
-
 def _remarks(row: Deployment, rows: Iterable[Deployment]) -> tuple[str, ...]:
     """Noise, and a smaller network that is slower than a larger one in the same runtime."""
-    said = [f"noisy at batch {batch} (cv {100 * one.cv:.1f} %)" for batch, one in row.timings.items() if one.noisy]
+    said = [f"noisy timing at batch {batch}: {one.noisy}" for batch, one in row.timings.items() if one.noisy]
     larger = [other for other in rows if _same_runtime(other, row) and other.cell.ratio < row.cell.ratio]
     for batch in BATCHES:
         slower = [other for other in larger if _ms(other, batch) < _ms(row, batch)]

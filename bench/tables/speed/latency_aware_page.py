@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from bench.make.timed import RUNTIME, VARIANT
 from bench.pages.captions import code_line, machine_line
 from bench.pages.columns import magnitude, probability
+from bench.pages.noise import RULE, doubts, spread_line
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.sheet import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, Plot, nothing
@@ -108,7 +108,7 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
         figures=_figures(measured),
         plots={"curves": Plot(f"{TABLE}-curves", (9.0, 3.9), watermark(scale), lambda f: _draw(f, measured))},
         footer=_footer(records),
-        remarks={"Not measured": sorted(wanted), "Timing": _noisy(measured)},
+        remarks={"Not measured": sorted(wanted), "Timing": doubts(records)},
     )
 
 
@@ -194,7 +194,7 @@ def _networks(measured: Sequence[Measured]) -> Part:
         row = [one.name, SELECTED[one.record.cell.variant], f"{one.removed_percent:.0f}", f"{one.ms:.3f}"]
         row += [f"{one.accuracy_percent:.2f} [{low:.2f}, {high:.2f}]", magnitude(one.macs)]
         body.append([*row, magnitude(one.record.result["cost"]["params"])])
-    note = f"{RUNTIME}, fp32, batch {SINGLE}; accuracy of the very session that is timed, on the test split."
+    note = f"{RUNTIME}, fp32, batch {SINGLE}; accuracy of the very session that is timed, on the test split. {RULE}."
     cells = [(one.record.cell,) for one in ordered]
     return Part(title="C. Every network", titles=titles, body=body, note=note, keys=2, cells=cells)
 
@@ -233,20 +233,14 @@ def _draw(figure: Figure, measured: Sequence[Measured]) -> None:
         axes.legend(loc="lower right")
 
 
-def _noisy(measured: Sequence[Measured]) -> list[str]:
-    timed = [(one, one.record.result["latency"][str(SINGLE)]) for one in measured]
-    return [f"{one.record.cell.id}: noisy (cv {100 * told['cv']:.1f} %)" for one, told in timed if told["noisy"]]
-
-
 def _footer(records: Sequence[Record]) -> Pairs:
     if not records:
         return [("Cells", f"none {MISSING.removeprefix('not ')}")]
     data = records[0].result["data"]
     runs = [one["n"] for record in records for one in record.result["latency"].values()]
-    spread = float(np.median([one["cv"] for record in records for one in record.result["latency"].values()]))
     return [
         ("Data", f"{data['name']}, test split, n = {len(data['truth']):,}"),
-        ("Timing", f"{min(runs)} to {max(runs)} runs each, in turns; median coefficient of variation {spread:.0%}"),
+        ("Timing", f"{min(runs)} to {max(runs)} runs each, in turns{spread_line(records)}"),
         ("Machine", machine_line(records)),
         ("Code", code_line(records)),
         ("Licence of the data", str(data["licence"])),

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.pages.captions import code_line, machine_line
+from bench.pages.noise import RULE, spread_line
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.sheet import MISSING, Records, taken
 from bench.records import Record
@@ -17,13 +18,14 @@ from bench.tables.speed.runtimes import REFERENCE, TABLE
 TITLE = "Slim networks in the runtimes that ship"
 NOTE = (
     "Accuracy: the whole test split through the very artefact that is timed. Times: batch 1 unless said; the network "
-    "on resident pixels, preprocessing inside, all sessions in turns within one process; factors are medians of pairs."
+    "on resident pixels, preprocessing inside, all sessions in turns within one process; factors are medians of pairs. "
+    f"{RULE}."
 )
 HEADLINE_RATIO = 0.6
 COMPARISONS = ("unpruned", "eager", "unpruned_eager")
 AGAINST = COMPARISONS[-1]
 """The comparison that headlines tell."""
-TIMED = ("p50_ms", "p90_ms", "images_per_s", "cv", "noisy")
+TIMED = ("p50_ms", "p90_ms", "images_per_s", "spread", "noisy")
 """Figures of one network at one batch size."""
 ENDS = ("", "_lo", "_hi")
 """Of the names of a factor and of its interval."""
@@ -161,12 +163,10 @@ def _footer(records: Sequence[Record]) -> Pairs:
     whole = "of whole processor packages or the whole GPU, idle power included"
     energy = [("Energy", f"counter {' / '.join(counters)}, {whole}")] if counters else []
     machine, code = ("Machine", machine_line(records)), ("Code", code_line(records))
-    return [machine, code, ("Timing", _timing_line(timed)), *energy]
+    return [machine, code, ("Timing", f"{_timing_line(timed)}{spread_line(records)}" if timed else "none"), *energy]
 
 
 def _timing_line(timed: Sequence[Mapping[str, Any]]) -> str:
-    if not timed:
-        return "none"
     threads = " / ".join(sorted({str(one["threads"]) for one in timed}))
     runs = sorted({one["n"] for one in timed})
     return f"threads {threads}, {runs[0]} to {runs[-1]} runs each"
