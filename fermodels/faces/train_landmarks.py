@@ -7,7 +7,6 @@ killed training goes on from its last epoch when it is started again. `landmarke
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from torch.nn import functional
 from compress.exit_status import exit_status
 from compress.files import digest, json_text, must_be_writable, write_atomic, write_json
 from compress.program import program
+from compress.timing.machine import commit
 from compress.training.loop import fit
 from compress.training.progress import EpochBar
 from compress.training.schedule import TrainConfig
@@ -153,7 +153,7 @@ def platt(logits: Float[Tensor, " m"], visible: Float[Tensor, " m"]) -> tuple[fl
 
 def train(settings: Settings, folder: Path, bar: EpochBar) -> Account:
     """Trains, measures what was written, and writes the account; returns it."""
-    key, commit = digest([asdict(settings), VERSION])[:12], _commit()
+    key, (sha, dirty) = digest([asdict(settings), VERSION])[:12], commit()
     torch.manual_seed(settings.seed)
     net = LandmarkNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = PointBatches(faces_of(0, settings.faces, STORED), settings.training.batch, seed=settings.seed)
@@ -176,7 +176,7 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> Account:
     data = weights_of(chosen)  # type: ignore[arg-type]
     told = Account(
         what="68 landmarks (iBUG-68) with visibility from a 64 px face; trained on drawn faces only",
-        commit=commit,
+        commit=f"{sha}-dirty" if dirty else sha,
         data={"renderer": VERSION, "faces": settings.faces, "seed": FACES_SEED, "occluded": OCCLUDED},
         settings=settings,
         training=settings.training,
@@ -187,16 +187,6 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> Account:
     write_atomic(folder / WEIGHTS, data)
     write_json(folder / ACCOUNT, told)
     return told
-
-
-def _commit() -> str:
-    """The code that trains; "unknown" outside a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        told = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return told.stdout.strip()
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
