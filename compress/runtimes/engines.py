@@ -21,7 +21,7 @@ def engine_path(onnx: Path, runtime: str, target: Target) -> Path:
 
 
 def trtexec(onnx: Path, inputs: Mapping[str, Sequence[int]], target: Target) -> str:
-    """The command that builds and times the same engine with TensorRT's own tool.
+    """The command that builds and times the same engine with TensorRT's own tool, in the folder of `onnx`.
 
     Args:
         inputs: name to shape, without the batch.
@@ -32,7 +32,7 @@ def trtexec(onnx: Path, inputs: Mapping[str, Sequence[int]], target: Target) -> 
 
     low, best, high = map(shapes, target.batches)
     profile = f"--minShapes={low} --optShapes={best} --maxShapes={high} --shapes={best}"
-    return f"trtexec --onnx={onnx} --stronglyTyped {profile} --memPoolSize=workspace:{target.workspace_mib}M"
+    return f"trtexec --onnx={onnx.name} --stronglyTyped {profile} --memPoolSize=workspace:{target.workspace_mib}M"
 
 
 def sidecar(engine: Path) -> Path:

@@ -193,7 +193,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 
 
 def test_the_command_of_tensorrts_own_tool_is_told() -> None:
-    said = trtexec(Path("net.onnx"), {"face": (3, 64, 64)}, Target(batches=(1, 8, 32)))
+    said = trtexec(Path("/deployed/net.onnx"), {"face": (3, 64, 64)}, Target(batches=(1, 8, 32)))
     assert said == (
         "trtexec --onnx=net.onnx --stronglyTyped --minShapes=face:1x3x64x64 --optShapes=face:8x3x64x64 "
         "--maxShapes=face:32x3x64x64 --shapes=face:8x3x64x64 --memPoolSize=workspace:1024M"
