@@ -143,9 +143,9 @@ FOR_DATA = {
     ("cpu", "synthetic"): changed(
         CPU,
         dense=_SYNTHETIC_DENSE,
+        recipe="taylor",
         sparse=replace(_SYNTHETIC_DENSE, epochs=3, lr=0.02),
-        tune=_SYNTHETIC_TUNE,
-        tune_distil_weight=0.0,
+        tune=replace(_SYNTHETIC_TUNE, epochs=3),
         control=_SYNTHETIC_TUNE,
         pretrain=replace(_CPU_PRETRAIN, epochs=40, batch=128),
         start=replace(_CPU_START, epochs=16, batch=32),

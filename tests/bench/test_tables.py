@@ -11,7 +11,7 @@ TABLE5 = RATIO_TABLES["table5"]
 
 
 def test_cells_are_two_networks_times_two_uncut_and_five_cuts_with_both_controls() -> None:
-    made = cells("table5", "synthetic", "cpu", seeds=2)
+    made = cells("table5", "fer2013", "cpu", seeds=2)
     assert len(made) == len(set(made)) == 2 * 2 * (2 + 3 * 5)
     assert len({cell.path for cell in made}) == len(made)
     assert [cell.seed for cell in made] == [0] * 34 + [1] * 34

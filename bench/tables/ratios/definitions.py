@@ -3,7 +3,7 @@
 `bench.tables.ratios.sheet` fills them from records, `bench.tables.ratios.page` makes both a page.
 
 >>> len(cells(RATIO_TABLES["table5"], "synthetic", "cpu", seeds=1))
-34
+32
 """
 
 from bench.make.methods import RECIPES
