@@ -1,11 +1,11 @@
 """A slim network on disk: a folder with its weights (safetensors) and what is known of it (JSON). Never a pickle.
 
 The file names no code: whoever loads gives the factory that builds the whole network, and the sizes come from the
-weights. The digest of the weights stands in the JSON file, so that a damaged or mixed-up folder is refused.
+weights. The JSON file carries digests of the weights and of itself (`compress.about`): a damaged or mixed-up folder is
+refused.
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compress.files import leftovers, plain, temporary_of, to_disk, write_atomic
+from compress.about import CONFIG, about_of, about_text
+from compress.files import leftovers, temporary_of, to_disk, write_atomic
 
-FORMAT = 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+WEIGHTS = "model.safetensors"
 
 
 def save(
@@ -64,25 +64,6 @@ def load(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Module:
     return net.eval()
 
 
-def about_of(folder: Path | str) -> dict[str, Any]:
-    """What config.json of the checkpoint in `folder` says.
-
-    Raises:
-        ValueError: the folder holds no checkpoint, or its config.json cannot be read.
-    """
-    path = Path(folder) / CONFIG
-    if not path.is_file():
-        raise ValueError(f"{folder} is no checkpoint: it has no {CONFIG}; give the folder that was saved")
-    try:
-        config = json.loads(path.read_text())
-        found = config["format"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}); save the checkpoint again") from error
-    if found != FORMAT:
-        raise ValueError(f"{path} has format {found}, this version reads {FORMAT}")
-    return config
-
-
 def write(
     folder: Path | str,
     net: nn.Module,
@@ -102,11 +83,7 @@ def write(
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
     _check_finite(tensors, f"the network to be saved in {folder}")
     weights = bytes_from_tensors(tensors)
-    config = {"format": FORMAT} | dict(about) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
-    try:
-        text = json.dumps(plain(config), indent=1, allow_nan=False) + "\n"
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"about cannot be written as JSON: {error}") from error
+    text = about_text(dict(about) | {"weights_sha256": hashlib.sha256(weights).hexdigest()})
     with _swapped(folder) as new:
         for name, content in {WEIGHTS: weights, CONFIG: text, **(beside or {})}.items():
             write_atomic(new / name, content)

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 import fermodels
 from compress.checkpoint import WEIGHTS, fill, weights_of, write
-from fermodels.claims import CLAIMS, CONFIG, FORMAT, describe
+from fermodels.claims import CLAIMS, CONFIG, LARGEST_SIDE, describe
 
-__all__ = ["CLAIMS", "CONFIG", "FORMAT", "WEIGHTS", "describe", "load", "save"]
+__all__ = ["CLAIMS", "CONFIG", "WEIGHTS", "describe", "load", "save"]
 
 
 def save(net: Any, folder: Path | str, about: dict[str, Any], *, beside: Mapping[str, str] | None = None) -> None:
@@ -33,7 +33,7 @@ def save(net: Any, folder: Path | str, about: dict[str, Any], *, beside: Mapping
     if missing := [claim for claim in CLAIMS if claim not in about]:
         raise ValueError(f"a checkpoint says {', '.join(CLAIMS)}; missing here: {', '.join(missing)} (None if unknown)")
     widths = {name: trunk.widths for name, trunk in net.trunks.items()}
-    own = {"format": FORMAT, "architecture": fermodels.name_of(net), "config": asdict(net.config) | {"widths": widths}}
+    own = {"architecture": fermodels.name_of(net), "config": asdict(net.config) | {"widths": widths}}
     claims = own | {name: value for name, value in about.items() if name not in own}
     write(folder, net, claims, overwrite=True, beside=beside)
 
@@ -46,6 +46,26 @@ def load(folder: Path | str) -> tuple[nn.Module, dict[str, Any]]:
     """
     config = describe(folder)
     tensors = weights_of(folder, config)
-    net = fermodels.build(config["architecture"], **config["config"])
+    net = _built(config, tensors, Path(folder) / CONFIG)
     fill(net, tensors, Path(folder) / WEIGHTS)
     return net.eval(), config
+
+
+def _built(config: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """The network of a config.json with fresh weights, unless that would be far larger than `tensors`."""
+    largest = max([LARGEST_SIDE, *(length for value in tensors.values() for length in value.shape)])
+    try:
+        if any(value > largest for value in _numbers(config["config"])):  # before so much memory is asked for
+            raise ValueError(f"numbers above {largest}, which its weights have not")
+        return fermodels.build(config["architecture"], **config["config"])
+    except (RuntimeError, ValueError) as error:  # PyTorch's, of negative sizes
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} describes no network ({reason}); save the checkpoint again") from None
+
+
+def _numbers(value: Any) -> list[float]:
+    """All numbers in nested settings."""
+    if isinstance(value, (dict, list)):
+        inner = value.values() if isinstance(value, dict) else value
+        return [number for one in inner for number in _numbers(one)]
+    return [value] if isinstance(value, (int, float)) else []

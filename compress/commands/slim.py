@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from compress.checkpoint import about_of, load, save
+from compress.about import about_of
+from compress.checkpoint import load, save
 from compress.commands.networks import example_of, named, network
 from compress.commands.parser import status_of
 from compress.files import must_be_folder

@@ -11,7 +11,7 @@ from torch import Tensor
 from compress.exporting.signed_onnx import checked
 from compress.libraries import library
 from compress.onnx_session import onnx_session
-from compress.runtimes.session import ANY, IO, Session, Target, TensorSpec, asked, honoured
+from compress.runtimes.session import ANY, IO, Session, Target, TensorSpec, as_sentence, asked, honoured
 
 COMPUTING = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "ConvTranspose"}
 QUANTISED = {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulInteger", "ConvInteger", "NhwcFusedConv"}
@@ -35,7 +35,8 @@ class OnnxRuntimeSession(Session):
         super().__init__(IO(inputs=inputs, outputs=outputs), runtime="onnxruntime", precision=precision)
 
     def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = self._session.run(None, {name: tensor.numpy(force=True) for name, tensor in batch.items()})
+        with as_sentence("ONNX Runtime"):
+            found = self._session.run(None, {name: tensor.numpy(force=True) for name, tensor in batch.items()})
         return {spec.name: torch.from_numpy(value) for spec, value in zip(self.io.outputs, found, strict=True)}
 
     def precision_by_layer(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from compress.exporting.signed_onnx import checked
 from compress.libraries import Unavailable, library
-from compress.runtimes.session import ANY, IO, Session, Target, TensorSpec, asked, honoured
+from compress.runtimes.session import ANY, IO, Session, Target, TensorSpec, as_sentence, asked, honoured
 from compress.training.loop import has_bf16
 
 COMPUTING = {"Convolution", "MatMul", "FullyConnected", "GroupConvolution", "Subgraph:MatMul"}
@@ -33,7 +33,8 @@ class OpenVinoSession(Session):
         super().__init__(IO(inputs=inputs, outputs=outputs), runtime="openvino", precision=precision)
 
     def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = self._request.infer({name: tensor.numpy(force=True) for name, tensor in batch.items()})
+        with as_sentence("OpenVINO"):
+            found = self._request.infer({name: tensor.numpy(force=True) for name, tensor in batch.items()})
         return {spec.name: torch.from_numpy(found[spec.name]) for spec in self.io.outputs}
 
     def precision_by_layer(self) -> dict[str, str]:

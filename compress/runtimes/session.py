@@ -7,7 +7,8 @@ of the one before.
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
@@ -97,6 +98,16 @@ class Session(ABC):
     def resident(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`batch` where the session reads it: feeding that to `run` copies nothing."""
         return {name: tensor.to(self.io.device) for name, tensor in batch.items()}
+
+
+@contextmanager
+def as_sentence(runtime: str) -> Iterator[None]:
+    """What a runtime raises while it runs a network becomes ValueError."""
+    try:
+        yield
+    except Exception as error:  # the errors of runtimes share no base class
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{runtime} cannot run this network ({reason}): export it again") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,9 +107,6 @@ class DenseNetConfig:
     dropout: float = 0.0
     """Share of pooled features zeroed in training."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", tuple(self.blocks))  # a file knows lists only
-
 
 class DenseNet(nn.Module):
     """DenseNet trunk + classifier on the whole face."""

@@ -3,8 +3,10 @@
 from dataclasses import asdict, replace
 from typing import Any
 
+import msgspec
 from torch import nn
 
+from compress.files import plain
 from fermodels.nets.branches import GlobalBranch, GlobalBranchConfig, LocalBranch, LocalBranchConfig
 from fermodels.nets.densenet import DenseNet, DenseNetConfig
 from fermodels.nets.mrf import MRF, MRFConfig
@@ -29,7 +31,7 @@ def build(name: str, **config: Any) -> nn.Module:
     """A network with fresh weights: `name` of `MODELS`, `config` its dataclass's fields.
 
     Raises:
-        ValueError: an unknown name, or a setting the network does not take.
+        ValueError: an unknown name, or a setting that the network does not take, or not in this form.
     """
     if name not in MODELS:
         raise ValueError(f'no model "{name}": the models are {", ".join(sorted(MODELS))}')
@@ -37,9 +39,10 @@ def build(name: str, **config: Any) -> nn.Module:
     known = set(settings.__dataclass_fields__)
     if unknown := set(config) - known:
         raise ValueError(f"{name} has no setting {sorted(unknown)}: it takes {sorted(known)}")
-    if "widths" in config:
-        config["widths"] = {trunk: tuple(widths) for trunk, widths in config["widths"].items()}
-    return network(settings(**config))
+    try:
+        return network(msgspec.convert(plain(config), settings))
+    except msgspec.ValidationError as error:
+        raise error.__cause__ if isinstance(error.__cause__, ValueError) else ValueError(f"{name}: {error}") from None
 
 
 def name_of(net: nn.Module) -> str:

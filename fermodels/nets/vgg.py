@@ -113,6 +113,8 @@ class VGGNet(nn.Module):
     inputs = ("face",)
 
     def __init__(self, config: VGGNetConfig) -> None:
+        if set(config.widths) != {"face"}:
+            raise ValueError(f'widths={config.widths}: a VGGNet takes {{"face": {len(VGG16)} numbers}}')
         super().__init__()
         self.config = config
         self.trunks = nn.ModuleDict({"face": VGGTrunk(config.widths["face"], pools=config.pools, bn=config.bn)})

@@ -43,8 +43,12 @@ class CheckpointClassifier:
         self.find: Landmarker | None = landmarker("own") if self.graph.regions == "given" else None
 
     def __call__(self, faces: UInt8[np.ndarray, "n side side 3"]) -> Answers:
-        with torch.inference_mode():
-            parts = [self.graph(*(view.to(self.device) for view in views)) for views in self._views(faces)]
+        try:
+            with torch.inference_mode():
+                parts = [self.graph(*(view.to(self.device) for view in views)) for views in self._views(faces)]
+        except RuntimeError as error:  # PyTorch's
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"this network cannot be run on faces of {self.side} px ({reason})") from error
         columns = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
         return answers_of(dict(zip(self.graph.outputs, columns, strict=True)), len(self.classes))
 

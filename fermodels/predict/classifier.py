@@ -4,7 +4,7 @@
 >>> classify(faces).probabilities                            # (n, side, side, 3) uint8 RGB -> (n, classes)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -42,11 +42,13 @@ def classes_of(about: Mapping[str, Any], where: object) -> tuple[str, ...]:
     """The class names in what a model claims.
 
     Raises:
-        ValueError: there are none, or they are no names.
+        ValueError: there are none, they are no names, or two are the same.
     """
     names = about.get("classes")
-    if not names or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+    if not names or not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
         raise ValueError(f"{where} does not name its classes: save it again with their names, in the network's order")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{where} names two classes alike ({', '.join(names)}): save it again with different names")
     return tuple(names)
 
 

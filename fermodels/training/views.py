@@ -9,8 +9,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from compress.training import processes
+from fermodels.claims import Side
 from fermodels.data.base import Split
 from fermodels.faces import regions
 from fermodels.training import augmentation as augmenting
@@ -27,6 +29,7 @@ from fermodels.training.erasing import DRAWS, erased
 FIVE_CROPS = ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 """Centre and corners, as a share of the free play (x, y); the first alone is the single centre crop."""
 ALL = slice(None)
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Change = Callable[[Float[Tensor, "b c s s"]], Float[Tensor, "b c s s"]]
 """What happens to cropped faces in [0, 1] before the views are cut from them."""
 
@@ -35,18 +38,18 @@ Change = Callable[[Float[Tensor, "b c s s"]], Float[Tensor, "b c s s"]]
 class ViewConfig:
     """How a stored face becomes the views of a network. Part of every checkpoint."""
 
-    size: int = 224
+    size: Side = 224
     """Side in pixels of the face view, cropped from the stored image."""
-    local_size: int = 224
+    local_size: Side = 224
     """Side in pixels of the eye and mouth views."""
-    mean: float = 0.5
+    mean: Share = 0.5
     """Subtracted from pixels scaled to [0, 1], all channels alike."""
-    std: float = 0.25
-    map_side: int = 7
+    std: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.25
+    map_side: Side = 7
     """Cells on a side of the attention map and its mask."""
-    confidence: float = 0.5
+    confidence: Share = 0.5
     """A landmark below this confidence does not enter the mask (eq 4)."""
-    colour: str = "RGB"
+    colour: Literal["RGB"] = "RGB"
 
 
 def recorded_views(about: Mapping[str, Any], *, stored: int | None = None) -> tuple[ViewConfig, int]:
@@ -65,7 +68,10 @@ def recorded_views(about: Mapping[str, Any], *, stored: int | None = None) -> tu
     stored = stored or about.get("stored")
     if not stored:
         raise ValueError("the checkpoint does not say how large its aligned faces are: give stored (--stored), like 64")
-    return ViewConfig(**said), stored
+    try:
+        return msgspec.convert(said, ViewConfig), stored
+    except msgspec.ValidationError as error:
+        raise ValueError(f"the checkpoint's preprocessing is damaged ({error}): save it again") from None
 
 
 class Batch(NamedTuple):

@@ -227,3 +227,21 @@ def test_a_network_that_cannot_be_recorded_is_told_and_not_timed() -> None:
 
     with pytest.raises(Unavailable, match=r"cannot be recorded as a CUDA graph: operation not permitted"):
         torch_runtimes.Replayed(lambda face: (face,), Refusing())(torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_file_of_others_that_contradicts_itself_is_a_sentence(name: str, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
+    pytest.importorskip(name, reason=f"needs {name}: pip install -e '.[dev]'")
+    ends = [
+        onnx.helper.make_tensor_value_info(end, onnx.TensorProto.FLOAT, shape)
+        for end, shape in (("face", ("batch", 35, 16, 16)), ("map", None))
+    ]
+    kernel = onnx.numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "kernel")  # for 3 channels, not for 35
+    conv = onnx.helper.make_node("Conv", ["face", "kernel"], ["map"])
+    model = onnx.helper.make_model(onnx.helper.make_graph([conv], "odd", ends[:1], ends[1:], [kernel]), ir_version=10)
+    (tmp_path / "odd.onnx").write_bytes(model.SerializeToString())
+    runtime = RUNTIMES[name]
+    with pytest.raises(ValueError, match=r"odd.onnx|cannot run this network"):
+        opened = runtime.open(runtime.build(tmp_path / "odd.onnx", precision="fp32"), precision="fp32")
+        opened.run({"face": torch.zeros(1, 35, 16, 16)})

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from compress import Floor, load, save, slim
-from compress.checkpoint import CONFIG, WEIGHTS, about_of
+from compress.about import CONFIG, about_of
+from compress.checkpoint import WEIGHTS
 
 
 @pytest.mark.parametrize("name", ["sequential", "two_inputs", "one_dimension", "mobilenetv3_small_100"])

@@ -77,3 +77,47 @@ def test_missing_weights_are_named(saved):
     (saved[1] / checkpoint.WEIGHTS).unlink()
     with pytest.raises(ValueError, match=r"model.safetensors is missing"):
         checkpoint.load(saved[1])
+
+
+def old(folder, **edits):
+    """config.json as earlier versions have written it, without its digest, in which something is another."""
+    path = folder / checkpoint.CONFIG
+    config = json.loads(path.read_text())
+    config.pop("digest")
+    path.write_text(json.dumps(config | {"format": 1} | edits))
+
+
+def test_a_config_of_before_there_were_digests_is_read(saved):
+    old(saved[1])
+    assert checkpoint.load(saved[1])[1]["classes"] == list(fermodels.EXPRESSIONS)
+
+
+def test_an_edited_config_is_refused_whatever_was_edited(saved):
+    path = saved[1] / checkpoint.CONFIG
+    config = json.loads(path.read_text())
+    for edit in ({"n": 1}, {"config": config["config"] | {"pools": 4}}, {"digest": None}, {"format": 1}):
+        path.write_text(json.dumps(config | edit))
+        with pytest.raises(ValueError, match=r"config.json was edited or damaged: its digest is another"):
+            checkpoint.load(saved[1])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"pools": []},
+        {"pools": True},
+        {"widths": 3},
+        {"widths": {}},
+        {"widths": {"face": "abc"}},
+        {"widths": {"face": [8] * 12 + [10**9]}},
+        {"widths": {"face": [8] * 12 + [-1]}},
+        {"classes": 1.5},
+        {"classes": 10**30},
+        {"dropout": "x"},
+        {"strange": 1},
+    ],
+)
+def test_settings_that_no_network_has_are_a_sentence(saved, setting):
+    old(saved[1], config=json.loads((saved[1] / checkpoint.CONFIG).read_text())["config"] | setting)
+    with pytest.raises(ValueError, match=r"config.json describes no network \(.*\); save the checkpoint again"):
+        checkpoint.load(saved[1])

@@ -2,12 +2,13 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_nets import ABOUT, STORED, tiny_checkpoint, tiny_graph, tiny_net, tiny_onnx
+from tiny_nets import ABOUT, CONFIG, STORED, tiny_checkpoint, tiny_graph, tiny_net, tiny_onnx
 from tiny_sets import noise
 
 import fermodels
@@ -159,3 +160,25 @@ def test_what_is_no_model_is_named(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(ValueError, match="has format 99"):
         open_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        ({"classes": list("aabcdef")}, "names two classes alike"),
+        ({"classes": "abcdefg"}, "does not name its classes"),
+        ({"preprocessing": {"size": "x"}}, "preprocessing is damaged|does not fit this version"),
+        ({"preprocessing": asdict(CONFIG) | {"size": 10**9}}, "preprocessing is damaged"),
+        ({"preprocessing": asdict(CONFIG) | {"std": 0}}, "preprocessing is damaged"),
+        ({"preprocessing": "x"}, r"config.json is damaged \("),
+        ({"stored": 10**9}, r"config.json is damaged \("),
+        ({"preprocessing": asdict(CONFIG) | {"size": 4}}, "cannot be run on faces of 64 px"),
+    ],
+)
+def test_claims_that_cannot_be_are_sentences(edit: dict, sentence: str, tmp_path: Path):
+    folder = tiny_checkpoint("vggnet", tmp_path / "net")
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("digest")
+    (folder / "config.json").write_text(json.dumps(config | {"format": 1} | edit))
+    with pytest.raises(ValueError, match=sentence):
+        open_model(folder)(np.zeros((1, STORED, STORED, 3), np.uint8))

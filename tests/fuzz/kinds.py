@@ -4,11 +4,14 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from fake_records import fake_record
 from PIL import Image
 
+from bench import records
+from bench.records import Cell
+from compress.slimming.plan import Plan
 from fermodels.data import open_dataset
 from fermodels.data.affectnet import _csv_listing
 from fermodels.data.arrays import Wanted, read_array, read_arrays
@@ -17,24 +20,18 @@ from fermodels.data.open_picture import open_picture
 from fermodels.data.prepared import read_meta
 from fermodels.data.rows import Skips
 from fermodels.faces.occlude import read_manifest
+from fermodels.predict.shipped import SHIPPED
+from fuzz.driver import Kind
+from fuzz.predicted import PREDICTED, picture
 
 
-class Kind(NamedTuple):
-    """One kind of input."""
-
-    make: Callable[[], bytes]
-    """A right one; the driver damages it."""
-    consume: Callable[[Path], object]
-    """Reads the file; may raise ValueError."""
-
-
-def _picture(format: str) -> Kind:
+def _saved(format: str) -> Callable[[], bytes]:
     def make() -> bytes:
         stream = io.BytesIO()
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)).save(stream, format)
         return stream.getvalue()
 
-    return Kind(make, lambda path: as_mode(open_picture(path).image, 3))
+    return make
 
 
 def _npz() -> bytes:
@@ -77,23 +74,34 @@ def _manifest() -> bytes:
 
 
 def _open_fer(path: Path) -> object:
-    csv = path.with_suffix(".csv")
-    path.replace(csv)
-    return open_dataset(f"fer2013:{csv}", size=8, cache=path.parent / "cache", skip_broken=True)
+    return open_dataset(f"fer2013:{path}", size=8, cache=path.parent / "cache", skip_broken=True)
 
 
-def _read_meta(path: Path) -> object:
-    path.replace(path.parent / "prepared.json")
-    return read_meta(path.parent)
+def _record() -> bytes:
+    cell = Cell(table="table5", data="d", scale="quick", model="vggnet", variant="dense", ratio=0.0, seed=0)
+    return records.dumps(fake_record(cell)).encode()
 
 
+def _plan() -> bytes:
+    return (SHIPPED["small"] / "plan.json").read_bytes()
+
+
+def _opened(path: Path) -> object:
+    return as_mode(open_picture(path).image, 3)
+
+
+PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 KINDS: dict[str, Kind] = {
-    **{name: _picture(name) for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")},
+    **{name: Kind(_saved(name), _opened) for name in PICTURES},
     "npz": Kind(_npz, lambda path: read_arrays(path, {"labels": Wanted(kinds="i"), "names": Wanted(kinds="U")})),
     "npy": Kind(_npy, lambda path: read_array(path, Wanted(kinds="if"))),
-    "fer2013.csv": Kind(_fer_csv, _open_fer),
+    "fer2013.csv": Kind(_fer_csv, _open_fer, "fer2013.csv"),
     "affectnet.csv": Kind(_affectnet_csv, lambda path: _csv_listing(path, Skips(allowed=True))),
-    "prepared.json": Kind(_prepared_json, _read_meta),
+    "prepared.json": Kind(_prepared_json, lambda path: read_meta(path.parent), "prepared.json"),
     "manifest.json": Kind(_manifest, read_manifest),
+    "record": Kind(_record, records.load),
+    "plan": Kind(_plan, Plan.load, signed=True),
+    **{f"predict {name}": picture(_saved(name), f".{name.lower()}") for name in ("PNG", "WEBP", "AVIF", "TIFF")},
+    **PREDICTED,
 }
 """name -> how it is made and read."""
