@@ -8,6 +8,8 @@ The names below are loaded when they are first asked for: an exported network ru
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from compress.starting import starting
+
 if TYPE_CHECKING:
     from compress.checkpoint import load, save
     from compress.commands.networks import network
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from compress.slimming.surgery import apply, slim
     from compress.training.fitting import fit
 
+starting(__name__)
 _HOMES = {
     "compress.checkpoint": ("load", "save"),
     "compress.commands.networks": ("network",),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from compress.escaping import printed
 from compress.libraries import Unavailable
+from compress.starting import started
 
 
 class Terminated(KeyboardInterrupt):
@@ -22,6 +23,7 @@ def exit_status(command: str, run: Callable[[], object], *, kept: str = "nothing
         run: what it gives is the status, when that is a number.
         kept: what an interrupted run leaves and how to go on; ends the line.
     """
+    started()
     before = _on_terminate(_terminated)
     try:
         status = run()

@@ -8,6 +8,10 @@ The names below are loaded when they are first asked for: an exported network is
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from compress.starting import starting
+
+starting(__name__)
+
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """The class order of paper 1 and of FER2013; data sets with another order are mapped to it by name."""
 
