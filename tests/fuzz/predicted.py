@@ -20,7 +20,10 @@ from compress.libraries import library
 from compress.runtimes import RUNTIMES
 from fermodels import info
 from fermodels.predict.__main__ import main as predict
+from fermodels.predict.predictor import Predictor, predictions
+from fermodels.predict.rows import rows
 from fermodels.predict.shipped import SHIPPED
+from fermodels.predict.sources import frames
 from fuzz.driver import Kind
 
 _KEPT = tempfile.TemporaryDirectory(prefix="fuzz-")  # goes when the driver ends
@@ -52,10 +55,28 @@ def said(main: Callable[[list[str]], int], *words: object) -> str:
 
 
 def predicted(*words: object) -> str:
-    """The rows of `fermodels.predict`, without the file's name; ValueError where nothing can be read."""
-    found = [json.loads(line) for line in said(predict, *words, "--cropped", "--json", "--top", "7").splitlines()]
+    """The rows of `fermodels.predict`, without the file's name."""
+    return told([json.loads(row) for row in said(predict, *words, "--cropped", "--json", "--top", "7").splitlines()])
+
+
+@cache
+def _predictor() -> Predictor:
+    return Predictor(_checkpoint(), None)
+
+
+def shown(path: Path) -> str:
+    """What the command does with a picture or a video, by a network that is open already: nothing may end it."""
+    try:
+        found = [row for frame, faces in predictions(_predictor(), frames([path])) for row in rows(frame, faces, 7)]
+    except ValueError as error:
+        raise AssertionError("a file's fault ends the run") from error
+    return told(found)
+
+
+def told(found: list[dict[str, Any]]) -> str:
+    """Rows without the file's name; ValueError where nothing can be read."""
     statuses = {row["status"].partition(":")[0] for row in found}
-    assert statuses <= {"ok", "unreadable"}, found
+    assert statuses and statuses <= {"ok", "unreadable"}, found
     if statuses == {"unreadable"}:
         raise ValueError(found[-1]["status"])
     return json.dumps([row | {"file": None} for row in found])
@@ -67,7 +88,7 @@ def _of_photo(model: Path, *words: str) -> str:
 
 def picture(make: Callable[[], bytes], suffix: str) -> Kind:
     """Photographs of one format."""
-    return Kind(make, lambda path: predicted(path, "--model", _checkpoint()), f"a{suffix}")
+    return Kind(make, shown, f"a{suffix}")
 
 
 def _video(suffix: str) -> Kind:
@@ -80,7 +101,7 @@ def _video(suffix: str) -> Kind:
         writer.release()
         return path.read_bytes()
 
-    return Kind(make, lambda path: predicted(path, "--model", _checkpoint()), f"a.{suffix}")
+    return Kind(make, shown, f"a.{suffix}")
 
 
 def _file(name: str) -> bytes:
