@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,8 +19,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
 SLOW_S = 10.0
-"""Seconds after which an input counts as a hang: its worker is killed."""
+"""Seconds of processor time after which an input counts as a hang and its worker is killed: they tell a hang on a busy
+machine, too."""
+ASLEEP = 30
+"""So many times as long may an input take by the clock, in which a worker that waits for ever uses no processor."""
 TOKENS = (b"", b"\0", b"-1", b"NaN", b"1e999", b"null", b"[]", b"{}", b'"', b",", b"\xff", b"9" * 40, b"[" * 2000)
 ODD = (None, True, -1, 0, 3, 1.5, 1e308, 10**30, "", "x", "nan", "\ud800", [], [0], [[]], {}, {"a": 1}, "n" * 3000)
 """What stands in JSON where something else was due."""
@@ -125,8 +131,8 @@ def _watched(todo: Inputs, numbers: range, outcome: Outcome, limit_s: float) -> 
     try:
         for number in numbers:
             told = f"{todo.name(number)} {number}"
-            if not reading.poll(limit_s):
-                outcome.faults.append(f"{told}: hangs for {limit_s:.0f} s")
+            if _hangs(worker.pid, reading, limit_s):
+                outcome.faults.append(f"{told}: hangs for {limit_s:g} s")
                 return number + 1
             try:
                 end, fault = reading.recv()
@@ -141,6 +147,21 @@ def _watched(todo: Inputs, numbers: range, outcome: Outcome, limit_s: float) -> 
         worker.kill()
         worker.join()
         reading.close()
+
+
+def _hangs(pid: int | None, reading: Connection, limit_s: float) -> bool:
+    """Whether the worker says nothing for so long."""
+    began, spent = time.monotonic(), _spent(pid)
+    while not reading.poll(limit_s):
+        if _spent(pid) - spent >= limit_s or time.monotonic() - began >= ASLEEP * limit_s:
+            return True
+    return False
+
+
+def _spent(pid: int | None) -> float:
+    """Seconds of processor time of a process."""
+    used = psutil.Process(pid).cpu_times()
+    return used.user + used.system
 
 
 def _work(todo: Inputs, numbers: range, writing: Connection) -> None:
