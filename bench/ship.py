@@ -245,8 +245,7 @@ def run(given: argparse.Namespace) -> None:
         say(f"{name}: {count:,}")
     net, plan = recovered(job, faces, photographs, given.runs / "shipped.pt")
     about = claims(job, net, photographs, faces)
-    fermodels.save(net, given.out, about | {"commit": commit()[0]})
-    plan.save(given.out / "plan.json")
+    fermodels.save(net, given.out, about | {"commit": commit()[0]}, beside={"plan.json": plan.to_json()})
     print(
         json.dumps(
             {

@@ -66,7 +66,7 @@ def times(path: Path, factor: float, **changes: Any) -> Path:
     return other
 
 
-def one_sentence(status: int, said: str, *parts: str) -> None:
+def assert_one_sentence(status: int, said: str, *parts: str) -> None:
     assert status == pytest.ExitCode.USAGE_ERROR, said
     assert all(part in said for part in parts), said
     assert "INTERNALERROR" not in said
@@ -94,12 +94,12 @@ def test_save_compare_and_the_gate(tmp_path: Path) -> None:
     assert "Performance has regressed" in regressed[1]
     assert "the cases above are slower" in regressed[1]
     assert "Traceback" not in regressed[1]
-    one_sentence(*alone, "1 of 1 cases are in no saved run, like test_tiny.py::test_case")
-    one_sentence(*untimed, "nothing was timed; --benchmark-enable")
-    one_sentence(*threads, "threads 1 -> 2", "times compare on one")
+    assert_one_sentence(*alone, "1 of 1 cases are in no saved run, like test_tiny.py::test_case")
+    assert_one_sentence(*untimed, "nothing was timed; --benchmark-enable")
+    assert_one_sentence(*threads, "threads 1 -> 2", "times compare on one")
 
 
-def test_a_saved_run_that_is_not_there_or_broken_is_one_sentence(tmp_path: Path) -> None:
+def test_a_saved_run_that_is_not_there_or_broken_is_assert_one_sentence(tmp_path: Path) -> None:
     damaged = {"empty": "", "cut": '{"benchmarks": [', "list": "[]", "bare": '{"machine_info": {}, "benchmarks": [{}]}'}
     damaged |= {"nan": '{"machine_info": {"a": NaN}, "benchmarks": []}'}
     for name, text in damaged.items():
@@ -109,9 +109,10 @@ def test_a_saved_run_that_is_not_there_or_broken_is_one_sentence(tmp_path: Path)
     none, other, glob, gate, *refused = runs(
         tmp_path, *((1, [ENABLED, *words]) for words in [*asked, *map(list, zip(broken))])
     )
-    one_sentence(*none, "holds no saved run; --benchmark-save=NAME")
-    one_sentence(*other, "holds no saved run that matches 0007")
-    one_sentence(*glob, "acceptable glob")
-    one_sentence(*gate, "give --benchmark-compare, too")
+    assert len(refused) == len(damaged)
+    assert_one_sentence(*none, "holds no saved run; --benchmark-save=NAME")
+    assert_one_sentence(*other, "holds no saved run that matches 0007")
+    assert_one_sentence(*glob, "acceptable glob")
+    assert_one_sentence(*gate, "give --benchmark-compare, too")
     for name, ended in zip(damaged, refused, strict=True):
-        one_sentence(*ended, f"{name}.json is no saved run", "delete it")
+        assert_one_sentence(*ended, f"{name}.json is no saved run", "delete it")

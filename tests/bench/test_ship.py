@@ -1,11 +1,18 @@
 """The network that ships: its targets, its training faces, and that it sees colour as grey."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from tiny_job import job
+from tiny_nets import ABOUT, small
 
 import fermodels
 from bench import ship
+from compress import slim
+from compress.slimming.plan import Plan
 from fermodels.data.base import Dataset, Split
 
 
@@ -56,3 +63,24 @@ def test_a_network_locked_to_grey_sees_colour_as_luminance_and_grey_as_before():
     ship.locked_to_grey(net)
     assert torch.allclose(net(luminance).logits, before, atol=1e-5)
     assert torch.allclose(net(colour).logits, before, atol=1e-5)
+
+
+def test_a_kill_once_the_weights_are_there_leaves_no_network_without_its_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def killed(*words: object, **more: object) -> None:
+        save(*words, **more)
+        raise KeyboardInterrupt
+
+    save, own, net = fermodels.save, job(tmp_path / "runs", "vggnet"), small("vggnet")
+    made = slim(net, net.example(), ratio=0.1, calibrate=None)
+    faces = ship.Faces(split=own.data.train, targets=np.zeros((64, 7), np.float32), told={"faces": 64})
+    for name, value in {"open_dataset": own.data, "training_faces": faces, "recovered": made, "claims": ABOUT}.items():
+        monkeypatch.setattr(ship, name, lambda *_, value=value, **__: value)
+    monkeypatch.setattr(ship, "Source", lambda **_: SimpleNamespace(job=lambda *_: own))
+    monkeypatch.setattr(fermodels, "save", killed, raising=False)
+    words = ["--data", "fer2013:a.csv", "--photographs", "prepared:b", "--out", str(tmp_path / "out")]
+    assert ship.main([*words, "--runs", str(tmp_path / "runs")]) == 130
+    again, about = fermodels.load(tmp_path / "out")
+    assert about["commit"] and Plan.load(tmp_path / "out/plan.json").widths_after == made[1].widths_after
+    assert again.config.widths["face"] == tuple(made[1].widths_after.values())

@@ -52,6 +52,25 @@ def test_a_damaged_file_is_named_with_the_mend(name: str, damage: str, made: Pat
         assert predictions(tmp_path / "records") == predictions(made / "records")
 
 
+@pytest.mark.parametrize("lost", [[PLAN], [PLAN, CUT]])
+def test_a_cut_stage_killed_before_its_plan_was_written_writes_the_same_one(
+    lost: list[str], made: Path, tmp_path: Path
+) -> None:
+    """The plan is written last: a stage without it is asked for again, and its cut is made again from its parent."""
+    shutil.copytree(made / "runs", tmp_path / "runs")
+    (folder,) = {path.parent for path in (tmp_path / "runs").rglob(PLAN)}
+    before = {name: (folder / name).read_bytes() for name in (PLAN, CUT, OUTCOME)}
+    for name in lost:
+        (folder / name).unlink()
+    stage = slim_stage(job(tmp_path / "runs", "vggnet"), "slim", 0.4)
+    assert stage.folder == folder and {name: (folder / name).read_bytes() for name in before} == before
+    assert stage.plan.widths_after == {
+        f"trunks.{trunk}.blocks.{number}.conv": width
+        for trunk, widths in stage.net().config.widths.items()
+        for number, width in enumerate(widths)
+    }
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_state_of_a_training_is_named_with_the_mend(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
