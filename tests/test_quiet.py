@@ -19,7 +19,6 @@ ALLOWED = {
     "bench/test_slimming.py::test_slimming_the_full_mrf": ENABLED,
     "bench/test_training.py::seconds": ENABLED,
     "tests/bench/test_torchrun.py": HANG,
-    "tests/compress/test_files.py": "sets the age of a file",
     "tests/compress/test_latency_target.py": "its clock is a formula",
     "tests/compress/test_processes.py": HANG,
     "tests/compress/test_runtimes.py::test_threads_rest_when_a_run_is_over": "processor time of this process alone",

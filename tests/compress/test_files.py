@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,12 +51,12 @@ def test_what_a_killed_process_has_left_is_removed_by_the_next_one_and_nothing_e
     assert {path.name for path in tmp_path.iterdir()} == {"x.json", ".x.json.mine", ".x.json.bak-1-a.tmp"}
 
 
-def test_a_day_later_files_of_other_machines_are_removed(tmp_path: Path):
+def test_old_files_of_other_machines_are_removed(tmp_path: Path):
     strange = tmp_path / ".x.json.0123abcd-1-00000000.tmp"
     strange.write_text("half")
     write_atomic(tmp_path / "x.json", "{}")
     assert strange.exists()
-    os.utime(strange, (time.time() - 90000,) * 2)
+    os.utime(strange, (0, 0))
     write_atomic(tmp_path / "x.json", "{}")
     assert not strange.exists()
 
