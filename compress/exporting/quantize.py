@@ -44,26 +44,21 @@ class Quantised:
     scores: dict[str, float]
 
 
-def int8_from_onnx(
-    source: Path, path: Path, calibration: Sequence[Feed], score: Callable[[Path], float], methods: Sequence[str] = ()
-) -> Quantised:
-    """Quantises the float32 file `source` by every calibration method and keeps the best one at `path`.
+def int8_from_onnx(source: Path, path: Path, calibration: Sequence[Feed], score: Callable[[Path], float]) -> Quantised:
+    """Quantises the float32 file `source` by each of `METHODS` and keeps the best one at `path`.
 
     Args:
         calibration: batches of training inputs as the graph eats them. Constant ones and copies are left out; at least
             `ENOUGH` must stay.
         score: how good an ONNX file is, like its accuracy on validation; ties go to the earlier method.
-        methods: names of `METHODS` to try; none: all.
 
     Raises:
-        ValueError: too few inputs, or an unknown method.
+        ValueError: too few inputs.
     """
     even = evened(calibration)
-    if unknown := set(methods) - set(METHODS):
-        raise ValueError(f"calibration {sorted(unknown)}: allowed are {', '.join(METHODS)}")
     scores: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        made = {name: Path(folder) / f"{name}.onnx" for name in methods or METHODS}
+        made = {name: Path(folder) / f"{name}.onnx" for name in METHODS}
         for name, file in made.items():
             quantise(source, file, even, method=name)
             scores[name] = score(file)

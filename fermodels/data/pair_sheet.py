@@ -3,13 +3,12 @@
 `python -m fermodels.data.audit fer2013:fer2013.csv --near 4 --sheet near.png`
 """
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from compress.files import write_atomic
+from compress.files import atomic_path
 from fermodels.data.duplicates import Audit
 from fermodels.lettering import lettering
 
@@ -59,6 +58,5 @@ def _cell(found: Audit, row: int) -> Image.Image:
 
 def write_sheet(path: Path, found: Audit) -> None:
     """`draw_sheet` as a PNG file."""
-    stream = BytesIO()
-    draw_sheet(found).save(stream, "PNG", optimize=True)
-    write_atomic(path, stream.getvalue())
+    with atomic_path(path) as temporary:
+        draw_sheet(found).save(temporary, "PNG", optimize=True)

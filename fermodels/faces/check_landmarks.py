@@ -9,7 +9,6 @@ figure. Photographs are cut to a central square, since nothing here detects a fa
 import argparse
 import sys
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 from compress.exit_status import exit_status
-from compress.files import json_text, must_be_writable, write_atomic
+from compress.files import atomic_path, json_text, must_be_writable
 from compress.program import program
 from fermodels.data.eight_bits import as_mode
 from fermodels.data.open_picture import open_picture
@@ -113,9 +112,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
         told["against"] = {"source": given.against} | against
         pictures += more
     if given.sheet is not None:
-        stream = BytesIO()
-        sheet(pictures).save(stream, "PNG", optimize=True)
-        write_atomic(given.sheet, stream.getvalue())
+        with atomic_path(given.sheet) as temporary:
+            sheet(pictures).save(temporary, "PNG", optimize=True)
     return told
 
 

@@ -1,14 +1,13 @@
 """Many aligned faces in one picture, for a person to look at: what is wrong with a data set shows here first."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from compress.files import write_atomic
+from compress.files import atomic_path
 
 CELL, GAP, COLUMNS = 96, 2, 15
 """Side of a face and space between faces in pixels; faces in a row."""
@@ -29,6 +28,5 @@ def draw_sheet(faces: Sequence[UInt8[np.ndarray, "size size 3"]]) -> Image.Image
 
 def write_sheet(path: Path, faces: Sequence[UInt8[np.ndarray, "size size 3"]]) -> None:
     """`draw_sheet` as a PNG file."""
-    stream = BytesIO()
-    draw_sheet(faces).save(stream, "PNG", optimize=True)
-    write_atomic(path, stream.getvalue())
+    with atomic_path(path) as temporary:
+        draw_sheet(faces).save(temporary, "PNG", optimize=True)

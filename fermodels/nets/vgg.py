@@ -40,14 +40,14 @@ def scaled(width: float, widths: tuple[int, ...] = VGG16) -> tuple[int, ...]:
 
 
 class VGGTrunk(nn.Sequential):
-    """The convolutions of VGG-16: (b, in_channels, s, s) -> (b, widths[-1], s / 2**pools, s / 2**pools).
+    """The convolutions of VGG-16: (b, 3, s, s) -> (b, widths[-1], s / 2**pools, s / 2**pools).
 
     Children `blocks.<i>` hold `conv`, `bn` (where there is one), `relu` and, at the end of a group, `pool`.
     """
 
-    def __init__(self, widths: tuple[int, ...], *, pools: int = 5, bn: str = "all", in_channels: int = 3) -> None:
+    def __init__(self, widths: tuple[int, ...], *, pools: int = 5, bn: str = "all") -> None:
         check_trunk(widths, pools, bn)
-        super().__init__(OrderedDict(blocks=nn.Sequential(*_blocks(widths, pools, bn, in_channels))))
+        super().__init__(OrderedDict(blocks=nn.Sequential(*_blocks(widths, pools, bn))))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -74,8 +74,8 @@ def check_trunk(widths: tuple[int, ...], pools: int, bn: str) -> None:
         raise ValueError(f'bn="{bn}": allowed are {", ".join(BN_CHOICES)}')
 
 
-def _blocks(widths: tuple[int, ...], pools: int, bn: str, in_channels: int) -> list[nn.Sequential]:
-    blocks = []
+def _blocks(widths: tuple[int, ...], pools: int, bn: str) -> list[nn.Sequential]:
+    blocks, in_channels = [], 3
     convs = iter(widths)
     for group, length in enumerate(GROUPS):
         for position in range(length):
