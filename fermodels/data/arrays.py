@@ -47,7 +47,7 @@ def read_arrays(path: Path, wanted: Mapping[str, Wanted]) -> dict[str, np.ndarra
     except ValueError:
         raise
     except Exception as error:  # zipfile and NumPy's parser of headers raise a dozen kinds
-        raise ValueError(f"{error or type(error).__name__}") from error
+        raise ValueError(f"{str(error) or type(error).__name__}") from error
 
 
 def read_array(path: Path | str, wanted: Wanted) -> np.ndarray:
@@ -60,7 +60,7 @@ def read_array(path: Path | str, wanted: Wanted) -> np.ndarray:
     except ValueError:
         raise
     except Exception as error:  # as above
-        raise ValueError(f"{error or type(error).__name__}") from error
+        raise ValueError(f"{str(error) or type(error).__name__}") from error
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:

@@ -79,7 +79,7 @@ def open_picture(source: Path | str | IO[bytes]) -> Picture:
     except OSError as error:
         raise ValueError(error.strerror or str(error) or "it cannot be read") from error
     except Exception as error:  # whatever a decoder raises is that picture's fault
-        raise ValueError(f"{error or type(error).__name__}") from error
+        raise ValueError(f"{str(error) or type(error).__name__}") from error
 
 
 def _regular(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,13 @@ def test_pickles_are_never_run(tmp_path: Path):
     (tmp_path / "x.npy").write_bytes(stream.getvalue())
     with pytest.raises(ValueError, match="object"):
         read_array(tmp_path / "x.npy", Wanted(kinds="O"))
+
+
+def test_an_error_without_a_word_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def ended(*_: object) -> bytes:
+        raise EOFError  # of zipfile, where a member is longer than its file
+
+    np.savez(tmp_path / "a.npz", labels=np.arange(3))
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", ended)
+    with pytest.raises(ValueError, match="EOFError"):
+        read_arrays(tmp_path / "a.npz", {"labels": Wanted(kinds="i")})

@@ -227,3 +227,12 @@ def test_damaged_files_are_sentences(tmp_path: Path):
             except ValueError as error:
                 told += bool(str(error))
     assert told > 20
+
+
+def test_an_error_without_a_word_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch):
+    def ended(*_: object, **__: object) -> None:
+        raise EOFError
+
+    monkeypatch.setattr(Image, "open", ended)
+    with pytest.raises(ValueError, match="EOFError"):
+        open_picture(io.BytesIO(b"x"))
