@@ -57,14 +57,24 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Regenerates a table of the papers: trains, slims, fine-tunes, measures, renders. Resumable.",
         epilog="Records go to OUT/records, renderings to OUT/tables; trained networks are cached in " + str(RUNS) + ".",
     )
-    parser.add_argument("--table", default="table5", choices=[*TABLES, ALL])
-    parser.add_argument(
+    _experiment(parser.add_argument_group("what is measured"))
+    _sources(parser.add_argument_group("what is trained on"))
+    _machines(parser.add_argument_group("where it runs"))
+    _places(parser.add_argument_group("what is written"))
+    given = parser.parse_args(argv)
+    _agree(parser, given)
+    return given
+
+
+def _experiment(group: Any) -> None:
+    group.add_argument("--table", default="table5", choices=[*TABLES, ALL])
+    group.add_argument(
         "--data", default="synthetic", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)} (default: synthetic)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--scale", default="cpu", choices=list(SCALES), help="how large the experiment is (default: cpu)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--set",
         dest="settings",
         nargs="+",
@@ -72,45 +82,55 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="FIELD=VALUE",
         help="another value of a field of the scale, like dense.epochs=12; it stands in the scale's name",
     )
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat with seeds 0 .. N-1 (default: 1)")
-    parser.add_argument("--models", nargs="+", metavar="MODEL", help="only these networks of the table")
-    parser.add_argument(
-        "--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)"
-    )
-    parser.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="cache of stages, safe to delete")
-    parser.add_argument("--device", default="cpu", help='"cpu" or "cuda" (default: cpu)')
-    parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="train N networks side by side, cores shared (default: 1)"
-    )
-    parser.add_argument(
-        "--executor", default="local", choices=("local", "ray"), help="trains here, or as tasks of Ray (default: local)"
-    )
-    parser.add_argument(
-        "--ray-address", metavar="ADDRESS", help="of a Ray cluster, like auto (default: a Ray of this machine's own)"
-    )
-    parser.add_argument(
-        "--batch-norm",
-        default="local",
-        choices=BATCH_NORMS,
-        help="under torchrun: statistics of each process's own faces, or of all faces of a batch (default: local)",
-    )
-    parser.add_argument("--crops", default="centre", choices=list(CROPS), help="crops at evaluation (default: centre)")
-    parser.add_argument(
+    group.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat with seeds 0 .. N-1 (default: 1)")
+    group.add_argument("--models", nargs="+", metavar="MODEL", help="only these networks of the table")
+    group.add_argument("--crops", default="centre", choices=list(CROPS), help="crops at evaluation (default: centre)")
+
+
+def _sources(group: Any) -> None:
+    group.add_argument(
         "--imagenet",
         type=Path,
         metavar="FILE",
         help="torchvision's ResNet-18 weights: paper 2's ResNet-18 starts from them (scales of full width)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--unlabelled",
         nargs="+",
         default=(),
         metavar="NAME:PATH",
         help="more faces for paper 2's pretraining: the train splits of these data sets, labels unused",
     )
-    parser.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
-    parser.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
-    given = parser.parse_args(argv)
+    group.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
+
+
+def _machines(group: Any) -> None:
+    group.add_argument("--device", default="cpu", help='"cpu" or "cuda" (default: cpu)')
+    group.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="train N networks side by side, cores shared (default: 1)"
+    )
+    group.add_argument(
+        "--executor", default="local", choices=("local", "ray"), help="trains here, or as tasks of Ray (default: local)"
+    )
+    group.add_argument(
+        "--ray-address", metavar="ADDRESS", help="of a Ray cluster, like auto (default: a Ray of this machine's own)"
+    )
+    group.add_argument(
+        "--batch-norm",
+        default="local",
+        choices=BATCH_NORMS,
+        help="under torchrun: statistics of each process's own faces, or of all faces of a batch (default: local)",
+    )
+
+
+def _places(group: Any) -> None:
+    group.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)")
+    group.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="cache of stages, safe to delete")
+    group.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
+
+
+def _agree(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Ends the program where two options contradict each other; puts the settings into the scale's name."""
     if given.ray_address and given.executor != "ray":
         parser.error(f"--ray-address {given.ray_address}: give --executor ray, too")
     for name in ("seeds", "jobs"):
@@ -123,7 +143,6 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     published = given.out.resolve().is_relative_to(Path(PUBLISHED).resolve())
     if published and not scale_for(given.scale, given.data.partition(":")[0]).publishable:
         parser.error(f"--scale {given.scale} is no result and is never written to {PUBLISHED}/; choose another --out")
-    return given
 
 
 def tables(given: argparse.Namespace) -> list[str]:

@@ -22,6 +22,13 @@ RETRIES = 3
 """So often a task whose worker was lost is run again."""
 STARTS = 5
 """So often a local Ray is started before it is given up."""
+PATIENCE = {
+    "RAY_gcs_server_port_wait_time_s": "300",
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
+}
+"""How long the parts of a local Ray wait for each other: their own half minute ends on a busy machine."""
 STORE_BYTES = 128 * 2**20
 """Shared memory for arguments and answers of a local Ray: they are paths, settings and rows."""
 
@@ -63,7 +70,8 @@ def _own_end() -> Iterator[None]:
 
 
 def _start(ray: Any, settings: dict[str, Any]) -> None:
-    """Ray gives itself thirty seconds, which a busy machine may not have; what came to nothing makes room."""
+    """Ray gives its node thirty seconds whatever is set: a busy machine has more tries; one that failed makes room."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in PATIENCE.items()})
     before = set(psutil.Process().children(recursive=True))
     for left in reversed(range(STARTS)):
         try:
@@ -73,7 +81,7 @@ def _start(ray: Any, settings: dict[str, Any]) -> None:
             for process in set(psutil.Process().children(recursive=True)) - before:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-            if "timed out" not in str(error) or not left:
+            if "timed out" not in str(error).lower() or not left:
                 raise ConnectionError(f"Ray does not start on this machine: {error}") from error
 
 

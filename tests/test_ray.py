@@ -5,6 +5,8 @@ import importlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,6 +89,30 @@ def test_nothing_is_told_and_no_page_is_served(ray):
     usage = importlib.import_module("ray._common.usage.usage_lib")
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0" and not usage.usage_stats_enabled()
     assert not ray._private.worker.get_dashboard_url()
+
+
+TIMES = ("latency", "seconds", "images_per_s", "created")
+
+
+def without_times(told):
+    if isinstance(told, dict):
+        return {name: without_times(value) for name, value in told.items() if name not in TIMES}
+    return [without_times(one) for one in told] if isinstance(told, list) else told
+
+
+def test_the_command_makes_the_records_that_it_makes_alone(tmp_path):
+    asked = ["--table", "table1", "--models", "vggnet", "mrf", "--data", SMALL, "--scale", "quick"]
+    own = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = {}
+    for name, more in (("ray", ["--executor", "ray", "--jobs", "2"]), ("local", ["--executor", "local"])):
+        folders = ["--out", str(tmp_path / name), "--runs", str(tmp_path / f"{name}-runs")]
+        command = [sys.executable, "-m", "bench.report", *asked, *more, *folders]
+        ended = subprocess.run(command, env=own, capture_output=True, text=True, timeout=500, check=False)
+        assert '"table": "table1"' in ended.stdout.splitlines()[-1], ended.stderr
+        records = sorted((tmp_path / name / "records").rglob("*.json"))
+        found[name] = {path.name: without_times(json.loads(path.read_text())) for path in records}
+    assert len(found["ray"]) == 2 and found["ray"] == found["local"]
+    assert all(one["result"]["accuracy"]["val_selected"]["predictions"] for one in found["ray"].values())
 
 
 @pytest.fixture(scope="module")

@@ -142,6 +142,7 @@ class Column:
 
 
 ACCURACY = Column(title="Accuracy, % [95 %]", text="{accuracy_percent} [{accuracy_lo}, {accuracy_hi}]")
+DIFFERENCE = Column(title="Difference, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]")
 CLASS_MEAN = Column(title="Class mean, %", text="{class_mean_percent}")
 MACRO_F1 = Column(title="Macro-F1, %", text="{macro_f1_percent}")
 LEAK_FREE = Column(
@@ -159,6 +160,21 @@ class Panel:
     note: str = ""
     per_class: bool = False
     """Followed by one column of recall for every class of the data set."""
+
+
+def detail_panel(letter: str) -> Panel:
+    """The networks chosen in other ways, and the recall of every class."""
+    columns = (
+        Column(title="Chosen on validation, %", text="{accuracy_percent}"),
+        Column(title="Last epoch, %", text="{last_percent}"),
+        Column(title="Best on test, %", text="{best_on_test_percent}", optional=True),
+        Column(title="With flip, %", text="{flip_percent}", optional=True),
+        Column(title="Majority class, %", text="{majority_percent}"),
+    )
+    note = "Best on test is for comparison with papers only: it picks the epoch on the test split. Recall in %."
+    return Panel(
+        letter=letter, title="Three-number report and recall per class", columns=columns, note=note, per_class=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """How a Ray of our own begins and fails, told by a stand-in: the real one is in `tests/test_ray.py`."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -46,8 +47,9 @@ def used(monkeypatch, stub: Stub) -> None:
             process.stdin.close()
 
 
-def test_a_start_that_timed_out_is_tried_again_and_leaves_no_process(monkeypatch):
-    stub = Stub(2, "The current node timed out during startup.")
+@pytest.mark.parametrize("sentence", ["The current node timed out during startup.", "Timed out waiting for file port"])
+def test_a_start_that_timed_out_is_tried_again_and_leaves_no_process(monkeypatch, sentence):
+    stub = Stub(2, sentence)
     used(monkeypatch, stub)
     assert stub.ended == 1 and len(stub.left) == 2
 
@@ -58,6 +60,16 @@ def test_a_ray_that_does_not_start_is_a_sentence(monkeypatch, sentence, tries):
     with pytest.raises(ConnectionError, match=f"does not start on this machine: {sentence}"):
         used(monkeypatch, stub)
     assert len(stub.left) == tries
+
+
+def test_the_parts_of_a_ray_wait_for_each_other_as_long_as_the_user_says(monkeypatch):
+    given, *others = cluster.PATIENCE
+    for name in others:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(given, "77")
+    used(monkeypatch, Stub(0, ""))
+    assert os.environ[given] == "77"
+    assert {name: os.environ[name] for name in others} == {name: cluster.PATIENCE[name] for name in others}
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch):

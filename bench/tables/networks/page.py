@@ -4,7 +4,7 @@ Rows, panels and published numbers are here; `bench.tables.networks.sheet` fills
 """
 
 from bench.pages.captions import footer, settings
-from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel
+from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, detail_panel
 from bench.pages.noise import RULE, spread_line
 from bench.pages.page import Page, Pairs
 from bench.pages.sheet import Records, Row, Sheet, mean_text, written
@@ -81,19 +81,7 @@ _CALIBRATION = Panel(
     f'Occluded: one rectangle over {100 * OCCLUDER.share:.0f} % of the face ("{OCCLUDER.name}"), unseen in training; '
     "regions and landmarks stay where they were.",
 )
-_DETAIL = Panel(
-    letter="E",
-    title="Three-number report and recall per class",
-    columns=(
-        Column(title="Chosen on validation, %", text="{accuracy_percent}"),
-        Column(title="Last epoch, %", text="{last_percent}"),
-        Column(title="Best on test, %", text="{best_on_test_percent}", optional=True),
-        Column(title="With flip, %", text="{flip_percent}", optional=True),
-        Column(title="Majority class, %", text="{majority_percent}"),
-    ),
-    note="Best on test is for comparison with papers only: it picks the epoch on the test split. Recall in %.",
-    per_class=True,
-)
+_DETAIL = detail_panel("E")
 _ABOVE = (
     Column(title="Against the row above, points [95 %]", text="{above_points} [{above_lo}, {above_hi}]"),
     Column(title="p against it", text="{above_p}"),

@@ -6,7 +6,7 @@ Pure: the same records give the same bytes.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, VALUES, Column
+from bench.pages.columns import ACCURACY, CLASS_MEAN, DIFFERENCE, LEAK_FREE, MACRO_F1, VALUES, Column
 from bench.pages.page import Figures, Page, Part
 from bench.pages.sheet import EMPTY, MISSING, Records, fill
 from bench.schema import BATCHES
@@ -36,9 +36,6 @@ def _epochs(sheet: OclSheet) -> Writer:
     return write
 
 
-_DIFFERENCE = "{difference_points} [{difference_lo}, {difference_hi}]"
-
-
 @dataclass(frozen=True, kw_only=True)
 class OclPanel:
     """A readable part of the table."""
@@ -55,7 +52,7 @@ def panels(sheet: OclSheet) -> list[OclPanel]:
     """Ours with intervals, its cost, and both beside the paper."""
     accuracy = {
         ACCURACY.title: _filled(ACCURACY.text),
-        "Difference, points [95 %]": _filled(_DIFFERENCE),
+        DIFFERENCE.title: _filled(DIFFERENCE.text),
         "McNemar p": _filled("{mcnemar_p}"),
         CLASS_MEAN.title: _filled(CLASS_MEAN.text),
         MACRO_F1.title: _filled(MACRO_F1.text),

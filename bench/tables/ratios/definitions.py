@@ -9,7 +9,18 @@
 from bench.make.methods import RECIPES
 from bench.make.networks import NETWORKS
 from bench.make.scales import scale_for
-from bench.pages.columns import ACCURACY, CLASS_MEAN, LEAK_FREE, MACRO_F1, Column, Panel, Published, Table
+from bench.pages.columns import (
+    ACCURACY,
+    CLASS_MEAN,
+    DIFFERENCE,
+    LEAK_FREE,
+    MACRO_F1,
+    Column,
+    Panel,
+    Published,
+    Table,
+    detail_panel,
+)
 from bench.pages.noise import RULE
 from bench.records import Cell
 from bench.schema import BATCHES
@@ -19,7 +30,7 @@ def _accuracy_panel() -> Panel:
     columns = (
         Column(title="Removed, %", text="{achieved_percent}"),
         ACCURACY,
-        Column(title="Difference, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
+        DIFFERENCE,
         Column(title="McNemar p", text="{mcnemar_p}"),
         CLASS_MEAN,
         MACRO_F1,
@@ -95,20 +106,6 @@ def _published_panel(letter: str) -> Panel:
     return Panel(letter=letter, title="Beside the paper", columns=columns, note=note)
 
 
-def _detail_panel(letter: str) -> Panel:
-    columns = (
-        Column(title="Chosen on validation, %", text="{accuracy_percent}"),
-        Column(title="Last epoch, %", text="{last_percent}"),
-        Column(title="Best on test, %", text="{best_on_test_percent}", optional=True),
-        Column(title="With flip, %", text="{flip_percent}", optional=True),
-        Column(title="Majority class, %", text="{majority_percent}"),
-    )
-    note = "Best on test is for comparison with papers only: it picks the epoch on the test split. Recall in %."
-    return Panel(
-        letter=letter, title="Three-number report and recall per class", columns=columns, note=note, per_class=True
-    )
-
-
 def _published(*rows: tuple[float, float, float, float | None, float, float | None]) -> dict[float, Published]:
     return {
         percent / 100: Published(
@@ -148,7 +145,7 @@ RATIO_TABLES: dict[str, Table] = {
         models={"mrf": "MRF", "vggnet": "VGGNet"},
         ratios=(0.4, 0.5, 0.6, 0.7, 0.8),
         paper_ratios=(0.4, 0.5, 0.6),
-        panels=(*OURS, _published_panel("D"), _detail_panel("E")),
+        panels=(*OURS, _published_panel("D"), detail_panel("E")),
         published={(model, ratio): row for model, rows in PUBLISHED_TABLE5.items() for ratio, row in rows.items()},
         published_source="Tang et al., Lightweight Network Based on Multiregion Fusion, doi 10.3788/LOP213204, Table 5",
         headline_ratio=0.6,
@@ -159,7 +156,7 @@ RATIO_TABLES: dict[str, Table] = {
         models={"ocl-fgw-lgds": "OCL + Res18 + FGW + LGDS"},
         ratios=(0.4, 0.5, 0.6, 0.7),  # tied residual channels: the floor of every layer leaves no room for 80 %
         paper_ratios=(0.4, 0.5, 0.6, 0.7),
-        panels=(*OURS, _detail_panel("D")),
+        panels=(*OURS, detail_panel("D")),
         published={},
         published_source="",
         headline_ratio=0.6,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.pages.captions import footer, settings
-from bench.pages.columns import ACCURACY, VALUES, Column, Panel, Table, recall_key
+from bench.pages.columns import ACCURACY, DIFFERENCE, VALUES, Column, Panel, Table, recall_key
 from bench.pages.page import Figures, Page, Part
 from bench.pages.sheet import MISSING, Records, Row, Sheet, row_cells, taken
 from bench.records import Record
@@ -23,7 +23,7 @@ BEYOND, REMARKED = "*", "!"
 MARKS_NOTE = f"{BEYOND} beyond the paper's ratios; {REMARKED} see the remarks"
 FRONT = (
     ACCURACY,
-    Column(title="Difference, points [95 %]", text="{difference_points} [{difference_lo}, {difference_hi}]"),
+    DIFFERENCE,
     Column(title="Parameters", text="{params} ({params_removed_percent})"),
     Column(title="FLOPs (MAC)", text="{macs} ({macs_removed_percent})"),
     *(
