@@ -103,7 +103,8 @@ class Page:
     @property
     def told(self) -> set[Cell]:
         """Every cell to whose record something on the page leads."""
-        return {*self.cells, *(cell for part in self.parts for row in part.behind for cell in row if cell)}
+        parts = [*self.parts, *([self.front] if self.front else [])]
+        return {*self.cells, *(cell for part in parts for row in part.behind for cell in row if cell)}
 
     @property
     def complete(self) -> bool:

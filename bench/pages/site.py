@@ -129,7 +129,7 @@ def index(pages: Sequence[Page], asked: Page) -> str:
             question=QUESTIONS.get(asked.name, ""),
             answer=answer(asked, runtimes.sentences if runtimes else ()),
             plots=plots,
-            table=folded(front, set(asked.cells)) if front else None,
+            table=folded(front, asked.told) if front else None,
             sections={heading: cards(names, pages, asked) for heading, names in PAPERS.items()},
             origin=[pair for pair in asked.footer if pair[0] in ("Data", "Timing", "Machine", "Code", "Cells")],
         )

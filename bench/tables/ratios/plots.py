@@ -58,8 +58,8 @@ def _draw_accuracy(figure: Figure, sheet: Sheet) -> None:
         _accuracy_field(axes, sheet, model)
         if i == 0:
             axes.set_ylabel("Accuracy on test, % (bars: 95 %)")
-        else:
-            axes.set_yticklabels([])
+        elif any(row.measured for row in sheet.rows if row.model in list(sheet.table.models)[:i]):
+            axes.set_yticklabels([])  # those of the field to the left
 
 
 def _accuracy_field(axes: Axes, sheet: Sheet, model: str) -> None:
