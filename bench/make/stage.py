@@ -83,11 +83,13 @@ class Stage:
         Args:
             together: every process of torchrun calls `make`; else the first one does.
         """
-        path = self.folder / file
-        if not processes.from_first(path.exists):
-            with locked(self.folder / "lock", self.folder.name) if processes.rank() == 0 else nullcontext():
+        path, lock = self.folder / file, self.folder / "lock"
+        if processes.from_first(lambda: lock.exists() or not path.exists()):  # a killed run has left its lock
+            with locked(lock, self.folder.name) if processes.rank() == 0 else nullcontext():
                 if not processes.from_first(path.exists):
                     make() if together else processes.from_first(make)
+                if processes.rank() == 0 and self.done:
+                    (self.folder / STATE).unlink(missing_ok=True)
         return self
 
     @property

@@ -260,7 +260,6 @@ def _finish(
     outcome = told | {"history": asdict(history) | {"trained_on": on}}
     outcome |= {"predictions": {name: accuracy.digits(value) for name, value in found.items()}}
     write_atomic(stage.folder / OUTCOME, json.dumps(plain(outcome), indent=1) + "\n")
-    (stage.folder / STATE).unlink(missing_ok=True)
 
 
 def trained_on(device: str, batch_norm: str = "local") -> dict[str, Any]:

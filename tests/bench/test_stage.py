@@ -11,7 +11,7 @@ from bench import records, report
 from bench.make import pipeline
 from bench.make.cuts import slim_stage
 from bench.make.recipes import dense_stage
-from bench.make.stage import CUT, OUTCOME, PLAN
+from bench.make.stage import CUT, OUTCOME, PLAN, STATE
 
 OWN = [cell for cell in cells("vggnet") if (cell.variant, cell.ratio) in (("dense", 0.0), ("slim", 0.4))]
 DAMAGE = {"empty": "", "cut": None, "list": "[]", "number": "7", "other": '{"a": 1}'}
@@ -86,6 +86,14 @@ def test_a_damaged_state_of_a_training_is_named_with_the_mend(
     assert "delete it to train from the start" in str(told.value)
     state.unlink()
     assert dense_stage(own).done
+
+
+def test_a_kill_once_the_outcome_is_written_leaves_nothing_for_good(tmp_path: Path) -> None:
+    stage = dense_stage(job(tmp_path / "runs", "vggnet"))
+    before = sorted(stage.folder.rglob("*"))
+    for name in ("lock", STATE):
+        (stage.folder / name).write_text("of a killed run")
+    assert dense_stage(job(tmp_path / "runs", "vggnet")).done and sorted(stage.folder.rglob("*")) == before
 
 
 def stopped(*_: object) -> None:
