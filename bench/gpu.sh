@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the project asks of one CUDA GPU, in one resumable command of under 9 minutes, in the order of worth: Table 5 at full
-# width (VGGNet, then MRF; scale strong, 56 px), then paper 2 (112 px).
+# width (VGGNet, then MRF; scale strong, 56 px), the controls of slimming, then paper 2 (112 px).
 #
 #   bench/gpu.sh fer2013:fer2013.npz OUT [SECONDS]
 #
@@ -60,6 +60,7 @@ STRONG=(--scale strong --set width=1.0 tune.epochs=12 control.epochs=2 latency_s
 [ "$SCALE" = quick ] && STRONG=()
 report table5-vggnet $END "$OUT" --table table5 --models vggnet "${STRONG[@]}"
 report table5-mrf $END "$OUT" --table table5 --models mrf "${STRONG[@]}"
+report slimming $END "$OUT" --table slimming --models vggnet "${STRONG[@]}"
 
 whole_method() {
     report train-slim $TRAINED "$UNTIMED" --table ocl-slim
@@ -91,7 +92,9 @@ report ocl1 $END "$OUT" --table ocl1
 report runtimes $END "$OUT" --table runtimes --models ocl-fgw-lgds
 report slim $END "$OUT" --table ocl-slim
 report fig4 $END "$OUT" --table fig4 --models ocl-fgw-lgds resnet18
-"$PYTHON" -m bench.report --table table5 --data "$DATA" --scale "$SCALE" "${STRONG[@]}" --out "$OUT" --render-only 2>&1 | tail -n 12
+for table in table5 slimming; do
+    "$PYTHON" -m bench.report --table $table --data "$DATA" --scale "$SCALE" "${STRONG[@]}" --out "$OUT" --render-only 2>&1 | tail -n 12
+done
 for table in ocl1 runtimes ocl-slim; do
     "$PYTHON" -m bench.report --table "$table" --data "$DATA" --scale "$SCALE" --out "$OUT" --render-only 2>&1 | tail -n 12
 done

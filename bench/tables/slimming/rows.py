@@ -34,9 +34,9 @@ BACKENDS = (("onnxruntime", "fp32"), ("openvino", "fp32"))
 
 
 def cells(data: str, scale: str, seeds: int, models: Sequence[str]) -> list[Cell]:
-    """The unpruned network, every recipe at every ratio, every control at some; the scale's own recipe first."""
+    """The unpruned network, the scale's own recipe at every ratio, controls at some, then the other recipes."""
     own = scale_for(scale, data).schedules.recipe
-    ordered = sorted(methods(own), key=lambda name: (name != own, name not in RECIPES))
+    ordered = sorted(methods(own), key=lambda name: (name != own, name in RECIPES))
     rows = [(name, ratio) for name in ordered for ratio in (RATIOS if name in RECIPES else CONTROL_RATIOS)]
     return [
         Cell(table=TABLE, data=data, scale=scale, model=model, variant=variant, ratio=ratio, seed=seed)
