@@ -6,8 +6,10 @@ FER2013 gives most of the faces. A second set of faces, which our own detector h
 `fermodels.faces.prepare`), stands for what users show: its train split joins the training, its validation split counts
 as much as FER2013's when the epoch is chosen, and neither test split is looked at before the end.
 
-Targets are softer than the labels: half the label, half FER+'s votes where FER2013's file holds them. Rows that the
+It recovers from the cut on targets softer than the labels: half the label, half FER+'s votes where FER2013's file holds
+them. Then it settles on the labels alone, rare ones counting more: votes leave little fear and disgust. Rows that the
 voters called no face are left out, and so is every training face that looks like a face of a test or validation split.
+`--from NAME` settles a network that is there already.
 All faces are grey in training; the first convolution is then changed so that a colour photograph gives what its
 luminance would.
 """
@@ -15,58 +17,36 @@ luminance would.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float32
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 import fermodels
-from bench.make.cuts import ALIGN
 from bench.make.jobs import Source
-from bench.make.recipes import dense_stage, say
-from bench.make.stages import EpochBatches, Job, predicted
+from bench.make.recipes import say
+from bench.make.shipping import Faces, grey_only, photographs_of, recovered, settled
+from bench.make.stages import Job, predicted
 from bench.measure import accuracy
-from compress import slim
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, plain
 from compress.program import program
-from compress.slimming.finetune import distillation
 from compress.slimming.plan import Plan
 from compress.timing.machine import commit
-from compress.training.loop import autocast, fit
-from compress.training.progress import EpochBar
-from compress.training.schedule import TrainConfig
 from fermodels.data import open_dataset
 from fermodels.data.base import Dataset, Split
-from fermodels.data.likeness import grey, looks, near_pairs
-from fermodels.nets.vgg import Output
-from fermodels.training.views import Batch, Views
+from fermodels.data.likeness import looks, near_pairs
+from fermodels.predict.shipped import SHIPPED
+from fermodels.training.views import Views
 
-MODEL, SCALE, RATIO = "vggnet", "strong", 0.5
-RECOVER = TrainConfig(epochs=24, batch=128, lr=0.05, nesterov=True, warmup_epochs=0.5, ema=0.998)
-TEMPERATURE, DISTIL = 3.0, 0.5
+MODEL, SCALE = "vggnet", "strong"
 NEAR_BITS = 4
 """Faces whose perceptual hashes differ in at most so many of 64 bits count as copies (`fermodels.data.likeness`)."""
 VOTED = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
 """FER+'s first seven columns; contempt, unknown and no face follow."""
-SCORED_LABELLED = 2048
-"""Training faces that Taylor scores are measured on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faces:
-    """Training faces of both sets, grey, with their targets."""
-
-    split: Split
-    targets: Float32[np.ndarray, "n classes"]
-    told: dict[str, int]
-    """What was left out and what was added, for the model card."""
 
 
 def soft_targets(labels: np.ndarray, votes: np.ndarray | None, classes: Sequence[str]) -> Float32[np.ndarray, "n k"]:
@@ -125,80 +105,6 @@ def _kept(own: Dataset, held: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
     return np.flatnonzero(good), told | {f"{own.name}: training faces": int(good.sum())}
 
 
-class SoftBatches(EpochBatches):
-    """Training batches whose targets are distributions."""
-
-    def __init__(self, views: Views, targets: np.ndarray, batch: int, seed: int, **changes: Any) -> None:
-        super().__init__(views, batch, seed, **changes)
-        views.labels = torch.arange(len(views))
-        self.targets = torch.from_numpy(targets)
-
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        for batch in super().epoch(epoch):
-            yield batch._replace(labels=self.targets[batch.labels])
-
-
-def grey_only(split: Split) -> Split:
-    """`split` as grey pictures."""
-    return replace(split, images=np.rint(grey(np.asarray(split.images)))[..., None].astype(np.uint8), landmarks=None)
-
-
-def locked_to_grey(net: nn.Module) -> nn.Module:
-    """`net`, changed in place: a colour picture gives what its luminance does, a grey one what it gave before."""
-    first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
-    with torch.no_grad():
-        total = first.weight.sum(1, keepdim=True)
-        first.weight.copy_(total * torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1))
-    return net
-
-
-def photographs_of(photographs: Dataset, split: str, classes: Sequence[str]) -> tuple[Split, np.ndarray]:
-    """Grey faces of a split and their labels in the order of `classes`."""
-    into = np.array([classes.index(name) for name in photographs.classes])
-    own = photographs.splits[split]
-    return grey_only(own), into[np.asarray(own.labels)]
-
-
-def recovered(job: Job, faces: Faces, photographs: Dataset, state: Path) -> tuple[nn.Module, Plan]:
-    """The dense network cut and trained on, and the plan of the cut."""
-    dense = dense_stage(job).net()
-    views = job.views_of(faces.split)
-    labelled = [(batch.views, batch.labels) for batch in job.views("train").spread(SCORED_LABELLED)]
-    small, plan = slim(
-        dense,
-        dense.example(),  # type: ignore[call-overload]
-        ratio=RATIO,
-        criterion="taylor",
-        align=ALIGN,
-        labelled=labelled,
-        calibrate=[one for one, _ in labelled],
-    )
-    say(f"cut to {1 - plan.removed:.0%} of the channels, {plan.params_after:,} parameters, {plan.macs_after:,} MACs")
-    teacher = dense.to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
-    pull = distillation(teacher, temperature=TEMPERATURE, weight=DISTIL)
-
-    def objective(output: Output, batch: Batch) -> dict[str, Tensor]:
-        logits = output.logits[0].float()
-        with autocast(job.device, RECOVER.bf16):
-            distilled = pull(output, batch.views)
-        return {"cross_entropy": functional.cross_entropy(logits, batch.labels), "distillation": distilled}
-
-    held, truth = photographs_of(photographs, "validation", job.data.classes)
-    sets = (job.views("validation"), np.asarray(job.data.validation.labels)), (job.views_of(held), truth)
-
-    def monitor(net: nn.Module) -> dict[str, float]:
-        with autocast(job.device, True):
-            answers = [predicted(net, view) for view, _ in sets]
-        own = float((answers[0] == sets[0][1]).mean())
-        theirs = accuracy.score(answers[1], sets[1][1], job.data.classes).class_mean
-        return {"own": own, "photographs": theirs, "validation": (own + theirs) / 2}
-
-    batches = SoftBatches(views, faces.targets, RECOVER.batch, job.seed, augmentation=job.scale.schedules.augmentation)
-    small = small.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    chosen, _, _ = fit(small, batches, objective, RECOVER, monitor=monitor, state=state, bar=EpochBar("shipped"))
-    return locked_to_grey(chosen), plan
-
-
 def claims(job: Job, net: nn.Module, photographs: Dataset, faces: Faces) -> dict[str, Any]:
     """What the checkpoint says of itself; the one look at both test splits."""
     held, truth = photographs_of(photographs, "test", job.data.classes)
@@ -218,6 +124,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program("bench.ship"), description=__doc__)
     parser.add_argument("--data", required=True, help="fer2013:PATH")
     parser.add_argument("--photographs", required=True, help="prepared:FOLDER, written by fermodels.faces.prepare")
+    parser.add_argument("--from", dest="start", choices=list(SHIPPED), help="settle this one, train and cut none")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint")
     parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of trainings")
     return parser.parse_args(argv)
@@ -243,9 +150,10 @@ def run(given: argparse.Namespace) -> None:
     faces = training_faces(job.data, votes, photographs)
     for name, count in faces.told.items():
         say(f"{name}: {count:,}")
-    net, plan = recovered(job, faces, photographs, given.runs / "shipped.pt")
-    about = claims(job, net, photographs, faces)
-    fermodels.save(net, given.out, about | {"commit": commit()[0]}, beside={"plan.json": plan.to_json()})
+    net, plan, before = _started(given, job, faces, photographs)
+    net = settled(job, net, faces, photographs, given.runs / "settled.pt")
+    about = claims(job, net, photographs, faces) | {"commit": commit()[0]} | before
+    fermodels.save(net, given.out, about, beside={"plan.json": plan.to_json()})
     print(
         json.dumps(
             {
@@ -255,6 +163,16 @@ def run(given: argparse.Namespace) -> None:
             }
         )
     )
+
+
+def _started(
+    given: argparse.Namespace, job: Job, faces: Faces, photographs: Dataset
+) -> tuple[nn.Module, Plan, dict[str, Any]]:
+    """The network before it settles, the plan of its cut, and which commit made it where that was another call."""
+    if given.start is None:
+        return *recovered(job, faces, photographs, given.runs / "shipped.pt"), {}
+    net, about = fermodels.load(SHIPPED[given.start])
+    return net, Plan.load(SHIPPED[given.start] / "plan.json"), {"started_from": about["commit"]}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The network that ships: its targets, its training faces, and that it sees colour as grey."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tiny_nets import ABOUT, small
 
 import fermodels
 from bench import ship
+from bench.make import shipping
 from compress import slim
 from compress.slimming.plan import Plan
 from fermodels.data.base import Dataset, Split
@@ -60,7 +63,7 @@ def test_a_network_locked_to_grey_sees_colour_as_luminance_and_grey_as_before():
     weights = torch.tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
     luminance = (colour * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1)
     before = net(luminance).logits
-    ship.locked_to_grey(net)
+    shipping.locked_to_grey(net)
     assert torch.allclose(net(luminance).logits, before, atol=1e-5)
     assert torch.allclose(net(colour).logits, before, atol=1e-5)
 
@@ -74,7 +77,7 @@ def test_a_kill_once_the_weights_are_there_leaves_no_network_without_its_plan(
 
     save, own, net = fermodels.save, job(tmp_path / "runs", "vggnet"), small("vggnet")
     made = slim(net, net.example(), ratio=0.1, calibrate=None)
-    faces = ship.Faces(split=own.data.train, targets=np.zeros((64, 7), np.float32), told={"faces": 64})
+    faces = shipping.Faces(split=own.data.train, targets=np.zeros((64, 7), np.float32), told={"faces": 64})
     for name, value in {"open_dataset": own.data, "training_faces": faces, "recovered": made, "claims": ABOUT}.items():
         monkeypatch.setattr(ship, name, lambda *_, value=value, **__: value)
     monkeypatch.setattr(ship, "Source", lambda **_: SimpleNamespace(job=lambda *_: own))
@@ -84,3 +87,26 @@ def test_a_kill_once_the_weights_are_there_leaves_no_network_without_its_plan(
     again, about = fermodels.load(tmp_path / "out")
     assert about["commit"] and Plan.load(tmp_path / "out/plan.json").widths_after == made[1].widths_after
     assert again.config.widths["face"] == tuple(made[1].widths_after.values())
+
+
+def test_a_network_that_is_there_settles_on_the_labels_and_keeps_its_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own, net = job(tmp_path / "runs", "vggnet"), small("vggnet")
+    made, plan = slim(net, net.example(), ratio=0.1, calibrate=None)
+    fermodels.save(made, tmp_path / "start", ABOUT | {"commit": "a" * 40}, beside={"plan.json": plan.to_json()})
+    faces = shipping.Faces(split=own.data.train, targets=np.zeros((64, 7), np.float32), told={"faces": 64})
+    about: dict[str, Any] = ABOUT | {"accuracy": {"overall": 0.5}, "photographs": {"class_mean": 0.5}}
+    for name, value in {"open_dataset": own.data, "training_faces": faces, "claims": about}.items():
+        monkeypatch.setattr(ship, name, lambda *_, value=value, **__: value)
+    monkeypatch.setattr(ship, "Source", lambda **_: SimpleNamespace(job=lambda *_: own))
+    monkeypatch.setattr(ship, "recovered", lambda *_: pytest.fail("it was cut again"))
+    monkeypatch.setitem(ship.SHIPPED, "small", tmp_path / "start")
+    monkeypatch.setattr(shipping, "SETTLE", replace(shipping.SETTLE, epochs=1, batch=16))
+    words = ["--data", "fer2013:a.csv", "--photographs", "prepared:b", "--out", str(tmp_path / "out")]
+    assert ship.main([*words, "--runs", str(tmp_path / "runs"), "--from", "small"]) == 0
+    again, about = fermodels.load(tmp_path / "out")
+    assert about["started_from"] == "a" * 40 and Plan.load(tmp_path / "out/plan.json") == plan
+    before, after = made.state_dict(), again.state_dict()
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["classifier.weight"], after["classifier.weight"])
