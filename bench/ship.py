@@ -152,7 +152,7 @@ def run(given: argparse.Namespace) -> None:
         say(f"{name}: {count:,}")
     net, plan, before = _started(given, job, faces, photographs)
     net = settled(job, net, faces, photographs, given.runs / "settled.pt")
-    about = claims(job, net, photographs, faces) | {"commit": commit()[0]} | before
+    about: dict[str, Any] = claims(job, net, photographs, faces) | {"commit": commit()[0]} | before
     fermodels.save(net, given.out, about, beside={"plan.json": plan.to_json()})
     print(
         json.dumps(
