@@ -99,7 +99,7 @@ def test_save_compare_and_the_gate(tmp_path: Path) -> None:
     assert_one_sentence(*threads, "threads 1 -> 2", "times compare on one")
 
 
-def test_a_saved_run_that_is_not_there_or_broken_is_assert_one_sentence(tmp_path: Path) -> None:
+def test_a_saved_run_that_is_not_there_or_broken_is_one_sentence(tmp_path: Path) -> None:
     damaged = {"empty": "", "cut": '{"benchmarks": [', "list": "[]", "bare": '{"machine_info": {}, "benchmarks": [{}]}'}
     damaged |= {"nan": '{"machine_info": {"a": NaN}, "benchmarks": []}'}
     for name, text in damaged.items():
