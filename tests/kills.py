@@ -154,8 +154,10 @@ def after_kills(work: Work, root: Path, kills: int, seed: int = 0) -> int:
         folder = root / f"from{runs}"
         folder.mkdir()
         for _ in range(min(EACH, left)):
-            left -= killed(work.run, folder, chance, writes, seconds)
-            runs += 1
+            hit = killed(work.run, folder, chance, writes, seconds)
+            left, runs = left - hit, runs + 1
+            if not hit:  # the work is finished: the next run would only look at it
+                break
         assert ended(forked(work.run, folder)) == 0, (folder / "log").read_text()
         assert work.made(folder) == right
         paths = [path for path in folder.rglob("*") if path.name.startswith(".") or path.name in ("lock", "state.pt")]

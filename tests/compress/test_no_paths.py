@@ -17,7 +17,7 @@ from compress.exporting.triton import repository_from_artefact
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install -e '.[onnx]'")
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(path for path in (ROOT / "fermodels").rglob("*") if path.suffix in (".onnx", ".safetensors", ".json"))
-PLACES = [str(place).encode() for place in {ROOT, Path.home(), Path(torch.__file__).parent} - {Path("/")}]
+PLACES = sorted(str(place).encode() for place in {ROOT, Path.home(), Path(torch.__file__).parent} - {Path("/")})
 LINE = re.compile(rb"\.py\W{1,4}line \d|\.py:\d")
 """How tracebacks name a line of the source: File "net.py", line 3, or net.py:3."""
 
