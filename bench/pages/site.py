@@ -87,7 +87,7 @@ def site(
     json: bool,
     there: Callable[[Page], bool] = lambda page: False,
 ) -> dict[str, bytes]:
-    """Every file of the folder, by its path below it.
+    """Every file of the folder, by its path below it, in an order of writing: no page is there before its links are.
 
     Args:
         pages: all there are; `asked` is the one that the first page answers with.
@@ -99,17 +99,18 @@ def site(
     for page in pages:
         for cell in page.told:
             shown_by.setdefault(cell, []).append((page.title, address(page)))
-    files = {INDEX: index(pages, asked)}
+    files: dict[str, str] = {}
     wanted = {cell for page in pages if not there(page) for cell in page.told}
+    for record in (one for one in records if one.cell in wanted):
+        up = "/".join([".."] * len(record.cell.path.parts))
+        own = f"{up}/records/{record.cell.path.as_posix()}" if json else ""
+        files[record_address(record.cell)] = record_page(record, up, shown_by.get(record.cell, []), own)
     for i, page in enumerate(pages):
         if there(page):
             continue
         beside = {"before": pages[i - 1] if i else None, "after": pages[i + 1] if i + 1 < len(pages) else None}
         files[address(page)] = html(page, **{name: one and (one.title, address(one)) for name, one in beside.items()})
-    for record in (one for one in records if one.cell in wanted):
-        up = "/".join([".."] * len(record.cell.path.parts))
-        own = f"{up}/records/{record.cell.path.as_posix()}" if json else ""
-        files[record_address(record.cell)] = record_page(record, up, shown_by.get(record.cell, []), own)
+    files[INDEX] = index(pages, asked)
     return {path: text.encode() for path, text in files.items()}
 
 

@@ -94,6 +94,14 @@ def test_what_is_written_already_stays_as_it_is():
     assert set(files) == {site.INDEX, address(other)}
 
 
+def test_a_page_is_written_after_the_records_that_it_leads_to():
+    found = fake_records()
+    page = page_of("table5", found, data="invented", scale="cpu")
+    order = list(site.site([page], page, found.values(), json=True))
+    assert order[-2:] == [address(page), site.INDEX]
+    assert set(order[:-2]) == {record_address(cell) for cell in found} != set()
+
+
 def test_a_row_without_a_record_leads_nowhere():
     assert "<a" not in str([line.cells for _, lines in folded(part()).main.groups for line in lines])
     lines = folded(part(), {CELLS[1]}).main.groups[0][1]
