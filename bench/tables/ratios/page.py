@@ -8,7 +8,7 @@ from bench.pages.columns import ACCURACY, DIFFERENCE, VALUES, Column, Panel, Tab
 from bench.pages.page import Figures, Page, Part
 from bench.pages.sheet import MISSING, Records, Row, Sheet, row_cells, taken
 from bench.records import Record
-from bench.schema import BATCHES, SINGLE
+from bench.schema import BATCHES, SINGLE, Latency
 from bench.tables.ratios import shipping
 from bench.tables.ratios.plot_widths import width_plot
 from bench.tables.ratios.plots import accuracy_plot, gamma_plot, recovery_plot
@@ -132,8 +132,14 @@ def _points(sheet: Sheet, timed: Sequence[Record]) -> dict[str, list[Point]]:
         told = (one.result.get("latency") or {}).get(str(SINGLE))
         if told and not one.cell.seed and _network(one) in scores:
             point = point_of(one.cell, told["p50_ms"], scores[_network(one)])
-            runs.setdefault(f"{told['runtime']} {told['precision']}", []).append(point)
+            runs.setdefault(f"{told['runtime']} {told['precision']}{_on_gpu(one, told)}", []).append(point)
     return runs
+
+
+def _on_gpu(record: Record, told: Latency) -> str:
+    """The GPU that was timed, where it was none of the processors."""
+    used = (told.get("memory") or {}).get("device_bytes")
+    return f", {record.environment['gpu']['model']}" if used else ""
 
 
 def _network(record: Record) -> tuple[str, str, float]:

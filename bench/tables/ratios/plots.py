@@ -68,7 +68,7 @@ def _accuracy_field(axes: Axes, sheet: Sheet, model: str) -> None:
         nothing(axes, "accuracy")
         return
     colour = LIGHT.get(model, LIGHT["other"])
-    _curve(axes, dense + slim, colour, "smallest gammas (% cut beside)", control=False)
+    _curve(axes, dense + slim, colour, "the recipe's channels (% cut beside)", control=False)
     if _accuracies(short) != _accuracies(slim):
         _curve(axes, short, colour, "the same, fine-tuned as the control", control=True)
     _curve(axes, dense + control, LIGHT["muted"], "random channels", control=True)
