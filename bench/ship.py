@@ -7,8 +7,9 @@ FER2013 gives most of the faces. A second set of faces, which our own detector h
 as much as FER2013's when the epoch is chosen, and neither test split is looked at before the end.
 
 It recovers from the cut on targets softer than the labels: half the label, half FER+'s votes where FER2013's file holds
-them. Then it settles on the labels alone, rare ones counting more: votes leave little fear and disgust. Rows that the
-voters called no face are left out, and so is every training face that looks like a face of a test or validation split.
+them. Then it settles on firmer ones, three quarters the label, rare labels counting more: votes leave little fear and
+disgust. There a quarter of the faces are blurred or of few pixels, as bad cameras show them. Rows that the voters
+called no face are left out, and so is every training face that looks like a face of a test or validation split.
 `--from NAME` settles a network that is there already.
 All faces are grey in training; the first convolution is then changed so that a colour photograph gives what its
 luminance would.

@@ -68,6 +68,18 @@ def test_a_network_locked_to_grey_sees_colour_as_luminance_and_grey_as_before():
     assert torch.allclose(net(colour).logits, before, atol=1e-5)
 
 
+def test_a_quarter_of_the_faces_is_seen_badly_and_the_others_as_they_are():
+    faces = torch.rand(32, 1, 28, 28, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1)
+    before = faces.clone()
+    seen = shipping.seen_badly(faces, torch.Generator().manual_seed(1))
+    assert torch.equal(seen[8:], before[8:]) and torch.equal(faces, before)
+    assert (seen[:8].std((1, 2, 3)) < 0.6 * before[:8].std((1, 2, 3))).all()
+    assert torch.allclose(seen.mean((1, 2, 3)), before.mean((1, 2, 3)), atol=0.02)
+    assert torch.equal(seen, shipping.seen_badly(faces, torch.Generator().manual_seed(1)))
+    few = shipping.seen_badly(faces[:7], torch.Generator().manual_seed(1))
+    assert torch.equal(few, before[:7])
+
+
 def test_a_kill_once_the_weights_are_there_leaves_no_network_without_its_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -89,9 +101,7 @@ def test_a_kill_once_the_weights_are_there_leaves_no_network_without_its_plan(
     assert again.config.widths["face"] == tuple(made[1].widths_after.values())
 
 
-def test_a_network_that_is_there_settles_on_the_labels_and_keeps_its_plan(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_network_that_is_there_settles_and_keeps_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     own, net = job(tmp_path / "runs", "vggnet"), small("vggnet")
     made, plan = slim(net, net.example(), ratio=0.1, calibrate=None)
     fermodels.save(made, tmp_path / "start", ABOUT | {"commit": "a" * 40}, beside={"plan.json": plan.to_json()})
