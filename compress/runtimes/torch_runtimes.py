@@ -4,6 +4,7 @@ They run on the current GPU where PyTorch sees one (`CUDA_VISIBLE_DEVICES=` hide
 the program that `compress.export` puts beside the ONNX file: no source code of the network is needed.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +99,16 @@ class Compiled(Eager):
     name = "torch-compile"
 
     def _callable(self, module: nn.Module) -> Call:
-        torch._dynamo.config.recompile_limit = VARIANTS
         options: dict[str, Any] = {"freezing": True, "triton.cudagraphs": device() == "cuda"}
-        return torch.compile(module, options=options, dynamic=False, fullgraph=True)
+        return torch.compile(module, options=options, dynamic=False, fullgraph=True, **_up_to(VARIANTS))
+
+
+def _up_to(variants: int) -> dict[str, Any]:
+    """The setting of torch.compile for so many variants, where it has one: dynamo's own is then each thread's alone."""
+    if "recompile_limit" in inspect.signature(torch.compile).parameters:
+        return {"recompile_limit": variants}
+    torch._dynamo.config.recompile_limit = variants
+    return {}
 
 
 @final

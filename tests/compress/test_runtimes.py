@@ -178,12 +178,14 @@ def test_a_session_that_dynamo_gives_up_on_fails_and_does_not_run_eagerly_in_sil
     one_trunk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch._dynamo.reset()
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)  # put back afterwards
+    limit = torch._dynamo.config.recompile_limit
     monkeypatch.setattr(torch_runtimes, "VARIANTS", 1)
     running, graph = opened(one_trunk, "torch-compile", "fp32"), tiny_graph("local")
     running.run(dict(zip(graph.inputs, graph.example(1), strict=True)))
-    with pytest.raises(Exception, match="fullgraph"):
-        running.run(dict(zip(graph.inputs, graph.example(2), strict=True)))
+    second = dict(zip(graph.inputs, graph.example(2), strict=True))
+    with ThreadPoolExecutor(1) as pool, pytest.raises(Exception, match="fullgraph"):
+        pool.submit(running.run, second).result()  # the limit holds in every thread
+    assert torch._dynamo.config.recompile_limit == limit
 
 
 class ImaginedGpu:
