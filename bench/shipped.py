@@ -35,6 +35,7 @@ from fermodels.predict.models import open_model
 from fermodels.predict.shipped import SHIPPED
 
 RECORDS, CARDS = Path("reports/records/shipped"), Path("docs/models")
+RIVALS = Path("reports/records/rivals")
 RUNS, SECONDS = 300, 3.0
 """A face alone is timed at least so often and so long."""
 Faces = UInt8[np.ndarray, "n side side 3"]
@@ -99,26 +100,35 @@ def timed(classify: Classifier, face: Faces) -> dict[str, Any]:
 
 
 def measured(name: str, data: Dataset, photographs: Dataset) -> dict[str, Any]:
-    """The record: what is claimed, everything measured, where, and by which commit."""
+    """The record: what is claimed, and everything measured."""
     classify, folder = open_model(name), SHIPPED[name]
+    told = {"name": name, "claims": json.loads((folder / "config.json").read_text())}
+    told |= {"plan": json.loads((folder / "plan.json").read_text())}
+    sizes = {file.name: size_bytes(file) for file in sorted(folder.iterdir())}
+    return told | figures(classify, data, photographs) | {"bytes": sizes}
+
+
+def figures(classify: Classifier, data: Dataset, photographs: Dataset) -> dict[str, Any]:
+    """Everything measured of a model on both test splits, where, and by which commit.
+
+    Raises:
+        ValueError: the model's classes are not those of `data`, in their order.
+    """
+    if classify.classes != data.classes:
+        raise ValueError(f"the model tells {', '.join(classify.classes)}, {data.name} {', '.join(data.classes)}")
     into = np.array([classify.classes.index(label) for label in photographs.classes])
     truth, faces = into[np.asarray(photographs.test.labels)], colour(photographs.test)
     answers = {how: classify(change(faces)).probabilities for how, change in WORSE.items()}
     own = classify(colour(data.test)).probabilities
     leaked = np.asarray(data.test.leaked) if data.test.leaked is not None else np.zeros(len(own), bool)
     labels, (sha, dirty) = np.asarray(data.test.labels), commit()
-    sizes = {file.name: size_bytes(file) for file in sorted(folder.iterdir())}
     return {
-        "name": name,
-        "claims": json.loads((folder / "config.json").read_text()),
-        "plan": json.loads((folder / "plan.json").read_text()),
         "data": {"name": data.name, "photographs": photographs.name, "notes": [*data.notes, *photographs.notes]},
         "accuracy": scored(own, labels, classify.classes),
         "without_copies": scored(own[~leaked], labels[~leaked], classify.classes),
         "photographs": {how: scored(found, truth, classify.classes) for how, found in answers.items()},
         "calibration": calibration(classify, data),
         "latency": timed(classify, faces[:1]),
-        "bytes": sizes,
         "environment": environment(),
         "commit": sha,
         "dirty": dirty,
@@ -126,21 +136,45 @@ def measured(name: str, data: Dataset, photographs: Dataset) -> dict[str, Any]:
     }
 
 
-def card(record: dict[str, Any]) -> str:
-    """The model card as Markdown."""
+def card(record: dict[str, Any], rivals: Sequence[dict[str, Any]] = ()) -> str:
+    """The model card as Markdown, beside what was measured of other packages on the same faces (`bench.rival`)."""
     jinja = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
     jinja.filters["percent"] = lambda share: "-" if share is None else f"{share:.1%}"
-    return jinja.get_template("model_card.md.j2").render(record | {"bare": record["photographs"]["as they are"]})
+    more = {"bare": record["photographs"]["as they are"], "rivals": rivals}
+    return jinja.get_template("model_card.md.j2").render(record | more)
+
+
+def rivals(root: Path = Path()) -> list[dict[str, Any]]:
+    """The records of other packages' networks."""
+    return [json.loads(path.read_text()) for path in sorted((root / RIVALS).glob("*.json"))]
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog=program("bench.shipped"), description=__doc__)
     parser.add_argument("name", choices=list(SHIPPED))
+    add_data(parser)
+    return parser.parse_args(argv)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The options that name both data sets."""
     parser.add_argument("--data", required=True, help="fer2013:PATH")
     parser.add_argument("--photographs", required=True, help="prepared:FOLDER, written by fermodels.faces.prepare")
     parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
-    return parser.parse_args(argv)
+
+
+def both(given: argparse.Namespace, side: int) -> tuple[Dataset, Dataset]:
+    """Both data sets at `side` pixels.
+
+    Raises:
+        ValueError: data that cannot be read, or a cache that cannot be written to.
+    """
+    must_be_folder(given.runs, "--runs")
+    data, photographs = (
+        open_dataset(spec, size=side, cache=given.runs / "data") for spec in (given.data, given.photographs)
+    )
+    return data, photographs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -155,12 +189,9 @@ def run(given: argparse.Namespace) -> None:
     Raises:
         ValueError: data that cannot be read, or a cache that cannot be written to.
     """
-    must_be_folder(given.runs, "--runs")
-    side = open_model(given.name).side
-    sets = (open_dataset(spec, size=side, cache=given.runs / "data") for spec in (given.data, given.photographs))
-    record = measured(given.name, *sets)
+    record = measured(given.name, *both(given, open_model(given.name).side))
     write_atomic(RECORDS / f"{given.name}.json", json.dumps(plain(record), indent=1) + "\n")
-    write_atomic(CARDS / f"{given.name}.md", card(record))
+    write_atomic(CARDS / f"{given.name}.md", card(plain(record), rivals()))
     print(json.dumps({"record": str(RECORDS / f"{given.name}.json"), "card": str(CARDS / f"{given.name}.md")}))
 
 
