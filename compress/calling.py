@@ -26,6 +26,22 @@ def inputs_of(given: Any) -> tuple[Tensor, ...]:
     return tuple(inputs)
 
 
+def answered(net: nn.Module, inputs: Sequence[Tensor]) -> Any:
+    """What `net` returns when it is called with `inputs`.
+
+    Raises:
+        ValueError: it fails on them.
+    """
+    try:
+        return net(*inputs)
+    except Exception as error:  # of whatever its layers are
+        shapes = ", ".join(f"{tuple(each.shape)} of {str(each.dtype).removeprefix('torch.')}" for each in inputs)
+        raise ValueError(
+            f"the network fails on inputs of shape {shapes} ({reason_of(error)}): give them as it takes them, "
+            "the first axis counts the images"
+        ) from error
+
+
 def first_tensor(answer: Any) -> Tensor:
     """The first tensor in what a network returned.
 
@@ -75,3 +91,8 @@ def unwrapped(net: Any) -> Any:
     while isinstance(net, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or hasattr(net, "_orig_mod"):
         net = net._orig_mod if hasattr(net, "_orig_mod") else net.module
     return net
+
+
+def reason_of(error: Exception) -> str:
+    """The first line that `error` says."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))[:300]

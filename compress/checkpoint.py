@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from compress.about import CONFIG, about_of, about_text
+from compress.calling import unwrapped
 from compress.files import leftovers, temporary_of, to_disk, write_atomic
+from compress.sound import must_be_finite, tensors_of
 
 WEIGHTS = "model.safetensors"
 
@@ -52,13 +54,17 @@ def load(folder: Path | str, factory: Callable[[], nn.Module]) -> nn.Module:
     """The network that `save` wrote, in evaluation mode on the CPU.
 
     Args:
-        factory: builds the network as it was before it was slimmed; its random weights are thrown away.
+        factory: a function that builds the network as it was before it was slimmed; its weights are thrown away.
 
     Raises:
         ValueError: no checkpoint, a damaged one, or weights that do not fit the network of `factory`.
     """
     tensors = weights_of(folder, about_of(folder))
-    net = factory()
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise ValueError(f"factory is a {type(factory).__name__}: give what builds the network, like lambda: my_net()")
+    net = unwrapped(factory())
+    if not isinstance(net, nn.Module):
+        raise ValueError(f"factory gives a {type(net).__name__}: it must build the network as it was before the cut")
     resize(net, tensors)
     fill(net, tensors, Path(folder) / WEIGHTS)
     return net.eval()
@@ -80,8 +86,7 @@ def write(
         raise ValueError(f"{folder} is a file: a checkpoint is a folder, give another name")
     if not overwrite and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} exists: give another folder, or overwrite=True to replace its checkpoint")
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
-    _check_finite(tensors, f"the network to be saved in {folder}")
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(unwrapped(net)).items()}
     weights = bytes_from_tensors(tensors)
     text = about_text(dict(about) | {"weights_sha256": hashlib.sha256(weights).hexdigest()})
     with _swapped(folder) as new:
@@ -102,7 +107,7 @@ def weights_of(folder: Path | str, about: Mapping[str, Any]) -> dict[str, Tensor
     tensors = _tensors(path, data)
     if about.get("weights_sha256", digest := hashlib.sha256(data).hexdigest()) != digest:
         raise ValueError(f"{path} is damaged, or not the file that {CONFIG} belongs to: its digest is another")
-    _check_finite(tensors, path)
+    must_be_finite(tensors, "take an earlier checkpoint", f"{path}: ")
     return tensors
 
 
@@ -157,12 +162,6 @@ def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
         if data[:1] == b"\x80" or data[:2] == b"PK":
             raise ValueError(f"{path} is a pickle, which can run code when loaded: refused, save again") from error
         raise ValueError(f"{path} is truncated or damaged ({error}); save the checkpoint again") from error
-
-
-def _check_finite(tensors: Mapping[str, Tensor], where: Any) -> None:
-    for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{where}: {name} holds NaN or infinite values; take an earlier checkpoint")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from compress.inputs import Example, inputs_from
+from compress.inputs import Example, evaluating, inputs_from
 from compress.shapes import on_shapes
 
 MAC_OPERATORS = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "einsum"})
@@ -66,7 +66,8 @@ def macs_by_positions(net: nn.Module, at: Mapping[str, int]) -> int:
 
     `at` are the `positions` of `net`, or of any network of the same geometry.
     """
-    return sum(net.get_parameter(f"{name}.weight").numel() * count for name, count in at.items())
+    with evaluating(net):  # a weight may be computed when it is asked for
+        return sum(_numbers(net.get_submodule(name)) * count for name, count in at.items())
 
 
 def macs_by_fvcore(net: nn.Module, example: Example) -> Macs:
@@ -106,6 +107,10 @@ def _count(counts: dict[str, int], name: str, module: Any, inputs: Any, output: 
         (inputs[0], module.in_channels) if getattr(module, "transposed", False) else (output, _outputs(module))
     )
     counts[name] = counts.get(name, 0) + at.numel() // channels
+
+
+def _numbers(module: Any) -> int:
+    return module.weight.numel()
 
 
 def _outputs(module: Any) -> int:

@@ -33,6 +33,8 @@ def batches_from(calibrate: Iterable[Any], inputs: int, net: nn.Module) -> Itera
     Raises:
         ValueError: a batch of another form, or with values that are not finite.
     """
+    if isinstance(calibrate, Tensor) or not isinstance(calibrate, Iterable):
+        raise ValueError(f"calibrate is a {type(calibrate).__name__}: give a list of batches, or a loader")
     for number, batch in enumerate(calibrate):
         found = _inputs_of(batch, inputs)
         if found is None:

@@ -11,8 +11,9 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from compress.calling import Output, choosing, named_tensors, unwrapped
+from compress.calling import Output, answered, choosing, named_tensors, unwrapped
 from compress.inputs import Example, inputs_from
+from compress.sound import copied, tensors_of
 
 
 @final
@@ -60,7 +61,7 @@ class Graph(nn.Module):
             ValueError: another number of names than outputs, or an output whose first axis is not the batch.
         """
         with torch.inference_mode():
-            found = list(self._named(self.net(*self.example)))
+            found = list(self._named(answered(self.net, self.example)))
         if outputs and len(outputs) != len(found):
             raise ValueError(f"{len(outputs)} names for {len(found)} outputs ({', '.join(outputs)}): give one for each")
         n = len(self.example[0])
@@ -102,10 +103,8 @@ def graph_of(
     names = tuple(inputs) or _arguments(net, len(fed))
     if len(names) != len(fed):
         raise ValueError(f"{len(names)} names for {len(fed)} inputs ({', '.join(names)}): give one for each")
-    for name, tensor in net.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(f"{name} holds NaN or infinite values: a network that does not compute is not exported")
-    twin = copy.deepcopy(unwrapped(net)).cpu().float().eval().requires_grad_(False)
+    tensors_of(unwrapped(net))
+    twin = copied(unwrapped(net)).cpu().float().eval().requires_grad_(False)
     return Graph(twin, fed, output, names).named(outputs)
 
 

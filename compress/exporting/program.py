@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from compress.calling import reason_of
 from compress.exporting.graph import Graph
 from compress.files import plain, write_atomic
 
@@ -39,7 +40,7 @@ def program_of(graph: Graph) -> ExportedProgram:
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, graph.example, dynamic_shapes=shapes)
     except Exception as error:  # of tracing, of its constraints and of the network itself
-        raise ValueError(f"torch.export cannot trace this network for any batch size: {_reason(error)}") from error
+        raise ValueError(f"torch.export cannot trace this network for any batch size: {reason_of(error)}") from error
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)
@@ -71,7 +72,7 @@ def load_program(path: Path) -> tuple[ExportedProgram, dict[str, Any]]:
         said = json.loads(extra[SAID])
         whole = weights_digest(program.state_dict) == said["weights"]
     except Exception as error:  # a damaged archive fails in many ways
-        raise ValueError(f"{path} is no program that compress.export wrote, or damaged: {_reason(error)}") from error
+        raise ValueError(f"{path} is no program that compress.export wrote, or damaged: {reason_of(error)}") from error
     if not whole:
         raise ValueError(f"{path} is damaged: its weights are not those that were written; export the network again")
     return program, said
@@ -84,7 +85,3 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
-
-
-def _reason(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))[:300]

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from compress.calling import answered
 from compress.inputs import evaluating
 from compress.slimming.groups import ChannelGroup, Reader
 
@@ -60,7 +61,7 @@ def _mean_inputs(net: nn.Module, names: set[str], batches: Iterable[Batch]) -> d
     try:
         with evaluating(net):
             for batch in batches:
-                net(*batch)
+                answered(net, batch)
                 count += 1
     finally:
         for hook in hooks:

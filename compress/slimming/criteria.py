@@ -17,10 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from compress.calling import Output, first_tensor
+from compress.calling import Output, answered, first_tensor
 from compress.inputs import evaluating, inputs_from
 from compress.slimming.groups import ChannelGroup
-from compress.training.losses import cross_entropy
+from compress.training.loop import size_of
+from compress.training.losses import cross_entropy, scalar
 
 Labelled = Sequence[Any]
 """(inputs, targets, ...): inputs are a tensor or a tuple of tensors, as the network takes them."""
@@ -89,7 +90,7 @@ def taylor(net: nn.Module, groups: Sequence[ChannelGroup], context: Context) -> 
     Raises:
         ValueError: no batches with targets in `context`, targets that no class can be, a loss that is not finite.
     """
-    if context.labelled is None:
+    if isinstance(context.labelled, Tensor) or not isinstance(context.labelled, Iterable):
         raise ValueError('criterion="taylor" needs gradients: give labelled=[(inputs, targets), ...] or a DataLoader')
     scales = {group.name: _scales(net, group) for group in groups}
     squares = {name: torch.zeros_like(members[0], requires_grad=False) for name, members in scales.items()}
@@ -164,6 +165,7 @@ def _gradients(
     net: nn.Module, scales: dict[str, list[nn.Parameter]], batch: Labelled, context: Context
 ) -> dict[str, list[Tensor]]:
     """dL/dgamma of one batch for each group's members; gradients and flags stored in `net` are left as they were."""
+    size_of(batch)
     flat = [scale for members in scales.values() for scale in members]
     flags = [scale.requires_grad for scale in flat]
     inputs = inputs_from(batch[0], net)
@@ -172,9 +174,9 @@ def _gradients(
         with evaluating(net), torch.inference_mode(False), torch.enable_grad():
             for scale in flat:
                 scale.requires_grad_(True)
-            answer = net(*inputs)
+            answer = answered(net, inputs)
             loss = context.loss(answer, targets) if context.loss else cross_entropy(context.output(answer), targets)
-            slopes = iter(torch.autograd.grad(loss, flat))
+            slopes = iter(torch.autograd.grad(scalar(loss), flat, materialize_grads=True))
     finally:
         for scale, flag in zip(flat, flags, strict=True):
             scale.requires_grad_(flag)

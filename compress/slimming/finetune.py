@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from compress.calling import Output, first_tensor
+from compress.calling import Output, answered, choosing, first_tensor, inputs_of
 from compress.inputs import Example, evaluating
 
 LEVELS = ("heads", "mean")
@@ -46,10 +46,13 @@ def distillation(
     if level not in LEVELS:
         raise ValueError(f'level="{level}": allowed are {", ".join(LEVELS)}')
 
+    if not isinstance(teacher, nn.Module):
+        raise ValueError(f"teacher is a {type(teacher).__name__}: give a torch.nn.Module")
+    output = choosing(output)
+
     def term(answer: Any, inputs: Example) -> Tensor:
         with torch.no_grad(), evaluating(teacher):
-            said = teacher(inputs) if isinstance(inputs, Tensor) else teacher(*inputs)
-            wanted = _log_probabilities(output(said), temperature, level)
+            wanted = _log_probabilities(output(answered(teacher, inputs_of(inputs))), temperature, level)
         logits = output(answer)
         with torch.autocast(logits.device.type, enabled=False):
             given = _log_probabilities(logits, temperature, level)

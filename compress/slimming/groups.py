@@ -64,6 +64,9 @@ class Survey:
     """Convolution or linear layer whose outputs stay -> the reason."""
 
 
+UNREAD = "no gradient leads from the answer to it: it is not used in evaluation, or stands before a detach()"
+
+
 class _Whole(Exception):
     """Says why a group can't be cut."""
 
@@ -117,7 +120,7 @@ def _survey(net: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> Surve
         except _Whole as reason:
             whole |= {reading.names[module]: str(reason) for module in made}
         done.update(made)
-    return Survey(groups=groups, whole=whole | dict.fromkeys(reading.unread(), "it is not used in evaluation"))
+    return Survey(groups=groups, whole=whole | dict.fromkeys(reading.unread(), UNREAD))
 
 
 class _Reading:

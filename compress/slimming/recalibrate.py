@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from compress.calling import answered
 from compress.inputs import evaluating
 
 
@@ -28,7 +29,7 @@ def recalibrate(net: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> None:
                 norm.reset_running_stats()
                 norm.momentum = None  # cumulative average
                 norm.train()
-            net(*inputs)
+            answered(net, inputs)
             count += 1
     if not count:
         raise ValueError("calibrate holds no batch: give at least one, or None")

@@ -34,8 +34,9 @@ class Floor:
     """Share of the layer's own width, 0 to 1."""
 
     def __post_init__(self) -> None:
-        if self.channels < 1 or not 0 <= self.share <= 1:
-            raise ValueError(f"{self}: channels must be 1 or more (an empty layer is no network), share from 0 to 1")
+        if type(self.channels) is not int or self.channels < 1 or not 0 <= self.share <= 1:
+            told = "channels must be a whole number, 1 or more (an empty layer is no network), share from 0 to 1"
+            raise ValueError(f"{self}: {told}")
 
     def least(self, size: int) -> int:
         """Channels that a layer of `size` keeps at least."""
@@ -61,9 +62,10 @@ def select(scores: Scores, ratio: float, *, rule: str = "exact", floor: Floor | 
     if not 0 <= ratio < 1:
         raise ValueError(f"ratio={ratio}: the share of channels to remove, from 0 (none) to below 1; 0.6 removes 60 %")
     check(scores, align)
+    floor = floor_of(floor)
     if ratio == 0:
         return {name: tuple(range(len(values))) for name, values in scores.items()}
-    return RULES[rule](scores, ratio, floor or Floor(), align)
+    return RULES[rule](scores, ratio, floor, align)
 
 
 def select_within(
@@ -81,7 +83,7 @@ def select_within(
         ValueError: a setting out of range, scores that are not finite, a budget below the narrowest network's cost.
     """
     check(scores, align)
-    floor = floor or Floor()
+    floor = floor_of(floor)
     steps = descent(scores, floor, align)
 
     def fits(count: int) -> bool:
@@ -106,6 +108,13 @@ def check(scores: Scores, align: int) -> None:
     for name, values in scores.items():
         if not bool(torch.isfinite(values).all()):
             raise ValueError(f"the scores of {name} are not finite: the training diverged, lower its rate")
+
+
+def floor_of(given: Floor | None) -> Floor:
+    """`given`, or the default; raises ValueError when it is something else."""
+    if given is not None and not isinstance(given, Floor):
+        raise ValueError(f"floor={given!r}: give compress.Floor(channels=8, share=0.1)")
+    return given or Floor()
 
 
 def allowed_widths(size: int, floor: Floor, align: int) -> list[int]:

@@ -8,6 +8,7 @@ The parameters that `penalised` lists belong in an optimiser group without weigh
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol, final, runtime_checkable
 
 import torch
@@ -65,7 +66,7 @@ class SubGradient:
     """The reference (Liu et al. 2017; paper 1, eq 9): adds strength * sign(gamma) to the gradient of each gamma."""
 
     def __init__(self, gammas: Sequence[nn.Parameter], strength: float = 1e-4) -> None:
-        self.gammas, self.strength = list(gammas), _positive(strength)
+        self.gammas, self.strength = _parameters(gammas), _positive(strength)
 
     @torch.no_grad()
     def before_step(self, lr: float, progress: float) -> None:
@@ -103,10 +104,12 @@ class Proximal:
         keep_scale: bool = False,
         weights: Sequence[float] = (),
     ) -> None:
-        if ramp < 0 or cool < 0 or ramp + cool > 1:
+        if not (ramp >= 0 and cool >= 0 and ramp + cool <= 1):
             raise ValueError(f"ramp={ramp}, cool={cool}: shares of the training, 0 or more, together at most 1")
-        self.gammas, self.strength, self.ramp, self.cool = list(gammas), _positive(strength), ramp, cool
+        self.gammas, self.strength, self.ramp, self.cool = _parameters(gammas), _positive(strength), ramp, cool
         self.keep_scale, self.weights = keep_scale, list(weights) or [1.0] * len(self.gammas)
+        if len(self.weights) != len(self.gammas):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.gammas)} gammas: give one for each")
         self._held: list[Tensor] = []
 
     def schedule(self, progress: float) -> float:
@@ -205,7 +208,14 @@ def _gammas(net: nn.Module, example: Example) -> Float[Tensor, " channels"]:
     return torch.cat([gamma.detach().abs().float() for gamma in penalised(net, example)])
 
 
+def _parameters(gammas: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    found = list(gammas)
+    if not all(isinstance(gamma, nn.Parameter) for gamma in found):
+        raise ValueError("gammas hold something else than parameters: give penalised(net, example)")
+    return found
+
+
 def _positive(strength: float) -> float:
-    if not 0 < strength < math.inf:
+    if not isinstance(strength, Real) or not 0 < strength < math.inf:
         raise ValueError(f"strength={strength}: a positive number, like 1e-4; train without a penalty to have none")
     return strength

@@ -1,20 +1,22 @@
 """A network with all that slimming must know of it: what it is called with, and which tensor of its result counts."""
 
-import copy
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from compress.calling import Output, choosing, first_tensor, unwrapped
 from compress.inputs import Example, evaluating, inputs_from
+from compress.sound import copied, tensors_of
 
 TRIAL_SIDE_PX = 64
 """Side to which images are cropped for proofs, where the network takes them: 2 x 2 positions after five pools."""
+ENOUGH = 4
+"""Numbers in an answer from which its spread is told: a network with one output is proved on several images."""
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -32,12 +34,11 @@ class Specimen:
 
     def copy(self) -> nn.Module:
         """A deep copy with weights of its own."""
-        return copy.deepcopy(self.net)
+        return copied(self.net)
 
     def twin(self) -> nn.Module:
         """A copy that shares its large weights with `net`: nothing may write to those in place."""
-        memo: dict[int, Any] = {id(weight): weight for weight in self.net.parameters() if weight.ndim > 1}
-        return copy.deepcopy(self.net, memo)
+        return copied(self.net, {id(weight): weight for weight in self.net.parameters() if weight.ndim > 1})
 
     def as_before(self, small: nn.Module) -> nn.Module:
         """`small`, cut from `copy()`, in place with the floating types of the network as the user gave it."""
@@ -51,7 +52,7 @@ class Specimen:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return tuple(
-                torch.randn(shape).to(each) if each.is_floating_point() else each[: shape[0]]
+                torch.randn(shape).to(each) if each.is_floating_point() else _resized(each, shape)
                 for shape, each in zip(shapes, self.inputs, strict=True)
             )
 
@@ -68,13 +69,17 @@ class Specimen:
         cropped = [(*shape[:2], *(min(side, TRIAL_SIDE_PX) for side in shape[2:])) for shape in one]
         for shapes in (cropped, one):
             try:
-                self.answer(
-                    self.net, tuple(_resized(each, shape) for each, shape in zip(self.inputs, shapes, strict=True))
-                )
-                return shapes
+                many = math.ceil(ENOUGH / self._numbers(shapes))
+                enough = [(many, *shape[1:]) for shape in shapes]
+                return enough if many == 1 or self._numbers(enough) else whole
             except Exception:  # a network that is made for one size says so in many ways
                 continue
         return whole
+
+    def _numbers(self, shapes: Sequence[tuple[int, ...]]) -> int:
+        """How many the answer to inputs of `shapes` holds."""
+        inputs = tuple(_resized(each, shape) for each, shape in zip(self.inputs, shapes, strict=True))
+        return self.answer(self.net, inputs).numel()
 
 
 def specimen_of(net: nn.Module, example: Example, output: Output | None = None) -> Specimen:
@@ -86,17 +91,24 @@ def specimen_of(net: nn.Module, example: Example, output: Output | None = None) 
     net = unwrapped(net)
     if not isinstance(net, nn.Module) or isinstance(net, torch.jit.ScriptModule):
         raise ValueError(f"a {type(net).__name__} cannot be slimmed: give the torch.nn.Module that it was made from")
-    _check(net)
-    types = {name: value.dtype for name, value in net.state_dict().items()}
-    if not set(HALF).isdisjoint(types.values()) or any(each.is_inference() for each in net.state_dict().values()):
-        net = copy.deepcopy(net)._apply(lambda each: each.float() if each.dtype in HALF else each)
-    return Specimen(net=net, types=types, inputs=inputs_from(example, net), output=choosing(output or first_tensor))
+    tensors = tensors_of(net)
+    places = sorted({str(each.device) for each in tensors.values()})
+    if len(places) > 1:
+        raise ValueError(f"the network lies on {', '.join(places)}: move it to one device")
+    types = {name: value.dtype for name, value in tensors.items()}
+    if not set(HALF).isdisjoint(types.values()) or any(each.is_inference() for each in tensors.values()):
+        net = copied(net)._apply(lambda each: each.float() if each.dtype in HALF else each)
+    inputs = inputs_from(example, net)
+    if not all(each.ndim and len(each) for each in inputs):
+        raise ValueError("example holds no image: its first axis counts the images, give at least one")
+    return Specimen(net=net, types=types, inputs=inputs, output=choosing(output or first_tensor))
 
 
 @contextmanager
 def plain_numbers(net: nn.Module) -> Iterator[None]:
     """Inside, no autocast and no inference mode of the caller change what is computed with `net`."""
-    kinds = {"cpu", *(each.device.type for each in net.parameters())} - {"meta"}
+    weights = net.parameters() if isinstance(net, nn.Module) else ()
+    kinds = {"cpu", *(each.device.type for each in weights)} - {"meta"}
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         for kind in sorted(kinds):
@@ -104,15 +116,7 @@ def plain_numbers(net: nn.Module) -> Iterator[None]:
         yield
 
 
-def _check(net: nn.Module) -> None:
-    tensors = dict(net.state_dict(keep_vars=True))
-    places = sorted({str(each.device) for each in tensors.values()})
-    if len(places) > 1 or "meta" in places:
-        raise ValueError(f"the network lies on {', '.join(places)}: move it to one device that computes")
-    for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value.detach()).all()):
-            raise ValueError(f"{name} holds NaN or infinite values: the training diverged, take an earlier checkpoint")
-
-
 def _resized(each: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return each[tuple(slice(side) for side in shape)].contiguous()
+    """The corner of `each` in `shape`; its rows are repeated where they are too few."""
+    rows = torch.arange(shape[0], device=each.device) % len(each)
+    return each[rows][tuple(slice(side) for side in shape)].contiguous()

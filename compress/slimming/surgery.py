@@ -18,12 +18,11 @@ from compress.inputs import Example, batches_from
 from compress.slimming.absorb import Removed, absorb, silence
 from compress.slimming.choose import choose
 from compress.slimming.criteria import CRITERIA, Context, Labelled, Loss, warn_of_gammas
-from compress.slimming.cut import cut
 from compress.slimming.groups import ChannelGroup, survey
 from compress.slimming.plan import Plan
-from compress.slimming.proof import same
+from compress.slimming.proof import holds
 from compress.slimming.recalibrate import recalibrate
-from compress.slimming.select import Floor, Kept
+from compress.slimming.select import Floor, Kept, floor_of
 from compress.slimming.specimen import Specimen, plain_numbers, specimen_of
 from compress.slimming.targets import Subject, one_target
 
@@ -86,7 +85,9 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
         ValueError: a setting out of range, a network that cannot be slimmed, nothing to slim, or a budget that cannot
             be met; the mend is said.
     """
-    if criterion not in CRITERIA:
+    if type(seed) is not int:
+        raise ValueError(f"seed={seed!r}: a whole number")
+    if criterion not in list(CRITERIA):
         raise ValueError(f'criterion="{criterion}": allowed are {", ".join(CRITERIA)}')
     asked = {"ratio": ratio, "macs_share": macs_share, "params_share": params_share, "target_ms": target_ms}
     target = one_target(asked, runtime=runtime, batch=batch)
@@ -102,7 +103,7 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
             groups=found.groups,
             scores=CRITERIA[criterion](specimen.net, found.groups, context),
             rule=rule,
-            floor=floor or Floor(),
+            floor=floor_of(floor),
             align=align,
             trial=lambda kept: _carve(specimen, found.groups, kept, _Care(absorb=False, calibrate=None)),
         )
@@ -158,6 +159,8 @@ def apply(
     Raises:
         ValueError: the plan was made for a network of other layers or widths.
     """
+    if not isinstance(plan, Plan):
+        raise ValueError(f"plan is a {type(plan).__name__}: give the Plan of compress.slim, or Plan.load(path)")
     plan.check()
     with plain_numbers(net):
         specimen = specimen_of(net, example, output)
@@ -185,14 +188,11 @@ def _carve(specimen: Specimen, groups: Sequence[ChannelGroup], kept: Kept, care:
     silence(small, groups, removed, beta=False)
     if care.absorb and any(len(gone) for gone in removed.values()):
         absorb(small, groups, removed, islice([specimen.noise(0)] if batches is None else batches, ABSORB_BATCHES))
-    silence(small, groups, removed, beta=True)
-    noise = specimen.noise(1)
-    silenced = specimen.answer(small, noise)
-    cut(small, groups, removed)
-    if not same(silenced, specimen.answer(small, noise)):
+    if not holds(specimen, small, specimen.noise(1), groups, removed):
         raise ValueError(
             "cutting these channels changed what the network answers, although cutting half of each layer did not: its "
-            "answers are too large or too uneven to compare in float32; give the network in float64 (net.double())"
+            "answers are too large or too uneven to compare in float32 (give it in float64, net.double()), or it needs "
+            "other widths (try align=2, or a higher floor)"
         )
     if batches is not None:
         recalibrate(small, batches)
@@ -211,7 +211,7 @@ class _Batches:
     """The calibration batches as the network takes them, as often as they are asked for."""
 
     def __init__(self, calibrate: Iterable[Any], specimen: Specimen) -> None:
-        self.calibrate = list(calibrate) if iter(calibrate) is calibrate else calibrate  # an iterator gives them once
+        self.calibrate = list(calibrate) if isinstance(calibrate, Iterator) else calibrate  # it gives them once
         self.specimen = specimen
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:

@@ -16,19 +16,38 @@ from torch_pruning import ops
 from torch_pruning.dependency.shape_infer import infer_out_channels_recursively
 from torch_pruning.ops import OPTYPE
 
-from compress.calling import Output
+from compress.calling import Output, reason_of
 
 PASSING = (OPTYPE.ELEMENTWISE, OPTYPE.RESHAPE, OPTYPE.EXPAND)
 """Operators behind which channels are still the same ones."""
 
 
 def dependency_graph(net: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> tp.DependencyGraph:
-    """Torch-Pruning's graph of `net`, which it may change (see `compress.shapes.on_shapes`)."""
+    """Torch-Pruning's graph of `net`, which it may change (see `compress.shapes.on_shapes`).
+
+    Raises:
+        ValueError: the tensor that counts carries no gradients, or the graph of it cannot be read.
+    """
+
+    def traced(answer: Any) -> Tensor:
+        found = output(answer)
+        if found.grad_fn is None:
+            raise ValueError(
+                f"the tensor that counts ({found.dtype}) carries no gradients, and along these channels are followed: "
+                "name another with output=, or take torch.no_grad() and detach() out of forward"
+            )
+        return found
+
     for weight in net.parameters():
         weight.requires_grad_(weight.is_floating_point())  # frozen layers leave no trace
     with torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it could not read is in the plan, or fails the proof
-        return _MendedGraph().build_dependency(net, inputs, output_transform=output, verbose=False)
+        try:
+            return _MendedGraph().build_dependency(net, inputs, output_transform=traced, verbose=False)
+        except ValueError:
+            raise
+        except Exception as error:  # Torch-Pruning fails by whatever it trips over
+            raise ValueError(f"the dependency graph of this network cannot be built: {reason_of(error)}") from error
 
 
 class Shuffle(ops._ElementWiseOp):

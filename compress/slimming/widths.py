@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from compress.cost import positions
+from compress.cost import macs_by_positions, params, positions
 from compress.inputs import Example
 from compress.slimming.groups import ChannelGroup
 from compress.slimming.select import Widths
@@ -32,13 +32,13 @@ def counter(net: nn.Module, example: Example, groups: Sequence[ChannelGroup], un
         unit: "macs" or "params".
     """
     at = positions(net, example) if unit == "macs" else {}
-    shapes = {name: module for name, module in net.named_modules()}
+    touched = {name for group in groups for name in (*group.convs, *_by_channel(group), *_readers(group))}
+    shapes = {name: net.get_submodule(name) for name in touched}
     counted = {name: module for name, module in shapes.items() if isinstance(module, (_ConvNd, nn.Linear))}
-    fixed = 0 if unit == "macs" else _params_elsewhere(net, groups, counted)
 
-    def count(widths: Widths) -> int:
+    def touched_cost(widths: Widths) -> int:
         layers = {name: _layer(module, at.get(name, 0)) for name, module in counted.items()}
-        total = fixed
+        total = 0
         for group in groups:
             total += (
                 0 if unit == "macs" else widths[group.name] * sum(_rows(shapes[name]) for name in _by_channel(group))
@@ -50,7 +50,9 @@ def counter(net: nn.Module, example: Example, groups: Sequence[ChannelGroup], un
                 layers[reader.name].inputs -= reader.columns.shape[1] * (group.size - widths[group.name])
         return total + sum(_cost(layer, unit) for layer in layers.values())
 
-    return count
+    whole = macs_by_positions(net, at) if unit == "macs" else params(net)
+    elsewhere = whole - touched_cost({group.name: group.size for group in groups})
+    return lambda widths: elsewhere + touched_cost(widths)
 
 
 def _layer(module: Any, count: int) -> _Layer:
@@ -67,15 +69,12 @@ def _by_channel(group: ChannelGroup) -> tuple[str, ...]:
     return (*group.norms, *group.followers)
 
 
+def _readers(group: ChannelGroup) -> list[str]:
+    return [reader.name for reader in group.readers]
+
+
 def _rows(module: Any) -> int:
     """Parameters that each channel has in a batch norm or PReLU; those of convolutions are counted as rectangles."""
     if isinstance(module, (_ConvNd, nn.Linear)) or (isinstance(module, nn.PReLU) and module.num_parameters == 1):
         return 0
     return sum(weight.shape[0] > 0 for weight in module.parameters(recurse=False))
-
-
-def _params_elsewhere(net: nn.Module, groups: Sequence[ChannelGroup], counted: dict[str, Any]) -> int:
-    """Parameters that no width changes."""
-    changing = {*counted, *(name for group in groups for name in _by_channel(group) if _rows(net.get_submodule(name)))}
-    inside = {id(weight) for name in changing for weight in net.get_submodule(name).parameters(recurse=False)}
-    return sum(weight.numel() for weight in net.parameters() if id(weight) not in inside)

@@ -5,7 +5,7 @@
 `compress.training.loop` is the loop itself: it takes any objective, and has no opinion on losses.
 """
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from compress.slimming.finetune import distillation
 from compress.training import processes
 from compress.training.loop import Batch, Batches, Monitor, Penalty
 from compress.training.loop import fit as loop
-from compress.training.losses import cross_entropy
+from compress.training.losses import cross_entropy, scalar
 from compress.training.progress import EpochBar, Silent
 from compress.training.schedule import TrainConfig
 from compress.training.state import History
@@ -82,6 +82,7 @@ def fit(  # noqa: PLR0913 - what users type: every keyword has a default
     """
     processes.join()
     config = _config(epochs=epochs, lr=lr, **settings)
+    _check(net, penalty, {"loss": loss, "output": output, "monitor": monitor})
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ValueError("no parameter of this network is trained: set requires_grad_(True) on what shall learn")
     chosen, _, history = loop(
@@ -94,10 +95,30 @@ def fit(  # noqa: PLR0913 - what users type: every keyword has a default
         state=None if state is None else Path(state),
         bar=EpochBar("fit") if progress else Silent(),
         batch_norm=batch_norm,
+        about=f"{_told(penalty)}, teacher: {teacher is not None}",
     )
     net.load_state_dict(chosen.state_dict())
     net.eval()
     return history
+
+
+def _check(net: Any, penalty: Any, functions: Mapping[str, Any]) -> None:
+    """Raises ValueError for what is of another kind than a training needs."""
+    if not isinstance(net, nn.Module):
+        raise ValueError(f"net is a {type(net).__name__}: give a torch.nn.Module")
+    for name, given in functions.items():
+        if given is not None and not callable(given):
+            raise ValueError(f"{name}={given!r}: give a function")
+    if penalty is None:
+        return
+    if not isinstance(penalty, Penalty):
+        raise ValueError(f"penalty={penalty!r}: give one, like Proximal(penalised(net, example), 1e-3)")
+    own = {id(weight) for weight in net.parameters()}
+    gammas = getattr(penalty, "gammas", None)
+    if gammas is not None and not (gammas and all(id(gamma) in own for gamma in gammas)):
+        raise ValueError(
+            "penalty= acts on no weight, or on another network's: give penalised(net, example) of this one"
+        )
 
 
 class _Loader:
@@ -128,6 +149,13 @@ class _Loader:
             yield (inputs_from(batch[0], self.net), targets, *batch[2:])
 
 
+def _told(penalty: Penalty | None) -> str:
+    """`penalty` by its name and its numbers."""
+    known = getattr(penalty, "__dict__", {})
+    numbers = {name: value for name, value in known.items() if isinstance(value, (bool, int, float))}
+    return f"penalty: {type(penalty).__name__} {sorted(numbers.items())}"
+
+
 def _config(**settings: Any) -> TrainConfig:
     known = [field.name for field in fields(TrainConfig)]
     if strange := settings.keys() - set(known):
@@ -143,7 +171,7 @@ def _objective(
     pull = None if teacher is None else distillation(teacher, output=output)
 
     def objective(answer: Any, batch: Batch) -> dict[str, Tensor]:
-        own = loss(answer, batch[1]) if loss else _usual(output(answer), batch[1], config)
+        own = scalar(loss(answer, batch[1])) if loss else _usual(output(answer), batch[1], config)
         terms = {"loss": own}
         return terms if pull is None else terms | {"distillation": pull(answer, batch[0])}
 

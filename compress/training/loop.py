@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import partial
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -69,6 +70,7 @@ def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optio
     state: Path | None = None,
     bar: EpochBar | Silent | None = None,
     batch_norm: str = "local",
+    about: str = "",
 ) -> tuple[nn.Module, nn.Module, History]:
     """Trains `net` in place.
 
@@ -78,6 +80,7 @@ def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optio
         monitor: measured after every epoch; the epoch with the best "validation" is chosen.
         state: file written after every epoch; when it exists, training continues from it.
         batch_norm: of several processes, one of `processes.BATCH_NORMS`.
+        about: what else tells this training from others; a state file with another text is refused.
     Returns:
         (chosen, last, history): networks of the chosen and of the last epoch, in eval mode; one object where the last
         epoch was chosen, and `net` itself for the last one unless `config.ema` averages.
@@ -88,7 +91,7 @@ def fit(  # noqa: PLR0913 - what, on what, towards what, how; the rest are optio
     """
     if state is not None:
         processes.from_first(lambda: must_be_writable(state))
-    run, bar = Run(net, batches, config, state), bar or Silent()
+    run, bar = Run(net, batches, config, state, about), bar or Silent()
     run.restore()
     run.agree()
     with _searching(), processes.watched(), processes.parallel(net, batch_norm) as run.trained:
@@ -118,7 +121,7 @@ def _train(
         seconds = time.perf_counter() - start
         entry: dict[str, Any] = {"epoch": epoch, "lr": run.optimizer.param_groups[0]["lr"], "losses": losses}
         entry |= {"seconds": round(seconds, 2), "images": images, "validation": None}
-        entry |= monitor(run.measured) if monitor else {}
+        entry |= _measures(monitor(run.measured)) if monitor else {}
         entry = processes.from_first(partial(dict, entry))
         run.keep_best(entry)
         run.history.epochs.append(entry)
@@ -127,6 +130,17 @@ def _train(
         run.history.images_per_s = round(sum(e["images"] for e in run.history.epochs) / max(total, 1e-9), 1)
         processes.from_first(run.save)
         bar.done(entry)
+
+
+def _measures(said: Any) -> dict[str, Any]:
+    """What a monitor said.
+
+    Raises:
+        ValueError: it is no dictionary, or "validation" in it is no number.
+    """
+    if not isinstance(said, dict) or not isinstance(said.get("validation", 0.0), (Real, Tensor)):
+        raise ValueError(f'monitor gives {said!r}: give a dictionary of numbers, like {{"validation": 0.9}}')
+    return said
 
 
 def _own(batches: Batches, epoch: int) -> Iterator[tuple[Batch, int]]:
@@ -234,6 +248,8 @@ def size_of(batch: Batch) -> int:
         )
     if not isinstance(batch[1], Sized):
         raise ValueError(f"targets are a {type(batch[1]).__name__}: give one for each example, like a tensor (b,)")
+    if not len(batch[1]):
+        raise ValueError("a batch holds no example: leave it out")
     return len(batch[1])
 
 

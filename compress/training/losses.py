@@ -1,4 +1,6 @@
-"""The loss of a classifier, for logits of any usual shape."""
+"""The loss of a classifier, for logits of any usual shape; and what any loss must be."""
+
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional
@@ -21,3 +23,15 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) ->
     except (RuntimeError, ValueError, IndexError) as error:
         told = f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)} of {targets.dtype}"
         raise ValueError(f"{told} do not go together ({error}): give loss=lambda answer, targets: ...") from error
+
+
+def scalar(loss: Any) -> Tensor:
+    """`loss`, one number with gradients.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+        told = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"type {type(loss).__name__}"
+        raise ValueError(f"loss= gives something of {told}: give one number that depends on what the network returns")
+    return loss.squeeze()

@@ -4,7 +4,8 @@ Separate from the loop, because the travel budget of the sparsity penalties is c
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -44,18 +45,22 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type in (int, float) and not (isinstance(value, Real) and math.isfinite(value)):
+                raise ValueError(f"{each.name}={value!r}: give a finite number")
         for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f'{name}="{getattr(self, name)}": allowed are {", ".join(allowed)}')
-        counts = (self.epochs, self.batch, self.accumulate)
-        if min(counts) < 1 or not all(isinstance(count, int) for count in counts):
-            told = f"epochs={self.epochs}, batch={self.batch}, accumulate={self.accumulate}"
-            raise ValueError(f"{told}: each a whole number, at least 1")
+        for name in ("epochs", "batch", "accumulate", "step_epochs"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: a whole number, at least 1")
         if not 0 < self.lr < math.inf or not 0 <= self.momentum < 1 or not 0 <= self.weight_decay < math.inf:
             told = f"lr={self.lr}, momentum={self.momentum}, weight_decay={self.weight_decay}"
             raise ValueError(f"{told}: above 0; from 0 to below 1; 0 or more")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema={self.ema}: a decay in [0, 1), such as 0.999")
+        if not 0 <= self.ema < 1 or not 0 <= self.label_smoothing < 1 or self.warmup_epochs < 0:
+            told = f"ema={self.ema}, label_smoothing={self.label_smoothing}, warmup_epochs={self.warmup_epochs}"
+            raise ValueError(f"{told}: from 0 to below 1; likewise; 0 or more")
 
     def described(self) -> dict[str, Any]:
         """Every setting by name; one that older trainings did not have is left out where it is off."""

@@ -28,7 +28,9 @@ class History:
 class Run:
     """The changing state of one `fit`: weights, optimiser, average, history, next epoch; saved and restored whole."""
 
-    def __init__(self, net: nn.Module, batches: Sized, config: TrainConfig, state: Path | None) -> None:
+    def __init__(
+        self, net: nn.Module, batches: Sized, config: TrainConfig, state: Path | None, about: str = ""
+    ) -> None:
         self.net, self.config, self.state = net, config, state
         self.trained = net
         """What is called in training: `net`, wrapped where several processes train it."""
@@ -39,6 +41,7 @@ class Run:
         self.best: dict[str, Tensor] = {}
         self.next_epoch = 0
         self.steps_per_epoch = math.ceil(len(batches) / config.accumulate)
+        self.about = about
         self.key = digest([asdict(config), [list(p.shape) for p in net.parameters()]])
 
     @property
@@ -75,11 +78,14 @@ class Run:
             return None
         try:
             saved = torch.load(self.state, weights_only=True, map_location="cpu")
-            same = saved["key"] == self.key
+            same = saved["key"] == self.key and saved.get("about", self.about) == self.about
         except Exception as error:  # of zipfile, of pickle and of PyTorch: they share no base class
             raise self._damaged(error) from error
         if not same:
-            raise ValueError(f"{self.state} belongs to another configuration or network; delete it to train anew")
+            raise ValueError(
+                f"{self.state} belongs to another configuration, network, penalty or teacher; delete it to train anew, "
+                "or give state= another file"
+            )
         return saved
 
     def _damaged(self, error: Exception) -> ValueError:
@@ -101,7 +107,12 @@ class Run:
     def save(self) -> None:
         if self.state is None:
             return
-        saved = {"key": self.key, "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+        saved = {
+            "key": self.key,
+            "about": self.about,
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
         saved["average"] = None if self.average is None else self.average.state_dict()
         saved |= {"history": asdict(self.history), "best": self.best, "next_epoch": self.next_epoch}
         with atomic_path(self.state) as temporary:

@@ -123,6 +123,20 @@ def test_a_penalty_kills_gammas_and_a_teacher_pulls():
         ([data()], {"lr": 0}, "lr=0"),
         ([data()], {"momentum": 1.0}, "momentum=1"),
         ([data()], {"epochs": 1.5}, "epochs=1.5"),
+        ([data()], {"epochs": "3"}, "epochs='3'"),
+        ([data()], {"lr": "0.1"}, "lr='0.1'"),
+        ([data()], {"warmup_epochs": float("nan")}, "warmup_epochs=nan"),
+        ([data()], {"schedule": "step", "step_epochs": 0}, "step_epochs=0"),
+        ([data()], {"label_smoothing": 2.0}, "label_smoothing=2"),
+        ([data()], {"penalty": 1e-3}, r"penalty=0\.001: give one"),
+        ([data()], {"penalty": Proximal([nn.Parameter(torch.ones(3))], 1e-3)}, "on another network's"),
+        ([data()], {"penalty": Proximal([], 1e-3)}, "acts on no weight"),
+        ([data()], {"teacher": "timm:resnet18"}, "teacher is a str"),
+        ([data()], {"teacher": nn.Linear(7, 3)}, "the network fails on inputs of shape"),
+        ([data()], {"loss": "mse"}, "loss='mse': give a function"),
+        ([data()], {"monitor": lambda net: 0.5}, "monitor gives 0.5: give a dictionary"),
+        ([data()], {"monitor": lambda net: {"validation": "good"}}, "monitor gives .*good"),
+        ([(data()[0][:0], data()[1][:0])], {}, "holds no example"),
         ([(data()[0], data()[0][:, :2])], {}, "do not go together"),
     ],
 )
@@ -153,3 +167,24 @@ def test_a_state_that_cannot_be_written_is_told_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written"):
         fit(net(), batches(), state=tmp_path / "file" / "state.pt", **HOW)
+
+
+@pytest.mark.parametrize("loss", [lambda answer, targets: answer, lambda answer, targets: 3.0])
+def test_a_loss_is_one_number(loss):
+    with pytest.raises(ValueError, match="give one number that depends on what the network returns"):
+        fit(net(), batches(), loss=loss, **HOW)
+
+
+def test_only_a_network_is_trained():
+    with pytest.raises(ValueError, match="net is a function"):
+        fit(net, batches(), **HOW)
+
+
+def test_a_finished_training_is_not_taken_for_a_sparse_one(tmp_path):
+    """The settings of the loop are the same: what else is asked of the training stands in the file, too."""
+    dense, path = net(), tmp_path / "state.pt"
+    fit(dense, batches(), state=path, **HOW)
+    for other in ({"penalty": Proximal([dense[1].weight], 1e-2)}, {"teacher": net()}):
+        with pytest.raises(ValueError, match="another configuration, network, penalty or teacher"):
+            fit(dense, batches(), state=path, **other, **HOW)
+    assert len(fit(net(), batches(), state=path, **HOW).epochs) == 8
