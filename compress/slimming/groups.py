@@ -150,8 +150,9 @@ class _Reading:
         Raises:
             _Whole: it fails, as it does in many ways behind what it does not understand.
         """
+        rule: Any = self.graph.get_pruner_of_module(root)
         try:
-            return self.graph.get_pruning_group(root, tp.prune_conv_out_channels, list(range(_width(root))))
+            return self.graph.get_pruning_group(root, rule.prune_out_channels, list(range(_width(root))))
         except Exception as error:  # Torch-Pruning's own rules fail by whatever they trip over
             raise _Whole("the dependency graph cannot follow its channels (a split, a slice or a shuffle)") from error
 
@@ -184,6 +185,8 @@ class _Reading:
             _one_by_one(item, size, name)
             (norms if isinstance(module, _BatchNorm) else made if _makes(module) else follow).append(name)
         gates = self._gates(made + follow)
+        if not norms:
+            raise _Whole(f"no batch norm stands right behind {self.names[root]}")
         if size == 1 or not readers:
             raise _Whole("it has one channel" if size == 1 else "no layer reads its channels")
         return ChannelGroup(

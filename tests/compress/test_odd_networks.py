@@ -82,6 +82,26 @@ def test_what_is_multiplied_by_zero_proves_nothing(between):
     assert not bool(small.head.weight.any())
 
 
+@torch.no_grad()
+def test_linear_layers_before_a_batch_norm_are_cut():
+    net = lively(
+        nn.Sequential(
+            *(nn.Linear(12, 10), nn.BatchNorm1d(10), nn.ReLU()),
+            *(nn.Linear(10, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)),
+        )
+    )
+    small, plan = cut(net, torch.randn(2, 12), ratio=0.5, absorb=False)
+    first, second = (list(plan.kept[name]) for name in ("0", "3"))
+    assert len(first) + len(second) == 9 and set(plan.whole) == {"6"}
+    assert torch.equal(small[3].weight, net[3].weight[second][:, first])
+    assert (small[6].in_features, small[0].out_features) == (len(second), len(first))
+    for norm, stays in ((net[1], first), (net[4], second)):
+        gone = [channel for channel in range(norm.num_features) if channel not in stays]
+        norm.weight[gone] = norm.bias[gone] = 0
+    inputs = torch.randn(5, 12)
+    assert torch.allclose(small(inputs), net(inputs), atol=1e-5)
+
+
 class Chance(nn.Module):
     def forward(self, maps):
         return nn.functional.dropout(maps)  # its author forgot training=self.training
