@@ -57,7 +57,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=float,
         default=Limits.latency,
         metavar="SHARE",
-        help="allowed relative increase of the median latency (default: %(default)s)",
+        help="allowed increase of the median latency, as a share (default: %(default)s)",
     )
     parser.add_argument(
         "--accuracy-tolerance",
@@ -66,7 +66,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="POINTS",
         help="allowed loss of accuracy in percentage points (default: %(default)s)",
     )
-    parser.add_argument("--strict", action="store_true", help="what is not comparable counts as a failure")
+    parser.add_argument("--strict", action="store_true", help="fail also if two records cannot be compared")
     return parser.parse_args(argv)
 
 

@@ -72,7 +72,10 @@ def _experiment(group: Any) -> None:
         "--data", default="synthetic", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)} (default: synthetic)"
     )
     group.add_argument(
-        "--scale", default="cpu", choices=list(SCALES), help="how large the experiment is (default: cpu)"
+        "--scale",
+        default="cpu",
+        choices=list(SCALES),
+        help="size of the experiment: image size, widths, epochs (default: cpu)",
     )
     group.add_argument(
         "--set",
@@ -92,41 +95,53 @@ def _sources(group: Any) -> None:
         "--imagenet",
         type=Path,
         metavar="FILE",
-        help="torchvision's ResNet-18 weights: paper 2's ResNet-18 starts from them (scales of full width)",
+        help="file with torchvision's ResNet-18 weights, for paper 2's networks to start from (full-width scales only)",
     )
     group.add_argument(
         "--unlabelled",
         nargs="+",
         default=(),
         metavar="NAME:PATH",
-        help="more faces for paper 2's pretraining: the train splits of these data sets, labels unused",
+        help="also pretrain paper 2's networks on the train splits of these data sets, without labels",
     )
-    group.add_argument("--skip-broken", action="store_true", help="continue past broken images and count them")
+    group.add_argument("--skip-broken", action="store_true", help="leave out broken images and count them")
 
 
 def _machines(group: Any) -> None:
     group.add_argument("--device", default="cpu", help='"cpu" or "cuda" (default: cpu)')
     group.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="train N networks side by side, cores shared (default: 1)"
+        "--jobs", type=int, default=1, metavar="N", help="train N networks at once; they share the cores (default: 1)"
     )
     group.add_argument(
-        "--executor", default="local", choices=("local", "ray"), help="trains here, or as tasks of Ray (default: local)"
+        "--executor", default="local", choices=("local", "ray"), help="train here, or on Ray (default: local)"
     )
     group.add_argument(
-        "--ray-address", metavar="ADDRESS", help="of a Ray cluster, like auto (default: a Ray of this machine's own)"
+        "--ray-address", metavar="ADDRESS", help="address of a Ray cluster, like auto (default: start a local Ray)"
     )
     group.add_argument(
         "--batch-norm",
         default="local",
         choices=BATCH_NORMS,
-        help="under torchrun: statistics of each process's own faces, or of all faces of a batch (default: local)",
+        help="under torchrun: statistics over the faces of each process, or over the whole batch (default: local)",
     )
 
 
 def _places(group: Any) -> None:
-    group.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)")
-    group.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="cache of stages, safe to delete")
-    group.add_argument("--render-only", action="store_true", help="never compute: render the records, mark the gaps")
+    group.add_argument(
+        "--out", type=Path, default=Path("out"), metavar="DIR", help="folder for records and tables (default: out)"
+    )
+    group.add_argument(
+        "--runs",
+        type=Path,
+        default=RUNS,
+        metavar="DIR",
+        help="cache of trained networks, safe to delete (default: %(default)s)",
+    )
+    group.add_argument(
+        "--render-only",
+        action="store_true",
+        help="compute nothing: write the tables from the records, and mark what is missing",
+    )
 
 
 def _agree(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:

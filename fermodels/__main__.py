@@ -12,23 +12,23 @@ from pathlib import Path
 from compress.program import FRONT
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "report": ("bench.report", "regenerate a table of the papers: train, slim, measure, render"),
+    "report": ("bench.report", "make a table of the papers again: train, prune, measure, write"),
     "predict": ("fermodels.predict.__main__", "name the expressions in photographs, folders and videos"),
-    "info": ("fermodels.info", "what a network claims: classes, accuracy, data"),
-    "slim": ("compress.commands.slim", "cut channels out of a trained network"),
-    "export": ("compress.commands.export", "write a network for ONNX Runtime, OpenVINO, TensorRT, Triton"),
+    "info": ("fermodels.info", "what is known of a network: classes, accuracy, data"),
+    "slim": ("compress.commands.slim", "remove channels from a trained network"),
+    "export": ("compress.commands.export", "export a network to ONNX Runtime, OpenVINO, TensorRT, Triton"),
     "speed": ("compress.commands.speed", "time what was exported, beside PyTorch"),
     "prepare": ("fermodels.faces.prepare", "cut aligned faces out of photographs"),
     "audit": ("fermodels.data.audit", "look for duplicates, leaks and pictures without a face"),
     "pretrain": ("fermodels.pretrain", "train an encoder on faces without labels"),
     "landmarks": ("fermodels.faces.train_landmarks", "train the network that finds landmarks"),
-    "check-landmarks": ("fermodels.faces.check_landmarks", "how good a source of landmarks is"),
-    "draw": ("fermodels.data.synthetic.sheet", "draw a sheet of synthetic faces"),
+    "check-landmarks": ("fermodels.faces.check_landmarks", "measure how exact a source of landmarks is"),
+    "draw": ("fermodels.data.synthetic.sheet", "draw a sheet of the embedded faces"),
     "gate": ("bench.gate", "compare two folders of records: did anything get worse?"),
-    "criteria": ("bench.criteria", "all criteria of slimming beside Torch-Pruning's"),
-    "publish": ("bench.publish", "render every record again, as tables or as pages"),
-    "ship": ("bench.ship", "train the network that ships"),
-    "card": ("bench.shipped", "measure a network that ships and write its model card"),
+    "criteria": ("bench.criteria", "compare our pruning criteria with those of Torch-Pruning"),
+    "publish": ("bench.publish", "write the tables again from all records, or web pages"),
+    "ship": ("bench.ship", "train the network of the package"),
+    "card": ("bench.shipped", "measure the network of the package and write its model card"),
 }
 """Name -> module with a `main`, and what it does. A new command is one line here."""
 HERE = str(Path(__file__).parents[1])

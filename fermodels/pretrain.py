@@ -148,19 +148,33 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("data", nargs="+", metavar="DATA", help=f"{named}; or a folder of pictures of faces")
     parser.add_argument("--out", type=Path, default=Path("out/pretrained"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=ADAM.epochs, metavar="N", help="default: %(default)s")
-    parser.add_argument("--batch", type=int, default=ADAM.batch, metavar="N", help="faces, each twice (%(default)s)")
-    parser.add_argument("--size", type=int, default=56, metavar="PX", help="side of a view (default: %(default)s)")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=ADAM.batch,
+        metavar="N",
+        help="faces in a batch, each seen twice (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--size", type=int, default=56, metavar="PX", help="side of the face crop in pixels (default: %(default)s)"
+    )
     parser.add_argument("--backbone", choices=list(BACKBONES), default="resnet18", help="default: %(default)s")
-    parser.add_argument("--width", type=float, default=0.25, metavar="W", help="share of its widths (%(default)s)")
-    parser.add_argument("--no-occlusion", dest="occlusion", action="store_false", help="plain SimCLR, the baseline")
+    parser.add_argument(
+        "--width", type=float, default=0.25, metavar="W", help="share of the backbone's channels (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-occlusion", dest="occlusion", action="store_false", help="do not cover the faces: plain SimCLR"
+    )
     parser.add_argument(
         "--keep-out",
         action="append",
         default=[],
         metavar="DATA",
-        help="also keep out the test pictures of this data set (repeatable); those of DATA are kept out anyway",
+        help="never train on the test pictures of this data set (repeatable); for DATA this is so in any case",
     )
-    parser.add_argument("--lr", type=float, default=ADAM.lr, help="Adam's, after the warm-up (default: %(default)s)")
+    parser.add_argument(
+        "--lr", type=float, default=ADAM.lr, help="learning rate of Adam, after the warm-up (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--probe-every",
@@ -172,7 +186,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu", help='"cpu" or "cuda" (default: cpu)')
     parser.add_argument("--cache", type=Path, default=Path("reports/runs/data"), help="folder of decoded pictures")
-    parser.add_argument("--skip-broken", action="store_true", help="count pictures that cannot be read, and go on")
+    parser.add_argument("--skip-broken", action="store_true", help="leave out broken images and count them")
     given = parser.parse_args(argv)
     for name, least in (("size", 16), ("epochs", 1), ("batch", 2), ("probe_every", 0)):
         if getattr(given, name) < least:

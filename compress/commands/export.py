@@ -39,23 +39,38 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog=program("compress.export"),
-        description="Exports a network to ONNX, builds the runtime's artefact, and verifies it against PyTorch.",
-        epilog="Without --data the verification runs on random inputs; int8 needs --data for its calibration.",
+        description="Exports a network to ONNX, builds the file that the runtime needs, and compares it with PyTorch.",
+        epilog="Without --data the comparison uses random inputs. int8 needs --data for its calibration.",
     )
     parser.add_argument("checkpoint", type=Path, nargs="?", help="folder that fermodels.save wrote")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the artefacts")
-    parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES, help="(default: onnxruntime)")
-    parser.add_argument("--precision", default="fp32", help="fp32, fp16, bf16 or int8, where the runtime has it")
-    parser.add_argument("--batch", default="1,32,128", help="smallest, best, largest batch of an engine or of Triton")
-    parser.add_argument("--capability", default="", help='GPUs to build a tensorrt-rtx engine for, like "8.6,8.9"')
-    parser.add_argument("--triton", type=Path, metavar="DIR", help="also write a model repository for Triton there")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES, help="default: onnxruntime")
+    parser.add_argument(
+        "--precision", default="fp32", help="fp32, fp16, bf16 or int8, if the runtime has it (default: fp32)"
+    )
+    parser.add_argument(
+        "--batch",
+        default="1,32,128",
+        help="for an engine or Triton: smallest, usual and largest batch (default: 1,32,128)",
+    )
+    parser.add_argument(
+        "--capability", default="", help='compute capabilities of the GPUs for a tensorrt-rtx engine, like "8.6,8.9"'
+    )
+    parser.add_argument(
+        "--triton", type=Path, metavar="DIR", help="also write a Triton model repository to this folder"
+    )
     faces = parser.add_argument_group("a checkpoint of faces")
-    faces.add_argument("--data", metavar="NAME:PATH", help="data set whose validation split verifies")
+    faces.add_argument("--data", metavar="NAME:PATH", help="data set to compare on (its validation split)")
     faces.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
-    faces.add_argument("--stored", type=int, help="side of the aligned face in pixels, where the checkpoint is silent")
+    faces.add_argument("--stored", type=int, help="side of the aligned face in pixels, if the checkpoint does not say")
     own = parser.add_argument_group("a network of your own")
     own.add_argument("--net", metavar="SPEC", help="timm:NAME, or package.module:function that gives the network")
-    own.add_argument("--input", action="append", metavar="SHAPE", help="of each input without batch, like 3,224,224")
+    own.add_argument(
+        "--input",
+        action="append",
+        metavar="SHAPE",
+        help="shape of an input without batch, like 3,224,224; once for each input",
+    )
     return parser.parse_args(argv)
 
 

@@ -79,40 +79,52 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=program(COMMAND),
         description="Cuts channels out of a trained network and writes the smaller one with its plan.",
-        epilog="The result is not fine-tuned: train it on, or see bench.report for the whole of it.",
+        epilog="The result is not fine-tuned. compress.fit fine-tunes it; bench.report does everything.",
     )
     parser.add_argument("checkpoint", type=Path, nargs="?", help="folder of the trained network")
     parser.add_argument("--net", help="what builds the network: timm:NAME, or package.module:factory")
-    parser.add_argument("--input", action="append", metavar="C,H,W", help="of --net: shape of an input, once for each")
+    parser.add_argument(
+        "--input", action="append", metavar="C,H,W", help="with --net: shape of an input, once for each input"
+    )
     parser.add_argument(
         "--output",
         metavar="SPEC",
-        help="of --net: package.module:function from its result to the one "
-        "tensor that counts (default: the first tensor in it)",
+        help="with --net: package.module:function that picks the tensor that matters from the network's result "
+        "(default: the first tensor)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the slim network")
-    parser.add_argument("--overwrite", action="store_true", help="replace what lies in --out")
-    parser.add_argument("--data", help="NAME or NAME:PATH: batch norms are measured anew on its training faces")
-    parser.add_argument("--stored", type=int, help="side of the aligned face in pixels, where the checkpoint is silent")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in --out")
+    parser.add_argument("--data", help="NAME or NAME:PATH: measure batch norm statistics again on its training faces")
+    parser.add_argument("--stored", type=int, help="side of the aligned face in pixels, if the checkpoint does not say")
     parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
     _add_targets(parser)
-    parser.add_argument("--rule", default="exact", choices=RULES, help="how the budget is met (default: exact)")
+    parser.add_argument(
+        "--rule",
+        default="exact",
+        choices=RULES,
+        help="exact: meet the target, keep a minimum of each layer; liu: one global threshold (default: exact)",
+    )
     parser.add_argument("--criterion", default="gamma", choices=[name for name in CRITERIA if name != "taylor"])
-    parser.add_argument("--align", type=int, default=8, help="widths are multiples of this (default: 8)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random criterion (default: 0)")
+    parser.add_argument("--align", type=int, default=8, help="make widths multiples of this (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random criterion (default: 0)")
     return parser.parse_args(argv)
 
 
 def _add_targets(parser: argparse.ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--ratio", type=float, help=f"share of the channels to remove (default: {RATIO})")
-    one.add_argument("--macs-share", type=float, metavar="SHARE", help="or share of the MACs that may stay")
-    one.add_argument("--params-share", type=float, metavar="SHARE", help="or share of the parameters that may stay")
-    one.add_argument("--target-ms", type=float, metavar="MS", help="or milliseconds of a batch, measured on --runtime")
-    parser.add_argument(
-        "--runtime", default="onnxruntime", choices=RUNTIMES, help="of --target-ms, float32 (default: onnxruntime)"
+    one.add_argument("--macs-share", type=float, metavar="SHARE", help="or: share of the MACs that may stay")
+    one.add_argument("--params-share", type=float, metavar="SHARE", help="or: share of the parameters that may stay")
+    one.add_argument(
+        "--target-ms", type=float, metavar="MS", help="or: milliseconds that a batch may take on --runtime"
     )
-    parser.add_argument("--batch", type=int, default=1, help="of --target-ms: images that run at once (default: 1)")
+    parser.add_argument(
+        "--runtime",
+        default="onnxruntime",
+        choices=RUNTIMES,
+        help="for --target-ms: where the batch is timed, in float32 (default: onnxruntime)",
+    )
+    parser.add_argument("--batch", type=int, default=1, help="for --target-ms: images in a batch (default: 1)")
 
 
 def run(given: argparse.Namespace) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog=program(COMMAND),
-        description="Times what compress.export wrote: all runtimes in turns, each beside eager float32 PyTorch.",
+        description="Times what compress.export wrote, in every runtime, beside eager float32 PyTorch.",
         epilog=f"Example: python -m {COMMAND} deployed --runtime onnxruntime --precision fp32,int8 --batch 1,8,32,128",
     )
     parser.add_argument("folder", type=Path, metavar="DEPLOYED", help="folder that compress.export wrote")
@@ -57,22 +57,28 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--runtime",
         default="",
         metavar="NAME[,NAME]",
-        help=f"of {', '.join(RUNTIMES)} (default: all that run from what lies in the folder; {left_out} compiles for "
-        "minutes and is timed only when named)",
+        help=f"some of {', '.join(RUNTIMES)} (default: all that can run the files of the folder but {left_out}, which "
+        "compiles for minutes)",
     )
     parser.add_argument(
         "--precision",
         default="",
         metavar="NAME[,NAME]",
-        help=f"of {', '.join(PRECISIONS)} (default: those whose file lies in the folder)",
+        help=f"some of {', '.join(PRECISIONS)} (default: those with a file in the folder)",
     )
     parser.add_argument("--batch", default="1,32", metavar="N[,N]", help="images per run (default: 1,32)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of every runtime on the CPU (default: PyTorch's)")
-    parser.add_argument("--runs", type=int, default=100, metavar="N", help="at least so many runs each (default: 100)")
     parser.add_argument(
-        "--seconds", type=float, default=3.0, metavar="S", help="and at least so many seconds of runs (default: 3)"
+        "--threads", type=int, metavar="N", help="threads of every runtime on the CPU (default: as PyTorch)"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="every sample, the machine and the commit")
+    parser.add_argument(
+        "--runs", type=int, default=100, metavar="N", help="time each at least this often (default: 100)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, metavar="S", help="and for at least this many seconds (default: 3)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.json", help="write every sample, the machine and the commit to this file"
+    )
     return parser.parse_args(argv)
 
 

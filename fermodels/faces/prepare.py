@@ -117,16 +117,25 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         prog=program("fermodels.faces.prepare"), description="Cuts aligned faces out of a data set of photographs."
     )
     parser.add_argument("data", help=f"{' or '.join(f'{name}:PATH' for name in PHOTOGRAPHS)}")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="read it as prepared:FOLDER")
-    parser.add_argument("--detector", default="mtcnn", help=f"{', '.join(DETECTORS)} (yunet:PATH; default mtcnn)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder for the faces, to be read as prepared:FOLDER"
+    )
+    parser.add_argument(
+        "--detector", default="mtcnn", help=f"one of {', '.join(DETECTORS)} (default mtcnn); as yunet:FILE"
+    )
     parser.add_argument("--size", type=int, default=128, help="side of the aligned faces in pixels (default 128)")
-    parser.add_argument("--smallest", type=float, default=SMALLEST, help="smallest face looked for, pixels")
+    parser.add_argument(
+        "--smallest",
+        type=float,
+        default=SMALLEST,
+        help="ignore faces with a smaller side in pixels (default %(default).0f)",
+    )
     parser.add_argument(
         "--landmarks",
         metavar="SOURCE",
-        help=f"keep 68 landmarks and their confidence: {', '.join(n for n in LANDMARKS if n != 'given')} (onnx:FILE)",
+        help=f"also find 68 landmarks, with {', '.join(n for n in LANDMARKS if n != 'given')} (as onnx:FILE)",
     )
-    parser.add_argument("--skip-broken", action="store_true", help="count pictures that cannot be read, and go on")
+    parser.add_argument("--skip-broken", action="store_true", help="leave out broken images and count them")
     return parser.parse_args(argv)
 
 

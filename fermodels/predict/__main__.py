@@ -111,26 +111,32 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Expressions of the faces in photographs, folders and videos, or before a camera.",
     )
     parser.add_argument("paths", nargs="*", metavar="PHOTO|FOLDER|VIDEO|rtsp://...")
-    parser.add_argument("--webcam", type=int, nargs="?", const=0, metavar="N", help="camera N (default 0) until Ctrl-C")
+    parser.add_argument(
+        "--webcam", type=int, nargs="?", const=0, metavar="N", help="read camera N (default 0) until Ctrl-C"
+    )
     parser.add_argument(
         "--model",
         default=DEFAULT,
         metavar="NAME|CHECKPOINT|ONNX|ENGINE|FOLDER",
-        help=f"{', '.join(SHIPPED)} (they come with the package), or what fermodels.save or compress.export wrote "
-        f"(default {DEFAULT})",
+        help=f"a network of this package ({', '.join(SHIPPED)}), or a folder or file that fermodels.save or "
+        f"compress.export wrote (default {DEFAULT})",
     )
-    parser.add_argument("--runtime", metavar="NAME", help=f"of an ONNX file: openvino, ... (default {DEFAULT_RUNTIME})")
-    parser.add_argument("--precision", help="of an ONNX file: fp32 or int8 of a folder; bf16, which no file has")
-    parser.add_argument("--device", help="of a checkpoint, as PyTorch names it: cuda")
+    parser.add_argument("--runtime", metavar="NAME", help=f"what runs an ONNX file (default {DEFAULT_RUNTIME})")
+    parser.add_argument("--precision", help="which ONNX file of a folder: fp32, int8; or bf16, from fp32")
+    parser.add_argument("--device", help="device of a checkpoint, like cuda (default cpu)")
     _add_search(parser)
-    parser.add_argument("--top", type=int, default=1, metavar="K", help="expressions told of each face (default 1)")
-    parser.add_argument("--annotate", type=Path, metavar="OUT", help="folder for pictures with boxes, bars, attention")
-    parser.add_argument("--overwrite", action="store_true", help="replace annotated pictures of an earlier run")
+    parser.add_argument(
+        "--top", type=int, default=1, metavar="K", help="how many expressions to list per face (default 1)"
+    )
+    parser.add_argument(
+        "--annotate", type=Path, metavar="OUT", help="folder for pictures with boxes, bars and attention"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace annotated pictures that exist")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object per row")
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="a table with a header")
     form.add_argument(
-        "--out", type=Path, metavar="FILE", help="rows into FILE.csv or FILE.jsonl; a second call goes on"
+        "--out", type=Path, metavar="FILE", help="write rows to FILE.csv or FILE.jsonl; a second call continues it"
     )
     parser.set_defaults(form="text")
     _add_executor(parser)
@@ -148,30 +154,32 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def _add_executor(parser: argparse.ArgumentParser) -> None:
     """Where it is computed."""
-    parser.add_argument("--executor", default="local", choices=("local", "ray"), help="here, or as tasks of Ray")
+    parser.add_argument("--executor", default="local", choices=("local", "ray"), help="run here (default) or on Ray")
     parser.add_argument(
-        "--ray-address", metavar="ADDRESS", help="of a Ray cluster, like auto (default: one of our own)"
+        "--ray-address", metavar="ADDRESS", help="address of a Ray cluster, like auto (default: start a local Ray)"
     )
-    parser.add_argument("--any-order", action="store_true", help="with Ray: rows as they are done, not in order")
+    parser.add_argument("--any-order", action="store_true", help="with Ray: write rows as they finish, not in order")
 
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
     """How faces are looked for."""
-    parser.add_argument("--detector", default="mtcnn", help=f"{', '.join(DETECTORS)} (yunet:PATH; default mtcnn)")
-    parser.add_argument("--cropped", action="store_true", help="the pictures are aligned faces: detect nothing")
+    parser.add_argument(
+        "--detector", default="mtcnn", help=f"one of {', '.join(DETECTORS)} (default mtcnn); as yunet:FILE"
+    )
+    parser.add_argument("--cropped", action="store_true", help="the pictures are aligned faces already: no detection")
     parser.add_argument(
         "--smallest",
         type=float,
         default=SMALLEST,
         metavar="PX",
-        help=f"side of the smallest face looked for (default {SMALLEST:.0f}); more is faster on large photographs",
+        help=f"ignore faces with a smaller side (default {SMALLEST:.0f}); larger is faster on large photographs",
     )
     parser.add_argument(
-        "--turns", action="store_true", help="where no face is found, try the picture turned by 90, 180, 270"
+        "--turns", action="store_true", help="if no face is found, try the picture turned by 90, 180, 270 degrees"
     )
-    parser.add_argument("--every", type=_count, default=1, metavar="N", help="every N-th frame of videos only")
+    parser.add_argument("--every", type=_count, default=1, metavar="N", help="take every N-th frame of a video only")
     parser.add_argument(
-        "--roi", type=_region, metavar="X,Y,W,H", help="look at this part of every picture only, pixels"
+        "--roi", type=_region, metavar="X,Y,W,H", help="look at this part of every picture only (pixels)"
     )
 
 
