@@ -145,7 +145,7 @@ def _timing_line(records: Iterable[Record]) -> str:
         return ""
     said = {key: " / ".join(sorted({str(latency[key]) for latency in timed})) for key in ("runtime", "precision")}
     threads, runs = _span({latency["threads"] for latency in timed}), _span({latency["n"] for latency in timed})
-    how = f"threads {threads}, {runs} runs each, in turns with the unpruned{spread_line(records)}"
+    how = f"{threads} threads, {runs} runs each, in turns with the unpruned network{spread_line(records)}"
     return f"{said['runtime']}, {said['precision']}, {how}"
 
 

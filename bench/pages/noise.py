@@ -17,8 +17,8 @@ from compress.timing.turns import NOISY_SPREAD
 WIDE = 0.05
 """Half of an interval over its factor; above it the factor is marked."""
 RULE = (
-    f"Timing is noisy where a factor's 95 % interval reaches further than {100 * WIDE:.0f} % to either side, or, of a "
-    f"network without a factor, where its turns spread by more than {100 * NOISY_SPREAD:.0f} % (robust)"
+    f"A time is noisy if the 95 % interval of its speed-up reaches more than {100 * WIDE:.0f} % to either side; if it "
+    f"has no speed-up, if its turns differ by more than {100 * NOISY_SPREAD:.0f} % (robust standard deviation)"
 )
 
 
@@ -32,11 +32,11 @@ def doubt(told: Mapping[str, Any], factors: Iterable[tuple[float, float, float]]
         factors = [(pair["ratio"], *pair["interval"]) for pair in told["ratios"].values()]
     halves = [(high - low) / 2 / factor for factor, low, high in factors]
     if halves:
-        return f"a factor is known within {100 * max(halves):.1f} % only" if max(halves) > WIDE else ""
+        return f"a speed-up is uncertain by {100 * max(halves):.1f} %" if max(halves) > WIDE else ""
     spread = spread_of(told)
     if spread is None:
         return "noisy when it was measured, and no samples are kept" if told["noisy"] else ""
-    return f"turns spread by {100 * spread:.1f} %" if spread > NOISY_SPREAD else ""
+    return f"turns differ by {100 * spread:.1f} %" if spread > NOISY_SPREAD else ""
 
 
 def doubts(records: Iterable[Record]) -> list[str]:
@@ -57,7 +57,7 @@ def spread_line(records: Iterable[Record]) -> str:
     if not known:
         return ""
     low, high = (f"{100 * end:.0f}" for end in (min(known), max(known)))
-    return f"; turns spread by {low if low == high else f'{low} to {high}'} % (robust)"
+    return f"; turns differ by {low if low == high else f'{low} to {high}'} % (robust standard deviation)"
 
 
 def spread_of(told: Mapping[str, Any]) -> float | None:

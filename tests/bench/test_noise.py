@@ -37,20 +37,20 @@ def test_the_spread_is_that_of_the_turns_and_not_of_interrupted_runs(spread, per
     assert spread_of(told(spread, per_turn=per_turn)) == pytest.approx(spread, rel=0.1)
 
 
-@pytest.mark.parametrize(("half", "said"), [(0.049, ""), (0.051, "a factor is known within 5.1 % only")])
+@pytest.mark.parametrize(("half", "said"), [(0.049, ""), (0.051, "a speed-up is uncertain by 5.1 %")])
 def test_a_factor_is_judged_by_its_interval_whatever_the_milliseconds_do(half, said):
     assert doubt(told(0.3, half)) == said
 
 
 def test_the_widest_of_several_factors_counts_and_others_may_be_given():
     pairs = {name: {"ratio": 1.0, "interval": [1 - half, 1 + half]} for name, half in (("a", 0.01), ("b", 0.2))}
-    assert doubt(told(ratios=pairs)) == "a factor is known within 20.0 % only"
+    assert doubt(told(ratios=pairs)) == "a speed-up is uncertain by 20.0 %"
     assert doubt(told(ratios=pairs), [(2.0, 1.98, 2.02)]) == ""
 
 
 def test_milliseconds_without_a_factor_are_judged_by_their_turns():
     assert doubt(told(0.02)) == ""
-    assert doubt(told(0.1)).startswith("turns spread by ")
+    assert doubt(told(0.1)).startswith("turns differ by ")
 
 
 def test_without_factor_and_samples_the_record_is_believed():
@@ -62,10 +62,13 @@ def test_without_factor_and_samples_the_record_is_believed():
 def test_a_row_has_one_remark_and_a_page_a_line_for_every_time():
     restless = record(**{"1": told(0.1), "8": told(0.1, 0.01), "32": told(half=0.06)})
     (said,) = noise([restless])
-    assert said.startswith("noisy timing: batch 1, turns spread by ") and "; batch 32, a factor is known" in said
+    assert said.startswith("noisy timing: batch 1, turns differ by ") and "; batch 32, a speed-up is uncertain" in said
     assert "batch 8" not in said and len(doubts([restless])) == 2
     assert noise([record(**{"1": told(0.1, 0.01)})]) == []
-    assert spread_line([restless]) == f"; turns spread by 0 to {100 * spread_of(told(0.1)):.0f} % (robust)"
+    assert (
+        spread_line([restless])
+        == f"; turns differ by 0 to {100 * spread_of(told(0.1)):.0f} % (robust standard deviation)"
+    )
 
 
 def test_a_flag_says_something_on_the_published_table():

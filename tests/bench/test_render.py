@@ -138,7 +138,7 @@ def test_a_smaller_network_that_is_slower_is_flagged_and_only_that(files: dict[s
         "- VGGNet, 70 %: slower than 60 % at batch 1",
     ]
     assert "| MRF | 70 %*! |" in files["table5.md"].decode()
-    noisy = "batch 1, a factor is known within 8.0 % only; batch 32, a factor is known within 8.0 % only"
+    noisy = "batch 1, a speed-up is uncertain by 8.0 %; batch 32, a speed-up is uncertain by 8.0 %"
     assert [line for line in files["table5.md"].decode().splitlines() if "noisy timing:" in line] == [
         f"- {name}, 80 %: noisy timing: {noisy}" for name in ("MRF", "VGGNet")
     ]

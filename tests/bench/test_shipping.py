@@ -11,7 +11,7 @@ from bench.registry import TABLES, page_of
 
 ROOT = Path(__file__).parents[2] / "reports" / "records"
 PLACE = {"data": "fer2013", "scale": "cpu"}
-TITLE = "F. In the runtimes that ship"
+TITLE = "F. In deployment runtimes"
 
 
 @pytest.fixture(scope="module")

@@ -259,4 +259,4 @@ def test_options_are_frozen(capsys) -> None:
     with pytest.raises(SystemExit):
         command.arguments(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "Example: python -m compress.speed deployed" in text and "torch-compile compiles for minutes" in text
+    assert "Example: python -m compress.speed deployed" in text and "torch-compile, which compiles for minutes" in text

@@ -109,13 +109,13 @@ def _notes(rows: Sequence[Robustness]) -> list[str]:
 
 
 SEEDS_NOTE = (
-    "Several seeds: means of their answers; an interval is over images, for these seeds. A network is compared with "
+    "Several seeds: means over them; an interval covers the choice of images only. A network is compared with "
     f"{METHODS[REFERENCE]} of the same seeds, a handcrafted method with the mean of all."
 )
 TRAINED_NOTE = (
-    "Epochs: of pretraining (+) and of supervised training; networks of other schedules are no rivals on equal terms. "
-    f"Random erasing: half of the training faces behind a rectangle of {AREA[0]:.0%} to {AREA[1]:.0%}, filled as the "
-    "seen ones are (Zhong et al. 2020); the others saw none in supervised training."
+    "Epochs: of pretraining (+) and of supervised training. Compare only networks with as many epochs. "
+    f"Random erasing (Zhong et al. 2020): half of the training faces have a rectangle over {AREA[0]:.0%} to "
+    f"{AREA[1]:.0%} of them, filled as the seen covers are. The other networks saw no cover in supervised training."
 )
 
 

@@ -29,8 +29,8 @@ from fermodels.faces.occlude import RECTANGLES
 TITLE = "Where the networks look while a face is covered"
 KEYS = ("Network", "Map")
 NOTE = (
-    "Share of the map's mass that lies on the covered pixels, % [95 %]; below 0 in a change is looking away. Change: "
-    "minus the share that the bare face's own map has on the same pixels, face by face, in points."
+    "The share of the attention map on the covered pixels, % [95 %]. Change: this share minus the share on the same "
+    "pixels of the same face without the cover, in points. Below 0 the network looks away from the cover."
 )
 FORMS = {"on": "{:.2f}", "before": "{:.2f}", "change": "{:+.2f}"}
 """What a record tells of a map and a cover, and how it is written."""

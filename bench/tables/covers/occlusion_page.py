@@ -25,16 +25,16 @@ KEYS = ("Network", "Channels removed")
 SHOWN_AS = {"seen": "seen rectangle", "unseen": "unseen rectangle", "mask": "drawn mask", "picture": "mask picture"}
 """What the covers are called in headings; others go by their own name."""
 DROP_NOTE = (
-    f"Drop: points of accuracy lost behind a rectangle over {WORST} % of the face, or behind a mask. Area: under the "
-    f"accuracy-occlusion curve from 0 to {WORST} %, in percent of the whole (the mean accuracy over the shares)."
+    f"Drop: points of accuracy lost with a rectangle over {WORST} % of the face, or with a mask. Area: under the curve "
+    f"of accuracy against covered share from 0 to {WORST} %, in percent (the mean accuracy over the shares)."
 )
 EXCESS_NOTE = (
-    "Excess: what this network lost more than the unpruned one, in points, on the same images (a difference of two "
-    "drops; above 0 slimming cost robustness); * where the interval leaves 0 out."
+    "Excess: the drop of this network minus that of the unpruned one, in points, on the same images. Above 0, pruning "
+    "cost robustness. * if the interval does not contain 0."
 )
 COST_NOTE = (
-    "MACs of one image. Times and speed-ups (batch 1, eager float32) are those of the tables of ratios, of the "
-    "same trained networks, where their records lay beside these."
+    "MACs of one image. Times and speed-ups (batch 1, eager float32) are taken from Table 5 and `ocl-slim`, for the "
+    "same trained networks, if these are measured."
 )
 
 

@@ -35,7 +35,7 @@ _PANEL = Panel(
         Column(title="p against 0.5", text="{mcnemar_p}"),
     ),
     note="Landmarks: the 31 main points of the training faces. Differences: same test images and seed. Thresholds that "
-    "let the same landmarks through are one network.",
+    "let the same landmarks through share one network.",
 )
 SHEET = NetworkTable(
     name=TABLE,

@@ -62,8 +62,8 @@ _COST = Panel(
         Column(title="Batch 1: p50 / p90, ms", text="{p50_ms_b1} / {p90_ms_b1}"),
         Column(title="As fast as MRF [95 %]", text="{speedup_b1} [{speedup_b1_lo}, {speedup_b1_hi}]"),
     ),
-    note="MACs: multiply-accumulates of convolutions and linear layers for one image. All networks take "
-    f"turns; the factor is the median over paired turns, MRF's time / this time. {RULE}.",
+    note="MACs: multiply-accumulates of convolutions and linear layers for one image. All networks are timed in "
+    f"turns. As fast as MRF: MRF's time / this time, median over paired turns. {RULE}.",
 )
 _CALIBRATION = Panel(
     letter="C",
@@ -95,8 +95,8 @@ _ATTENTION = Panel(
         Column(title="Named wrongly, %", text="{map_wrong_percent}"),
         Column(title="These cells, % of the face", text="{map_mask_percent}"),
     ),
-    note="Share of the map's mass (eq 3) on the cells of the mask (eq 4), mean over the test faces. A map alike "
-    "everywhere has the share that the cells take of the face; the mask loss (eq 6) is what draws it to them. "
+    note="The share of the attention map (eq 3) that lies on the cells of the mask (eq 4), mean over the test faces. "
+    "A uniform map has the share in the last column. The mask loss (eq 6) draws the map to these cells. "
     "Plot: mean maps of seed 0, white 0 and dark 1; dots: the mean landmarks.",
 )
 PRINTED_KEYS = ("published_rafdb_percent", "published_affectnet_percent")

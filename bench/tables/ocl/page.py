@@ -84,11 +84,11 @@ def panels(sheet: OclSheet) -> list[OclPanel]:
 
 
 COST_NOTE = "MACs: multiply-accumulates of convolutions and linear layers for one image."
-IN_TURNS = "All networks take turns; a factor is the median over paired turns, {first}'s time / this time."
-ALONE = "Every network is timed alone, not in turns with the others: its milliseconds are no basis for a ratio."
+IN_TURNS = "All networks are timed in turns. Speed-up: {first}'s time / this time, median over paired turns."
+ALONE = "Each network was timed alone, not in turns with the others: do not compare these milliseconds."
 PAPER_NOTE = (
-    "The paper's networks have the full width and were pretrained on about 120,000 faces for 800 epochs; ours stand "
-    "beside them, no comparison is claimed."
+    "The paper's networks have the full width and were pretrained on about 120,000 faces for 800 epochs. So the "
+    "figures cannot be compared directly."
 )
 
 
@@ -129,8 +129,8 @@ def page_of(table: OclTable, records: Records, *, data: str, scale: str, seeds: 
 
 
 PROBE_NOTE = (
-    "On the validation split, labels unused in pretraining: the vote of the 20 nearest training features, and a linear "
-    "layer fitted on them."
+    "How good the pretrained features are, on the validation split: the vote of the 20 nearest training faces, and a "
+    "linear layer on the features. Pretraining itself used no labels."
 )
 
 

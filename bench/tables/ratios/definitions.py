@@ -60,8 +60,8 @@ def _cost_panel() -> Panel:
         *latency,
     )
     note = (
-        "MACs: multiply-accumulates of convolutions and linear layers for one image. Speed-up: median over paired "
-        f"turns, unpruned time / this time; it stands beside the factor by which the MACs fell. {RULE}."
+        "MACs: multiply-accumulates of convolutions and linear layers for one image. Speed-up: unpruned time / this "
+        f"time, median over paired turns. Compare it with the factor by which the MACs fell. {RULE}."
     )
     return Panel(letter="B", title="Cost and speed", columns=columns, note=note)
 
@@ -81,9 +81,11 @@ def _control_panel() -> Panel:
         Column(title="Control's MACs", text="{control_macs_removed_percent}"),
     )
     note = (
-        "The first four columns are accuracy on the validation split; at the end is after fine-tuning. "
-        "Control: the same number of channels drawn at random, against those that the recipe chose, both fine-tuned "
-        "alike (the control's epochs are below) and measured on test; random channels are other MACs."
+        "The first four columns are accuracy on the validation split: after the cut; after the constant outputs of "
+        "removed channels moved into the next biases; after batch norm statistics were measured again; after "
+        "fine-tuning. Control: as many channels, removed at random, beside those that the recipe chose. Both are "
+        "fine-tuned for as many epochs (control, below) and measured on the test split. Random channels save other "
+        "MACs."
     )
     return Panel(letter="C", title="Right after the cut, and the random control", columns=columns, note=note)
 

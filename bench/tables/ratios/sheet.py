@@ -89,7 +89,7 @@ def _off_budget(row: Row) -> list[str]:
 
 def _collapsed(row: Row) -> list[str]:
     most = max(row.numbers("collapsed_layers"), default=0)
-    return [f"{most:.0f} layers nearly emptied (see the widths)"] if most else []
+    return [f"{most:.0f} layers have almost no channels left (see the plot of widths)"] if most else []
 
 
 def _flag_slower(rows: tuple[Row, ...]) -> tuple[Row, ...]:

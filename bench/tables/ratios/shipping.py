@@ -18,13 +18,14 @@ EAGER = ("torch", "fp32")
 SHORT = "ms for one image, fastest fp32 runtime (over unpruned eager PyTorch)"
 PRECISIONS = ("fp32", "bf16", "int8", "fp16")
 NOTE = (
-    "Times: the fastest runtime of each precision, p50 of a batch; in brackets its speed-up over the unpruned network "
-    "in eager PyTorch, by paired turns, and the runtime. INT8 and bf16 answers are verified; see the table `runtimes`."
+    "Times: median milliseconds of a batch in the fastest runtime of each precision. In brackets: the speed-up over "
+    "the unpruned network in eager PyTorch (paired turns), and the runtime. The accuracy in INT8 and bf16 was "
+    "measured, too: see the table `runtimes`."
 )
 RANDOM = (
-    "Times: the fastest runtime of each precision, p50 of a batch; in brackets its speed-up over the unpruned network "
-    "in eager PyTorch on the same processor, by paired turns, and the runtime. These are the same widths with random "
-    "weights, timed on {}; see the table `untrained`."
+    "Times: median milliseconds of a batch in the fastest runtime of each precision. In brackets: the speed-up over "
+    "the unpruned network in eager PyTorch on the same processor (paired turns), and the runtime. The timed networks "
+    "have the widths of these rows and random weights. They were timed on {}; see the table `untrained`."
 )
 
 
@@ -48,7 +49,7 @@ def shipping_part(letter: str, rows: Sequence[tuple[str, Row]], timed: Sequence[
             body.append([name, row.label, *(_written(one, batch) for one, (batch, _) in zip(best, kinds, strict=True))])
             behind.append([None, None, *(one and one.cell for one in best)])
     titles = ["Network", "Channels removed", *(f"Batch {batch}, {precision}: ms" for batch, precision in kinds)]
-    title, note = f"{letter}. In the runtimes that ship", note_of(timed)
+    title, note = f"{letter}. In deployment runtimes", note_of(timed)
     return Part(title=title, titles=titles, body=body, note=note, keys=2, behind=behind)
 
 

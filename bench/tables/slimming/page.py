@@ -20,16 +20,16 @@ from bench.tables.slimming.rows import RATIOS, TABLE, cells
 TITLE = "Ways to a slim network, and the controls that could refute them"
 UNPRUNED = "unpruned"
 NOTE = (
-    "Accuracy on the test split at the end, in %; in brackets the difference to the unpruned network in points. "
-    "Recipes are run at every ratio, controls at two."
+    "Accuracy on the test split after fine-tuning, in %. In brackets: the difference to the unpruned network, in "
+    "points. Recipes are run at every ratio, controls at two."
 )
 CONTROL_NOTE = (
-    "Difference: the recipe minus the control on the same test images (paired). Above zero the recipe wins. Controls "
-    "share everything with the recipe but what their name says."
+    "Difference: the recipe minus the control on the same test images (paired). Above zero the recipe is better. A "
+    "control differs from the recipe only in what its name says."
 )
 NETWORK_NOTE = (
     "After the cut, recalibrated, at the end: accuracy on the validation split. Epochs: of the last training. "
-    f"Milliseconds: p50 at batch {SINGLE}, all networks in turns. {RULE}."
+    f"Milliseconds: median at batch {SINGLE}, all networks in turns. {RULE}."
 )
 BETTER, ALIKE, WORSE = "better than", "not measurably different from", "worse than"
 

@@ -24,15 +24,15 @@ TITLE = "Latency-aware against plain selection"
 MODELS = RATIO_TABLES["table5"].models
 SELECTED = {"dense": "unpruned", "slim": "plain", VARIANT: "latency-aware"}
 EQUAL_MS_NOTE = (
-    "Plain: the smallest gammas of all layers, as in Table 5. Latency-aware: the widths worth most that take the "
-    f"plain network's milliseconds ({RUNTIME}, fp32, batch {SINGLE}). Both are cut from the same sparse network and "
-    "fine-tuned alike. Difference: latency-aware minus plain on the same test images. Time: latency-aware over plain, "
-    "paired turns."
+    "Plain: the channels with the smallest gammas are removed, as in Table 5. Latency-aware: of all widths that take "
+    f"the plain network's milliseconds ({RUNTIME}, fp32, batch {SINGLE}), those with the highest scores. Both are cut "
+    "from the same sparse network and fine-tuned alike. Difference: latency-aware minus plain on the same test images. "
+    "Time: latency-aware / plain, paired turns."
 )
 EQUAL_ACCURACY_NOTE = (
-    "The plain network's milliseconds are read off the straight lines between neighbouring plain networks at the "
-    "latency-aware one's accuracy; above 1x the latency-aware one is faster. Intervals of the accuracies are wide "
-    "beside these differences: see above."
+    "How many milliseconds a plain network of the same accuracy takes: interpolated between two plain networks. Above "
+    "1x the latency-aware one is faster. The accuracies are less certain than these differences: see the intervals "
+    "above."
 )
 
 

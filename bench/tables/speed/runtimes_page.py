@@ -17,9 +17,9 @@ from bench.tables.speed.runtimes import REFERENCE, TABLE
 
 TITLE = "Slim networks in the runtimes that ship"
 NOTE = (
-    "Accuracy: the whole test split through the very artefact that is timed. Times: batch 1 unless said; the network "
-    "on resident pixels, preprocessing inside, all sessions in turns within one process; factors are medians of pairs. "
-    f"{RULE}."
+    "Accuracy: of the exported file that is timed, on the whole test split. Times: batch 1 unless another is named; "
+    "pixels in memory, preprocessing included, all sessions in turns in one process. Speed-ups: medians of paired "
+    f"turns. {RULE}."
 )
 HEADLINE_RATIO = 0.6
 COMPARISONS = ("unpruned", "eager", "unpruned_eager")
