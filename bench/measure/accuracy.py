@@ -1,14 +1,12 @@
 """How often a network is right: overall, per class, against the majority, with an interval.
 
-`predict` is the only part that runs a network; everything else is pure and works on stored predictions, so a score can
-be recomputed from a record alone: `subset(Accuracy.of_record(acc), from_digits(truth), ~leaked, classes)`.
+`predict` is the only part that runs a network. Everything else is pure and works on stored predictions.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,15 +43,6 @@ class Accuracy:
     """Images by [true class][predicted class], over all classes."""
     predictions: str
     """One character per image (`digits`), in the order of the split."""
-
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> "Accuracy":
-        """The accuracy stored in a record (`compress.files.plain` is the way there); unknown keys are ignored."""
-        known = {field.name: record[field.name] for field in fields(cls)}
-        known |= {name: tuple(known[name]) for name in ("interval", "absent")}
-        known["recall"] = dict(known["recall"])
-        known["confusion"] = tuple(tuple(row) for row in known["confusion"])
-        return cls(**known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,10 +178,3 @@ def predict(net: nn.Module, batches: Iterable[Sequence[Tensor]]) -> Float[np.nda
     if not np.isfinite(answers).all():
         raise ValueError("the network answers with NaN or infinity: its training diverged; lower the learning rate")
     return answers
-
-
-def evaluate(
-    net: nn.Module, batches: Iterable[Sequence[Tensor]], truth: Int[np.ndarray, " n"], classes: Sequence[str]
-) -> Accuracy:
-    """Runs `net` over `batches` (see `predict`) and scores its most probable classes."""
-    return score(predict(net, batches).argmax(1), truth, classes)

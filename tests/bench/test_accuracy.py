@@ -1,5 +1,3 @@
-import json
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench.measure.accuracy import Accuracy, compare, digits, evaluate, evaluating, from_digits, predict, score, subset
-from compress.files import plain
+from bench.measure.accuracy import compare, digits, evaluating, from_digits, predict, score, subset
 from fermodels import Output
 
 CLASSES = ("anger", "fear", "joy")
@@ -61,13 +58,6 @@ def test_score_refuses_what_does_not_fit(guess: list[int], truth: list[int]) -> 
     # with shape checks on, jaxtyping refuses unequal lengths first
     with pytest.raises((ValueError, TypeError), match=r"predictions for|classes are 0 to 2|Type-check"):
         score(np.array(guess, int), np.array(truth, int), CLASSES)
-
-
-def test_a_score_survives_its_record() -> None:
-    accuracy = score(GUESS, TRUTH, CLASSES)
-    stored = json.loads(json.dumps(plain(accuracy)))
-    assert Accuracy.of_record(stored) == accuracy
-    assert stored == json.loads(json.dumps(asdict(accuracy)))
 
 
 @given(st.lists(st.integers(0, 61), max_size=30))
@@ -145,11 +135,6 @@ def test_predict_averages_heads_and_leaves_the_network_as_it_was() -> None:
     assert np.diag(answers) == pytest.approx(top, rel=1e-5)
     assert net.seen == [(False, True), (False, True)]
     assert (net.training, net.body[0].training, net.body[1].training) == (True, True, False)
-
-
-def test_evaluate_scores_the_most_probable_class() -> None:
-    accuracy = evaluate(TwoViews(), iter([views([0, 1]), views([2, 2])]), np.array([0, 1, 2, 0]), CLASSES)
-    assert (accuracy.predictions, accuracy.correct) == ("0122", 3)
 
 
 def test_the_mode_comes_back_after_an_error() -> None:
