@@ -76,13 +76,9 @@ def settings(records: Iterable[Record]) -> Pairs:
 def _data_line(sheet: Sheet) -> str:
     data = sheet.records[0].result["data"]
     counts = ", ".join(f"{split} {count:,}" for split, count in sorted(data["counts"].items()))
-    majority = 100 * sheet.records[0].result["accuracy"]["val_selected"]["majority"]
-    text = f"{sheet.data} at scale {sheet.scale} ({counts} images), accuracy on the test split, n = {_test_n(sheet):,}"
-    return f"{text}; always naming the most frequent class gives {majority:.2f} %"
-
-
-def _test_n(sheet: Sheet) -> int:
-    return sheet.records[0].result["accuracy"]["val_selected"]["n"]
+    accuracy = sheet.records[0].result["accuracy"]["val_selected"]
+    text = f"{sheet.data} at scale {sheet.scale} ({counts} images), accuracy on the test split, n = {accuracy['n']:,}"
+    return f"{text}; always naming the most frequent class gives {100 * accuracy['majority']:.2f} %"
 
 
 def _three_numbers(sheet: Sheet) -> str:

@@ -35,6 +35,7 @@ from compress.timing.deployed import (
 from compress.timing.energy import why_no_energy
 from compress.timing.machine import commit, environment
 from compress.timing.view import show
+from compress.training.progress import clock
 
 COMMAND = "compress.speed"
 SCHEMA = 1
@@ -191,7 +192,7 @@ class _Line:
             return
         self.shown = now
         left = (now - began) * (1 - share) / max(share - done, 1e-9)
-        self._draw(f"{share:.0%}, left {int(left // 60)}:{int(left % 60):02d}", end="\n" if share >= 1 else "")
+        self._draw(f"{share:.0%}, left {clock(left)}", end="\n" if share >= 1 else "")
 
     def _draw(self, text: str, end: str = "") -> None:
         print(f"\r\x1b[2K{self.title}: {text}", end=end, file=sys.stderr, flush=True)

@@ -31,7 +31,7 @@ class Graph(nn.Module):
         self.inputs = tuple(names)
         self.outputs: tuple[str, ...] = ()
         self.dtype = torch.float32
-        self.example = tuple(_of_two(one) for one in example)
+        self.example = tuple(one if len(one) > 1 else torch.cat([one, one]) for one in example)
         """Inputs of a batch of at least two: tracing takes a size of one for a constant."""
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -115,7 +115,3 @@ def _arguments(net: nn.Module, count: int) -> tuple[str, ...]:
     known = [one.name for one in parameters if one.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
     rest = next((one.name for one in parameters if one.kind is kinds.VAR_POSITIONAL), "input")
     return tuple((known + [f"{rest}{i}" for i in range(count)])[:count])
-
-
-def _of_two(tensor: Tensor) -> Tensor:
-    return tensor if len(tensor) > 1 else torch.cat([tensor, tensor])

@@ -44,16 +44,13 @@ def draw_sheet(found: Audit) -> Image.Image:
             ink = ALARM if found.labels[pair[0]] != found.labels[pair[1]] else INK
             for side, row in enumerate(pair):
                 left, place = MARGIN + column * wide + side * CELL, found.place(row)
-                sheet.paste(_cell(found, row), (left, top))
+                face = Image.fromarray(found.pixels(row)).resize((CELL, CELL), Image.Resampling.BICUBIC)
+                sheet.paste(face, (left, top))
                 middle, below = left + CELL / 2, top + CELL
                 label, letters = lettering(place["label"], LETTERS, CELL - 4)
                 pen.text((middle, below + 8), place["split"], FAINT, font, anchor="mm")
                 pen.text((middle, below + 22), label, ink, letters, anchor="mm")
     return sheet
-
-
-def _cell(found: Audit, row: int) -> Image.Image:
-    return Image.fromarray(found.pixels(row)).resize((CELL, CELL), Image.Resampling.BICUBIC)
 
 
 def write_sheet(path: Path, found: Audit) -> None:

@@ -100,12 +100,8 @@ def _summary(rows: Sequence[Robustness]) -> Part:
     body += [["published", name, *gap, f"{drop:.2f}"] for name, drop in PUBLISHED_DROPS.items()]
     titles = [KEYS[0], "Method", *columns]
     cells = [*cells_of(rows), *([()] * len(PUBLISHED_DROPS))]
-    note = " ".join(_notes(rows))
+    note = " ".join([DROP_NOTE, TRAINED_NOTE, *([SEEDS_NOTE] if seeds_of(rows) > 1 else [])])
     return Part(title="A. Bare faces, areas and drops", keys=2, titles=titles, body=body, note=note, cells=cells)
-
-
-def _notes(rows: Sequence[Robustness]) -> list[str]:
-    return [DROP_NOTE, TRAINED_NOTE, *([SEEDS_NOTE] if seeds_of(rows) > 1 else [])]
 
 
 SEEDS_NOTE = (

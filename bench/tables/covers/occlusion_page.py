@@ -245,6 +245,7 @@ def cover_footer(records: Sequence[Record]) -> Pairs:
     data, covers = result["data"], result["covers"]
     placed = {family: found[PLACED] for family, found in result["covered"].items() if PLACED in found}
     shares = ", ".join(f"{family} {100 * share:.1f} %" for family, share in placed.items())
+    by_kind = [f"{family}: {kind(family)}" for family in result["occluded"]]
     boxes = (
         "eye and mouth boxes are those of the bare faces"
         if covers["landmarks"]
@@ -260,7 +261,7 @@ def cover_footer(records: Sequence[Record]) -> Pairs:
         ),
         (
             "Seen, unseen",
-            f"whether occlusion-aware pretraining may show the cover ({', '.join(_by_kind(result))}); "
+            f"whether occlusion-aware pretraining may show the cover ({', '.join(by_kind)}); "
             "the training of MRF and VGGNet adds no covers",
         ),
         ("Intervals", "95 %, normal, over images; figures of two networks are subtracted image by image first"),
@@ -269,7 +270,3 @@ def cover_footer(records: Sequence[Record]) -> Pairs:
         ("Code", code_line(records)),
         ("Licence of the data", str(data["licence"])),
     ]
-
-
-def _by_kind(result: Mapping) -> list[str]:
-    return [f"{family}: {kind(family)}" for family in result["occluded"]]

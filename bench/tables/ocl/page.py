@@ -106,7 +106,7 @@ def page_of(table: OclTable, records: Records, *, data: str, scale: str, seeds: 
     parts = [
         Part(
             title=f"{one.letter}. {one.title}",
-            titles=_titles(one, sheet),
+            titles=["Network", *_shown(one, sheet)],
             body=_body(one, sheet),
             note=one.note,
             cells=[row.row.cells for row in _rows(one, sheet)],
@@ -162,10 +162,6 @@ def _figures(sheet: OclSheet) -> Figures:
             status = {"seed": cell.seed, "status": MISSING if values is None else "measured"}
             rows.append(own | status | (values or {}))
     return Figures(columns=columns, rows=rows)
-
-
-def _titles(one: OclPanel, sheet: OclSheet) -> list[str]:
-    return ["Network", *_shown(one, sheet)]
 
 
 def _shown(one: OclPanel, sheet: OclSheet) -> dict[str, Writer]:

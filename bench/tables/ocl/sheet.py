@@ -130,7 +130,7 @@ def probes(sheet: OclSheet) -> dict[str, list[Probed]]:
         history = record.result["training"]["stages"].get("pretraining")
         if history is None or record.cell.seed:
             continue
-        name = "with occlusion" if _occluded(record) else "without occlusion (SimCLR)"
+        name = "without occlusion (SimCLR)" if record.cell.model == "simclr-resnet18" else "with occlusion"
         name = f"{epochs_of(record)} epochs" if sheet.table.by_length else name
         before = {"epoch": -1, "losses": {}} | history["untrained"]
         points = [_probed(entry, record.cell) for entry in [before, *history["epochs"]] if "knn" in entry]
@@ -140,7 +140,3 @@ def probes(sheet: OclSheet) -> dict[str, list[Probed]]:
 
 def _probed(entry: Mapping[str, Any], cell: Cell) -> Probed:
     return Probed(entry["epoch"] + 1, entry["losses"].get("nt_xent"), entry["knn"], entry["linear"], cell)
-
-
-def _occluded(record: Record) -> bool:
-    return record.cell.model != "simclr-resnet18"

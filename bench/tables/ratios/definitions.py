@@ -205,7 +205,8 @@ def cells(table: str | Table, data: str, scale: str, seeds: int) -> list[Cell]:
     table = find(table)
     if seeds < 1:
         raise ValueError(f"seeds = {seeds}: give a number of seeds, at least 1")
-    penalised = {model: _penalised(model, data, scale) for model in table.models}
+    of = scale_for(scale, data)
+    penalised = {model: RECIPES[NETWORKS[model].scale(of).schedules.recipe].penalised for model in table.models}
     return [
         Cell(table=table.name, data=data, scale=scale, model=model, variant=variant, ratio=ratio, seed=seed)
         for seed in range(seeds)
@@ -213,8 +214,3 @@ def cells(table: str | Table, data: str, scale: str, seeds: int) -> list[Cell]:
         for variant, ratio in variants(table)
         if penalised[model] or variant != "sparse"
     ]
-
-
-def _penalised(model: str, data: str, scale: str) -> bool:
-    """Whether the recipe of the network `model` at `scale` has a sparse stage."""
-    return RECIPES[NETWORKS[model].scale(scale_for(scale, data)).schedules.recipe].penalised

@@ -155,7 +155,8 @@ def _networks(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
         ]
         row += [EMPTY if one.difference is None else _interval(one.difference)]
         row += [magnitude(result["cost"]["macs"]), magnitude(result["cost"]["params"])]
-        body.append([*row, *(_ms(one.ms(kind)) for kind in BACKEND_NAMES), str(len(_last_training(one.record)))])
+        epochs = result["training"]["stages"]["tune"]["epochs"]
+        body.append([*row, *(_ms(one.ms(kind)) for kind in BACKEND_NAMES), str(len(epochs))])
     cells = [(one.record.cell,) for one in measured]
     return Part(title="C. Every network", titles=heads, body=body, note=NETWORK_NOTE, keys=2, cells=cells)
 
@@ -166,10 +167,6 @@ def _percent(value: float | None) -> str:
 
 def _ms(value: float | None) -> str:
     return EMPTY if value is None else f"{value:.3f}"
-
-
-def _last_training(record: Record) -> list[object]:
-    return record.result["training"]["stages"]["tune"]["epochs"]
 
 
 def _figures(measured: Sequence[Measured]) -> Figures:

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from bench.measure.accuracy import from_digits
 from bench.measure.stats import Difference, paired_difference
 from bench.pages.noise import doubt, spread_of, turns_of
+from bench.pages.values import correct
 from bench.records import Cell, Record
 from bench.schema import BATCHES
 from bench.tables.speed.runtimes import REFERENCE
@@ -107,13 +105,7 @@ def _row(cell: Cell, found: Mapping[Cell, Record]) -> Deployment:
 def _difference(record: Record, eager: Record) -> Difference | None:
     if not eager.result.get("accuracy"):
         return None
-    truth = from_digits(record.result["data"]["truth"])
-    ours, theirs = (_right(one, truth) for one in (record, eager))
-    return paired_difference(ours, theirs)
-
-
-def _right(record: Record, truth: np.ndarray) -> np.ndarray:
-    return from_digits(record.result["accuracy"]["val_selected"]["predictions"]) == truth
+    return paired_difference(correct(record), correct(eager))
 
 
 def _timing(told: Mapping[str, Any]) -> Timing:
