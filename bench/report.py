@@ -71,12 +71,7 @@ def _experiment(group: Any) -> None:
     group.add_argument(
         "--data", default="synthetic", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)} (default: synthetic)"
     )
-    group.add_argument(
-        "--scale",
-        default="cpu",
-        choices=list(SCALES),
-        help="size of the experiment: image size, widths, epochs (default: cpu)",
-    )
+    group.add_argument("--scale", default="cpu", choices=list(SCALES), help="size of the experiment (default: cpu)")
     group.add_argument(
         "--set",
         dest="settings",
@@ -127,21 +122,9 @@ def _machines(group: Any) -> None:
 
 
 def _places(group: Any) -> None:
-    group.add_argument(
-        "--out", type=Path, default=Path("out"), metavar="DIR", help="folder for records and tables (default: out)"
-    )
-    group.add_argument(
-        "--runs",
-        type=Path,
-        default=RUNS,
-        metavar="DIR",
-        help="cache of trained networks, safe to delete (default: %(default)s)",
-    )
-    group.add_argument(
-        "--render-only",
-        action="store_true",
-        help="compute nothing: write the tables from the records, and mark what is missing",
-    )
+    group.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)")
+    group.add_argument("--runs", type=Path, default=RUNS, metavar="DIR", help="trained networks, safe to delete")
+    group.add_argument("--render-only", action="store_true", help="compute nothing: write tables of the records alone")
 
 
 def _agree(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:

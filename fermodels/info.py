@@ -66,10 +66,7 @@ def _table(lines: list[tuple[str, str]], indent: str = "") -> str:
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=program("fermodels.info"),
-        description="What is known of a network: classes, preprocessing, accuracy, and on which data.",
-    )
+    parser = argparse.ArgumentParser(prog=program("fermodels.info"), description="What is known of a network.")
     parser.add_argument("checkpoint", help=f"folder that fermodels.save wrote, or {', '.join(SHIPPED)}")
     return parser.parse_args(argv)
 

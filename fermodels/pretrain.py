@@ -148,23 +148,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("data", nargs="+", metavar="DATA", help=f"{named}; or a folder of pictures of faces")
     parser.add_argument("--out", type=Path, default=Path("out/pretrained"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=ADAM.epochs, metavar="N", help="default: %(default)s")
-    parser.add_argument(
-        "--batch",
-        type=int,
-        default=ADAM.batch,
-        metavar="N",
-        help="faces in a batch, each seen twice (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--size", type=int, default=56, metavar="PX", help="side of the face crop in pixels (default: %(default)s)"
-    )
+    parser.add_argument("--batch", type=int, default=ADAM.batch, metavar="N", help="faces, default: %(default)s")
+    parser.add_argument("--size", type=int, default=56, metavar="PX", help="side of the crop, default: %(default)s")
     parser.add_argument("--backbone", choices=list(BACKBONES), default="resnet18", help="default: %(default)s")
-    parser.add_argument(
-        "--width", type=float, default=0.25, metavar="W", help="share of the backbone's channels (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--no-occlusion", dest="occlusion", action="store_false", help="do not cover the faces: plain SimCLR"
-    )
+    parser.add_argument("--width", type=float, default=0.25, metavar="W", help="share of its channels (%(default)s)")
+    parser.add_argument("--no-occlusion", dest="occlusion", action="store_false", help="no covers: plain SimCLR")
     parser.add_argument(
         "--keep-out",
         action="append",
@@ -172,9 +160,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="DATA",
         help="never train on the test pictures of this data set (repeatable); for DATA this is so in any case",
     )
-    parser.add_argument(
-        "--lr", type=float, default=ADAM.lr, help="learning rate of Adam, after the warm-up (default: %(default)s)"
-    )
+    parser.add_argument("--lr", type=float, default=ADAM.lr, help="learning rate after the warm-up (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--probe-every",

@@ -46,19 +46,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
     parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES, help="default: onnxruntime")
     parser.add_argument(
-        "--precision", default="fp32", help="fp32, fp16, bf16 or int8, if the runtime has it (default: fp32)"
+        "--precision", default="fp32", help="fp32, fp16, bf16, int8: what the runtime has (default: fp32)"
     )
-    parser.add_argument(
-        "--batch",
-        default="1,32,128",
-        help="for an engine or Triton: smallest, usual and largest batch (default: 1,32,128)",
-    )
-    parser.add_argument(
-        "--capability", default="", help='compute capabilities of the GPUs for a tensorrt-rtx engine, like "8.6,8.9"'
-    )
-    parser.add_argument(
-        "--triton", type=Path, metavar="DIR", help="also write a Triton model repository to this folder"
-    )
+    parser.add_argument("--batch", default="1,32,128", help="smallest, usual, largest batch of an engine or of Triton")
+    parser.add_argument("--capability", default="", help='for tensorrt-rtx: compute capabilities of GPUs, "8.6,8.9"')
+    parser.add_argument("--triton", type=Path, metavar="DIR", help="also write a Triton model repository to DIR")
     faces = parser.add_argument_group("a checkpoint of faces")
     faces.add_argument("--data", metavar="NAME:PATH", help="data set to compare on (its validation split)")
     faces.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
@@ -66,10 +58,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     own = parser.add_argument_group("a network of your own")
     own.add_argument("--net", metavar="SPEC", help="timm:NAME, or package.module:function that gives the network")
     own.add_argument(
-        "--input",
-        action="append",
-        metavar="SHAPE",
-        help="shape of an input without batch, like 3,224,224; once for each input",
+        "--input", action="append", metavar="C,H,W", help="shape of an input, like 3,224,224; once for each"
     )
     return parser.parse_args(argv)
 

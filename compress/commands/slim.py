@@ -84,7 +84,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, nargs="?", help="folder of the trained network")
     parser.add_argument("--net", help="what builds the network: timm:NAME, or package.module:factory")
     parser.add_argument(
-        "--input", action="append", metavar="C,H,W", help="with --net: shape of an input, once for each input"
+        "--input", action="append", metavar="C,H,W", help="with --net: shape of an input; once for each"
     )
     parser.add_argument(
         "--output",
@@ -98,12 +98,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--stored", type=int, help="side of the aligned face in pixels, if the checkpoint does not say")
     parser.add_argument("--runs", type=Path, default=Path("reports/runs"), metavar="DIR", help="cache of decoded faces")
     _add_targets(parser)
-    parser.add_argument(
-        "--rule",
-        default="exact",
-        choices=RULES,
-        help="exact: meet the target, keep a minimum of each layer; liu: one global threshold (default: exact)",
-    )
+    parser.add_argument("--rule", default="exact", choices=RULES, help="exact (default); liu: one global threshold")
     parser.add_argument("--criterion", default="gamma", choices=[name for name in CRITERIA if name != "taylor"])
     parser.add_argument("--align", type=int, default=8, help="make widths multiples of this (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random criterion (default: 0)")
@@ -115,15 +110,8 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--ratio", type=float, help=f"share of the channels to remove (default: {RATIO})")
     one.add_argument("--macs-share", type=float, metavar="SHARE", help="or: share of the MACs that may stay")
     one.add_argument("--params-share", type=float, metavar="SHARE", help="or: share of the parameters that may stay")
-    one.add_argument(
-        "--target-ms", type=float, metavar="MS", help="or: milliseconds that a batch may take on --runtime"
-    )
-    parser.add_argument(
-        "--runtime",
-        default="onnxruntime",
-        choices=RUNTIMES,
-        help="for --target-ms: where the batch is timed, in float32 (default: onnxruntime)",
-    )
+    one.add_argument("--target-ms", type=float, metavar="MS", help="or: milliseconds of a batch on --runtime")
+    parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES, help="for --target-ms (onnxruntime)")
     parser.add_argument("--batch", type=int, default=1, help="for --target-ms: images in a batch (default: 1)")
 
 

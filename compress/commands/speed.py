@@ -68,18 +68,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help=f"some of {', '.join(PRECISIONS)} (default: those with a file in the folder)",
     )
     parser.add_argument("--batch", default="1,32", metavar="N[,N]", help="images per run (default: 1,32)")
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="threads of every runtime on the CPU (default: as PyTorch)"
-    )
-    parser.add_argument(
-        "--runs", type=int, default=100, metavar="N", help="time each at least this often (default: 100)"
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=3.0, metavar="S", help="and for at least this many seconds (default: 3)"
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE.json", help="write every sample, the machine and the commit to this file"
-    )
+    parser.add_argument("--threads", type=int, metavar="N", help="threads on the CPU (default: as many as PyTorch)")
+    parser.add_argument("--runs", type=int, default=100, metavar="N", help="fewest runs of each (default: 100)")
+    parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="fewest seconds of each (default: 3)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="file for every sample, the machine, the commit")
     return parser.parse_args(argv)
 
 

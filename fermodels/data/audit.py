@@ -118,19 +118,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("data", help=f"NAME or NAME:PATH, NAME one of {', '.join(DATASETS)}")
     parser.add_argument(
-        "--near",
-        type=int,
-        default=NEAR,
-        metavar="BITS",
-        help=f"most differing bits of a near-duplicate, 0 to {MOST_BITS} (default {NEAR})",
+        "--near", type=int, default=NEAR, metavar="BITS", help=f"most differing bits, to {MOST_BITS} ({NEAR})"
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the counts and the rows to this file")
-    parser.add_argument(
-        "--sheet", type=Path, metavar="PNG", help="draw the first near-duplicates of each distance to this file"
-    )
-    parser.add_argument(
-        "--size", type=int, default=SIZE, help=f"side in pixels at which pictures are compared (default {SIZE})"
-    )
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw near-duplicates of each distance to this file")
+    parser.add_argument("--size", type=int, default=SIZE, help=f"side in pixels when compared (default {SIZE})")
     parser.add_argument("--cache", type=Path, default=Path("reports/runs/data"), help="folder of decoded pictures")
     parser.add_argument("--skip-broken", action="store_true", help="leave out broken images and count them")
     return parser.parse_args(argv)

@@ -117,19 +117,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         prog=program("fermodels.faces.prepare"), description="Cuts aligned faces out of a data set of photographs."
     )
     parser.add_argument("data", help=f"{' or '.join(f'{name}:PATH' for name in PHOTOGRAPHS)}")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="folder for the faces, to be read as prepared:FOLDER"
-    )
-    parser.add_argument(
-        "--detector", default="mtcnn", help=f"one of {', '.join(DETECTORS)} (default mtcnn); as yunet:FILE"
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="read it later as prepared:FOLDER")
+    parser.add_argument("--detector", default="mtcnn", help=f"{', '.join(DETECTORS)} (default mtcnn); as yunet:FILE")
     parser.add_argument("--size", type=int, default=128, help="side of the aligned faces in pixels (default 128)")
-    parser.add_argument(
-        "--smallest",
-        type=float,
-        default=SMALLEST,
-        help="ignore faces with a smaller side in pixels (default %(default).0f)",
-    )
+    parser.add_argument("--smallest", type=float, default=SMALLEST, help="ignore smaller faces (side in pixels)")
     parser.add_argument(
         "--landmarks",
         metavar="SOURCE",

@@ -111,9 +111,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Expressions of the faces in photographs, folders and videos, or before a camera.",
     )
     parser.add_argument("paths", nargs="*", metavar="PHOTO|FOLDER|VIDEO|rtsp://...")
-    parser.add_argument(
-        "--webcam", type=int, nargs="?", const=0, metavar="N", help="read camera N (default 0) until Ctrl-C"
-    )
+    parser.add_argument("--webcam", type=int, nargs="?", const=0, metavar="N", help="camera N (default 0) until Ctrl-C")
     parser.add_argument(
         "--model",
         default=DEFAULT,
@@ -125,12 +123,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--precision", help="which ONNX file of a folder: fp32, int8; or bf16, from fp32")
     parser.add_argument("--device", help="device of a checkpoint, like cuda (default cpu)")
     _add_search(parser)
-    parser.add_argument(
-        "--top", type=int, default=1, metavar="K", help="how many expressions to list per face (default 1)"
-    )
-    parser.add_argument(
-        "--annotate", type=Path, metavar="OUT", help="folder for pictures with boxes, bars and attention"
-    )
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="expressions listed per face (default 1)")
+    parser.add_argument("--annotate", type=Path, metavar="OUT", help="folder for pictures with boxes, bars, attention")
     parser.add_argument("--overwrite", action="store_true", help="replace annotated pictures that exist")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="one JSON object per row")
@@ -163,9 +157,7 @@ def _add_executor(parser: argparse.ArgumentParser) -> None:
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
     """How faces are looked for."""
-    parser.add_argument(
-        "--detector", default="mtcnn", help=f"one of {', '.join(DETECTORS)} (default mtcnn); as yunet:FILE"
-    )
+    parser.add_argument("--detector", default="mtcnn", help=f"{', '.join(DETECTORS)} (default mtcnn); as yunet:FILE")
     parser.add_argument("--cropped", action="store_true", help="the pictures are aligned faces already: no detection")
     parser.add_argument(
         "--smallest",

@@ -187,13 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog=program(name), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--of",
-        type=Path,
-        metavar="DIR",
-        help="folder of records whose widths are timed, like RECORDS/table5/DATA/SCALE (default: the papers' networks)",
+        "--of", type=Path, metavar="DIR", help="time the widths of these records: RECORDS/table5/DATA/SCALE"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("out"), metavar="DIR", help="folder for records and tables (default: out)"
+        "--out", type=Path, default=Path("out"), metavar="DIR", help="records and tables (default: out)"
     )
     given = parser.parse_args(argv)
     return exit_status(name, lambda: run(given), kept="nothing is kept before all networks of one call are timed")
