@@ -4,7 +4,7 @@ Splits are ranges of face numbers that never meet: the test faces are the same h
 """
 
 import re
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from compress.files import atomic_path, digest
 from fermodels.data.base import Dataset, LoadOptions, Split
+from fermodels.data.decode import live_bar
 from fermodels.data.synthetic.actions import CANONICAL
 from fermodels.data.synthetic.drawing import VERSION, Faces, render
 
@@ -52,7 +53,7 @@ def selection_of(path: str | None) -> Selection:
     return Selection(**chosen)
 
 
-def _render_split(folder: Path, indices: range, size: int, seed: int, bar: str | None) -> None:
+def _render_split(folder: Path, indices: range, size: int, seed: int, advance: Callable[[int], None]) -> None:
     """Renders in chunks straight into the four arrays; each appears under its name only when complete."""
     n = len(indices)
     shapes = {"images": (n, size, size, 3), "labels": (n,), "landmarks": (n, 68, 2), "visibility": (n, 68)}
@@ -62,9 +63,7 @@ def _render_split(folder: Path, indices: range, size: int, seed: int, bar: str |
         faces: Faces = render(indices[start : start + _CHUNK], size=size, seed=seed)
         for name in _ARRAYS:
             whole[name][start : start + _CHUNK] = getattr(faces, name)
-        if bar is not None:
-            done = min(start + _CHUNK, n)
-            print(f"\r{bar}: {done:,} of {n:,} faces", end="" if done < n else "\n", file=sys.stderr, flush=True)
+        advance(len(faces.labels))
     for name in _ARRAYS:
         with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, whole[name])
@@ -85,8 +84,8 @@ def _split(name: str, count: int, seed: int, options: LoadOptions) -> Split:
     folder = options.cache / "synthetic" / f"{name}-{count}-{options.size}px-{key[:12]}"
     arrays = _open(folder, count, options.size)
     if arrays is None:
-        bar = f"synthetic {name}" if options.progress and sys.stderr.isatty() else None
-        _render_split(folder, range(first, first + count), options.size, seed, bar)
+        with live_bar(f"drawing {name} faces", count, options.progress) as advance:
+            _render_split(folder, range(first, first + count), options.size, seed, advance)
         arrays = _open(folder, count, options.size)
         assert arrays is not None, f"{folder} was just written"
     return Split(

@@ -88,7 +88,6 @@ def _few_colours(sheet: Image.Image) -> Image.Image:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(prog=program("fermodels.data.synthetic"), description="Draws the contact sheet.")
     parser.add_argument("--sheet", type=Path, required=True, metavar="PNG", help="where to write the contact sheet")
     parser.add_argument("--seed", type=int, default=0, help="which faces (default 0: those of the data set)")
