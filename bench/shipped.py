@@ -150,7 +150,6 @@ def rivals(root: Path = Path()) -> list[dict[str, Any]]:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(prog=program("bench.shipped"), description=__doc__)
     parser.add_argument("name", choices=list(SHIPPED))
     add_data(parser)

@@ -65,7 +65,6 @@ def _table(lines: list[tuple[str, str]], indent: str = "") -> str:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(prog=program("fermodels.info"), description="What is known of a network.")
     parser.add_argument("checkpoint", help=f"folder that fermodels.save wrote, or {', '.join(SHIPPED)}")
     return parser.parse_args(argv)

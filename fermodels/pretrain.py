@@ -135,7 +135,6 @@ def say(text: str) -> None:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     _, examples, rest = (__doc__ or "").split("\n\n", 2)
     parser = argparse.ArgumentParser(
         prog=program("fermodels.pretrain"),

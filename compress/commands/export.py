@@ -36,7 +36,6 @@ class Deployment(Protocol):
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog=program("compress.export"),
         description="Exports a network to ONNX, builds the file that the runtime needs, and compares it with PyTorch.",

@@ -75,7 +75,6 @@ class _Own:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog=program(COMMAND),
         description="Cuts channels out of a trained network and writes the smaller one with its plan.",

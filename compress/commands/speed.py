@@ -46,7 +46,6 @@ REDRAWN_S = 0.2
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog=program(COMMAND),
         description="Times what compress.export wrote, in every runtime, beside eager float32 PyTorch.",

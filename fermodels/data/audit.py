@@ -112,7 +112,6 @@ def show(counts: dict[str, Any]) -> None:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog=program("fermodels.data.audit"), description="Looks for duplicates, leaks and pictures without a face."
     )

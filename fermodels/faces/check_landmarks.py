@@ -118,7 +118,6 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog=program("fermodels.faces.check_landmarks"),
         description="Measures a source of landmarks on drawn faces and on photographs.",

@@ -112,7 +112,6 @@ def _samples(path: Path, count: int, size: int) -> list[np.ndarray]:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         prog=program("fermodels.faces.prepare"), description="Cuts aligned faces out of a data set of photographs."
     )

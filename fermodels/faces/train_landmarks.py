@@ -190,7 +190,6 @@ def train(settings: Settings, folder: Path, bar: EpochBar) -> Account:
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
     default = Settings()
     parser = argparse.ArgumentParser(
         prog=program("fermodels.faces.train_landmarks"),
