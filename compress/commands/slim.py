@@ -110,7 +110,9 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--macs-share", type=float, metavar="SHARE", help="or: share of the MACs that may stay")
     one.add_argument("--params-share", type=float, metavar="SHARE", help="or: share of the parameters that may stay")
     one.add_argument("--target-ms", type=float, metavar="MS", help="or: milliseconds of a batch on --runtime")
-    parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES, help="for --target-ms (onnxruntime)")
+    parser.add_argument(
+        "--runtime", default="onnxruntime", choices=RUNTIMES, help="for --target-ms (default: %(default)s)"
+    )
     parser.add_argument("--batch", type=int, default=1, help="for --target-ms: images in a batch (default: 1)")
 
 

@@ -120,7 +120,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         f"compress.export wrote (default {DEFAULT})",
     )
     parser.add_argument("--runtime", metavar="NAME", help=f"what runs an ONNX file (default {DEFAULT_RUNTIME})")
-    parser.add_argument("--precision", help="which ONNX file of a folder: fp32, int8; or bf16, from fp32")
+    parser.add_argument("--precision", help="of an ONNX file or a folder of them: fp32, int8, bf16")
     parser.add_argument("--device", help="device of a checkpoint, like cuda (default cpu)")
     _add_search(parser)
     parser.add_argument("--top", type=int, default=1, metavar="K", help="expressions listed per face (default 1)")
