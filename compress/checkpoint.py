@@ -81,7 +81,7 @@ def write(
     """Writes a checkpoint as a whole; see `save`."""
     from safetensors.torch import save as bytes_from_tensors
 
-    folder = Path(folder)
+    folder = Path(os.path.realpath(folder))  # what a link leads to is replaced, not the link
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: a checkpoint is a folder, give another name")
     if not overwrite and folder.exists() and any(folder.iterdir()):

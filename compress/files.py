@@ -31,12 +31,12 @@ UNFINISHED = ".tmp"
 def atomic_path(path: Path, *, suffix: str = UNFINISHED) -> Iterator[Path]:
     """A temporary path beside `path`; renamed to `path` when the block ends well, removed when it does not.
 
-    The permissions are those of any new file (umask).
+    The permissions are those of any new file (umask). A link stays: the file that it leads to is replaced.
 
     Args:
         suffix: for writers that choose the format by it; it should be no pattern's that looks into the folder.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in leftovers(path):
         with suppress(OSError):  # another process sweeps, too

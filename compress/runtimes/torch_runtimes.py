@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 
 from compress.exporting.program import PROGRAM, load_program
 from compress.exporting.signed_onnx import described
+from compress.forked import computing
 from compress.libraries import Unavailable
 from compress.runtimes.cuda_graphs import Cuda, Gpu
 from compress.runtimes.engine_session import Recent
@@ -35,6 +36,7 @@ class TorchSession(Session):
 
     def _run(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         dtype, device = DTYPES[self.precision], self.io.device
+        computing()
         with torch.inference_mode():
             fed = [batch[spec.name].to(device) for spec in self.io.inputs]
             answers = self.call(*(one.to(dtype) if one.is_floating_point() else one for one in fed))

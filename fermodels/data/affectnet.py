@@ -89,7 +89,7 @@ def load8(path: str | None, options: LoadOptions) -> Dataset:
 def _load(name: str, classes: tuple[str, ...], path: str | None, options: LoadOptions) -> Dataset:
     if not path:
         raise ValueError(HELP)
-    root = Path(path).expanduser()
+    root = Path(os.path.expanduser(path))
     skips = Skips(allowed=options.skip_broken)
     newer = (root / "train_set").is_dir() or (root / "val_set").is_dir()
     images, listings = (_newer if newer else _first)(path, root, options, skips)

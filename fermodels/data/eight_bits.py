@@ -23,7 +23,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: negative values, values that are not finite, or a range of which black and white cannot be told.
     """
-    if not image.mode.startswith(("I", "F")):
+    if not image.mode.startswith(("I", "F")) or 0 in image.size:
         return image
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())

@@ -6,6 +6,7 @@ repeat a Training row's pixels, and are flagged as leaked.
 >>> open_dataset("fer2013:fer2013.csv", size=64, cache=Path("cache"))
 """
 
+import os
 from array import array
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -59,7 +60,7 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     skips = Skips(allowed=options.skip_broken)
     found = listed(path, skips, HELP)
     if found is None:
-        return assemble(_from_folders(path, Path(path).expanduser(), skips), options, skips)
+        return assemble(_from_folders(path, Path(os.path.expanduser(path)), skips), options, skips)
     counts = [
         against_published(name, found.rows.labels[found.usage == position], EXPRESSIONS, PUBLISHED[name])
         for position, name in enumerate(USAGES)
@@ -85,7 +86,7 @@ def listed(path: str, skips: Skips, help: str) -> Listed | None:
     Raises:
         ValueError: the path is missing or of no known form, or a row is broken; `help` ends the sentence.
     """
-    place = Path(path).expanduser()
+    place = Path(os.path.expanduser(path))
     if not place.exists():
         raise ValueError(f"{path} does not exist. {help}")
     if place.suffix.lower() == ".npz":
@@ -185,8 +186,8 @@ def _csv_rows(path: Path, skips: Skips) -> Listed:
 def _columns(path: Path, header: bytes) -> dict[str, int]:
     """Where emotion, pixels and usage stand."""
     names = [cell.strip(' "\r\n').lower() for cell in header.decode("utf-8-sig", "replace")[:200].split(",")]
-    if not {"emotion", "pixels", "usage"} <= set(names):
-        raise ValueError(f"{path} begins with the columns {names}, not with emotion, pixels, Usage. {HELP}")
+    if any(names.count(name) != 1 for name in ("emotion", "pixels", "usage")):
+        raise ValueError(f"{path} begins with the columns {names}, not with one emotion, pixels, Usage each. {HELP}")
     return {name: position for position, name in enumerate(names)}
 
 

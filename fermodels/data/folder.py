@@ -19,7 +19,7 @@ from fermodels.data.base import Dataset, LoadOptions
 from fermodels.data.open_picture import SUFFIXES
 from fermodels.data.rows import Skips, file_rows, whole_rows
 from fermodels.data.splits import SEED, SHARES, Source, assemble, split_by_person
-from fermodels.data.walk import LeftOut, pictures_below
+from fermodels.data.walk import LeftOut, pictures_below, report_loose
 
 SPELLINGS = {
     "angry": "anger",
@@ -68,7 +68,7 @@ def source(path: str | None, skips: Skips, *, whole: bool = False) -> Source:
     """The listed rows, their images cropped to the central square or `whole`; errors as in `load`."""
     if not path:
         raise ValueError(f"folder needs a path. {HELP}")
-    root = Path(path).expanduser()
+    root = Path(os.path.expanduser(path))
     if not root.is_dir():
         raise ValueError(f"{path} is not a folder. {HELP}")
     splits, classes, notes = _unsplit(root, skips) or class_tree(root, f"folder:{path}", skips)
@@ -97,6 +97,7 @@ def _unsplit(root: Path, skips: Skips) -> Tree | None:
     classes, labels = _classes({"train": present}, SPELLINGS)
     left_out = LeftOut()
     names, of = _files(root, present, labels, skips, left_out)
+    report_loose(root, "", left_out)
     told = [PERSON.search(name) for name in names]
     split = split_by_person([name if known is None else known[1] for name, known in zip(names, told, strict=True)], of)
     places = {part: np.flatnonzero(split == part) for part in SPLITS}
@@ -134,6 +135,7 @@ def class_tree(root: Path, spec: str, skips: Skips, spellings: Mapping[str, str]
         if unknown := [name for name in names if name not in labels]:
             raise ValueError(f"{root}/{places[split]}/{unknown[0]} is not a class of train: {', '.join(classes)}")
         files[split] = _files(root, [f"{places[split]}/{name}" for name in names], labels, skips, left_out)
+        report_loose(root, str(places[split]), left_out)
     other = sorted(set(present) - set(places.values()))
     unused = (f"Folders that are no split, left out: {_told(other)}.",) if other else ()
     return files, classes, (*left_out.notes, *unused)
@@ -165,7 +167,7 @@ def _files(root: Path, folders: Iterable[str], labels: dict[str, int], skips: Sk
 
 def _subfolders(place: Path) -> list[str]:
     with os.scandir(place) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(one.name for one in entries if os.path.isdir(one.path) and not one.name.startswith("."))
 
 
 def _told(names: list[str]) -> str:

@@ -68,7 +68,7 @@ def source(path: str | None, skips: Skips, *, whole: bool = True) -> Source:
     """The listed rows; LFW's photographs are square, so `whole` or not is the same. Errors as in `load`."""
     if not path:
         raise ValueError(HELP)
-    store = _open(Path(path).expanduser(), path)
+    store = _open(Path(os.path.expanduser(path)), path)
     files, persons, labels, dropped = _listed(store, skips)
     if not files:
         raise ValueError(f"{path} lists no photograph of {', '.join(CLASSES)}. {HELP}")
@@ -135,10 +135,11 @@ def _listed(store: _Store, skips: Skips) -> tuple[list[str], list[str], Int64[np
         rows = list(enumerate(reader, 2))
     except csv.Error as error:
         raise ValueError(f"{store.path}, {LABELS}, line {reader.line_num}: {error}. {HELP}") from None
-    if missing := [name for name in COLUMNS if name not in reader.fieldnames]:
-        raise ValueError(f"{store.path}, {LABELS} has no column {', '.join(missing)}. {HELP}")
+    if missing := [name for name in COLUMNS if reader.fieldnames.count(name) != 1]:
+        raise ValueError(f"{store.path}, {LABELS} has no column {', '.join(missing)}, or has it twice. {HELP}")
     found: list[tuple[str, str, int]] = []
     dropped: Counter[str] = Counter()
+    seen: set[str] = set()
     for number, row in rows:
         file, person, emotion = (str(row[name] or "") for name in COLUMNS)
         if not person or emotion not in (*EXPRESSIONS, "contempt"):
@@ -147,7 +148,10 @@ def _listed(store: _Store, skips: Skips) -> tuple[list[str], list[str], Int64[np
             skips.report(f'{store.path}, {LABELS}, line {number}: "{file}" leads outside the set')
         elif not store.has(file):
             skips.report(f"{store.path} has no {file} ({LABELS}, line {number})")
+        elif file in seen and emotion in CLASSES:
+            skips.report(f'{store.path}, {LABELS}, line {number}: "{file}" is listed twice')
         elif emotion in CLASSES:
+            seen.add(file)
             found.append((file, person, CLASSES.index(emotion)))
         else:
             dropped[emotion] += 1

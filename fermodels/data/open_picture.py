@@ -20,7 +20,7 @@ from typing import IO, NamedTuple
 
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from fermodels.data.eight_bits import DARKEST, MEND, eight_bits
+from fermodels.data.eight_bits import MEND, eight_bits
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 """Pillow's names. MPO, the several pictures of a camera in one file, is opened as JPEG; the first one is taken."""
@@ -38,8 +38,12 @@ OTHER_PICTURES = frozenset(
 HEIC = "it is HEIC, which is not read here: convert it to JPEG or PNG (pip install pillow-heif has a converter)"
 MOST_PIXELS = 100_000_000
 """A picture of more pixels is refused: 100 million are 0.3 GB in RGB."""
-DEEP_COLOURS = re.compile("(RGBA?|RGBX|LA);16")
+DEEP_COLOURS = re.compile("(RGBA?|RGBX|LA|CMYK);16")
 """In Pillow's raw modes: 16 bits a channel, of which it keeps 8."""
+DARKEST_COLOURS = 64
+"""Colours of 16 bits that all lie below this, seen as 8 bits, fill 14 bits or fewer."""
+BITS, PHOTOMETRIC, SAMPLE_FORMAT, SIGNED = 258, 262, 339, 2
+"""TIFF's tags: bits of a value, whether 0 is white (0) or black (1), what kind of numbers values are; and one kind."""
 DRAFTS = (1, 2, 4, 8)
 """Parts of its size at which a JPEG file can be decoded."""
 
@@ -145,10 +149,24 @@ def _eight_bits(opened: ImageFile.ImageFile) -> Image.Image:
     """The upright pixels. Pillow keeps the upper 8 of 16 bits in colour: where they hold next to nothing, the picture
     fills fewer bits than its type, and what was lost cannot be made again."""
     deep = any(DEEP_COLOURS.search(str(tile[3])) for tile in opened.tile)
+    negative = _negative(opened)
     image = eight_bits(upright(opened))
-    if deep and max(int(high) for _, high in image.convert("RGB").getextrema()) < DARKEST:  # type: ignore[misc]
-        raise ValueError(f"its colours have 16 bits, of which the upper four are empty; {MEND}")
-    return image
+    colours = image if image.mode == "CMYK" else image.convert("RGB")
+    if deep and max(int(high) for _, high in colours.getextrema()) < DARKEST_COLOURS:  # type: ignore[misc]
+        raise ValueError(f"its colours have 16 bits, of which the upper two are empty; {MEND}")
+    return ImageOps.invert(image) if negative else image
+
+
+def _negative(opened: ImageFile.ImageFile) -> bool:
+    """Whether 0 is white in a TIFF file of more than 8 bits, which Pillow reads as if it were black.
+
+    Raises:
+        ValueError: its 8 or 16 bits are signed, which Pillow reads as if they were not.
+    """
+    tags = getattr(opened, "tag_v2", {}) if opened.format == "TIFF" else {}
+    if SIGNED in tags.get(SAMPLE_FORMAT, ()) and max(tags.get(BITS, (1,))) <= 16:
+        raise ValueError(f"its values are signed, so black and white cannot be told; {MEND}")
+    return opened.mode.startswith(("I", "F")) and tags.get(PHOTOMETRIC) == 0
 
 
 def upright(opened: Image.Image) -> Image.Image:

@@ -8,6 +8,7 @@ one memory-mapped array of pixels and one table of its rows; the photographs are
 `lfw:faces/lfw` is the same under the name of the photographs' data set, which records then carry.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +99,7 @@ def read_meta(folder: Path) -> Prepared:
 
 def is_prepared(path: str) -> bool:
     """Whether `path` is a folder that `prepare` has finished."""
-    return (Path(path).expanduser() / META).is_file()
+    return (Path(os.path.expanduser(path)) / META).is_file()
 
 
 def load(path: str | None, options: LoadOptions, *, name: str = "prepared") -> Dataset:
@@ -109,7 +110,7 @@ def load(path: str | None, options: LoadOptions, *, name: str = "prepared") -> D
     """
     if not path:
         raise ValueError(HELP)
-    root = Path(path).expanduser()
+    root = Path(os.path.expanduser(path))
     meta = read_meta(root)
     rows = {name: _rows(root / name, name, meta) for name in SPLITS if not (meta.carved and name == "validation")}
     found = meta.provenance

@@ -6,6 +6,7 @@ It has no validation split: 10 % of train is carved.
 >>> open_dataset("rafdb:basic", size=224, cache=Path("cache"))
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def load(path: str | None, options: LoadOptions) -> Dataset:
     """
     if not path:
         raise ValueError(HELP)
-    given = Path(path).expanduser()
+    given = Path(os.path.expanduser(path))
     skips = Skips(allowed=options.skip_broken)
     places = (given, given / "basic", given / "DATASET")  # as archives of it unpack
     if root := next((place for place in places if (place / LIST).is_file()), None):
@@ -95,7 +96,7 @@ def _from_list(root: Path, skips: Skips) -> dict[str, Rows]:
 def _listed(path: Path, skips: Skips) -> dict[str, tuple[list[str], list[int]]]:
     """Image paths below the root and labels, by split, in the order of the names."""
     found: dict[str, tuple[list[str], list[int]]] = {"train": ([], []), "test": ([], [])}
-    entries: list[tuple[str, int]] = []
+    entries: dict[str, int] = {}
     for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), 1):
         name, _, label = line.strip().partition(" ")
         if not name:
@@ -103,8 +104,11 @@ def _listed(path: Path, skips: Skips) -> dict[str, tuple[list[str], list[int]]]:
         if label.strip() not in LABELS or name.split("_")[0] not in found or not inside(name):
             skips.report(f'{path}, line {number}: "{line.strip()[:60]}" is not "train_... 1" to "test_... 7"')
             continue
-        entries.append((name, EXPRESSIONS.index(LABELS[label.strip()])))
-    for name, label in sorted(entries):
+        if name in entries:
+            skips.report(f'{path}, line {number}: "{name}" is listed twice')
+            continue
+        entries[name] = EXPRESSIONS.index(LABELS[label.strip()])
+    for name, label in sorted(entries.items()):
         names, labels = found[name.split("_")[0]]
         names.append(f"{IMAGES}/{name.rpartition('.')[0]}_aligned.jpg")
         labels.append(label)

@@ -6,8 +6,9 @@ a grey test picture is found again in a folder of colour files, while one that w
 >>> pool = open_pool(["fer2013:fer2013.csv", "my/pictures"], size=64, cache=Path("cache"), keep_out=["rafdb:RAF-DB"])
 """
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,8 @@ class Pool:
     """Every source of test pictures that the faces were compared with."""
     labelled: Dataset | None
     """The first source with labels: what an encoder knows is probed on it."""
+    passed_by: tuple[str, ...] = ()
+    """What was left out of folders of pictures, or was broken in them."""
 
     @property
     def dropped(self) -> int:
@@ -65,7 +68,7 @@ class Pool:
         sources = (
             f"{one.name}: {one.faces:,} faces, {one.tests:,} of them test pictures (left out)." for one in self.found
         )
-        return (*sources, f"Test pictures compared with, by pixels: {compared}.")
+        return (*sources, f"Test pictures compared with, by pixels: {compared}.", *self.passed_by)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -105,13 +108,14 @@ def open_pool(
         ValueError: an unknown name, a missing or wrong path, a broken picture, or no face that is no test picture.
     """
     options = LoadOptions(size=size, cache=Path(cache), skip_broken=skip_broken, progress=progress)
-    opened = {spec: _opened(spec, options) for spec in dict.fromkeys((*specs, *keep_out))}
+    passed_by: list[str] = []
+    opened = {spec: _opened(spec, options, passed_by) for spec in dict.fromkeys((*specs, *keep_out))}
     sources = {spec: _part(opened[spec], "train") for spec in dict.fromkeys(specs)}
     tests = {
         spec: _part(opened[spec], "test") for spec in opened if spec in keep_out or isinstance(opened[spec], Dataset)
     }
     labelled = next((data for spec in sources if isinstance(data := opened[spec], Dataset)), None)
-    return pool_of(sources, tests, labelled)
+    return replace(pool_of(sources, tests, labelled), passed_by=tuple(passed_by))
 
 
 def pool_of(
@@ -156,7 +160,7 @@ def _told(spec: str) -> str:
     name = spec.partition(":")[0]
     if name == "synthetic":
         return spec
-    return name if name in DATASETS else Path(spec).expanduser().resolve().name
+    return name if name in DATASETS else Path(os.path.expanduser(spec)).resolve().name
 
 
 def _part(opened: Dataset | np.ndarray, split: str) -> np.ndarray:
@@ -164,23 +168,26 @@ def _part(opened: Dataset | np.ndarray, split: str) -> np.ndarray:
     return np.asarray(opened.splits[split].images if isinstance(opened, Dataset) else opened)
 
 
-def _opened(spec: str, options: LoadOptions) -> Dataset | np.ndarray:
-    """A data set, or the pictures of a folder."""
+def _opened(spec: str, options: LoadOptions, passed_by: list[str]) -> Dataset | np.ndarray:
+    """A data set, or the pictures of a folder; what is left out of that is added to `passed_by`."""
     if spec.partition(":")[0] in DATASETS:
         place: dict[str, Any] = {"size": options.size, "cache": options.cache}
         return open_dataset(spec, **place, skip_broken=options.skip_broken, progress=options.progress)
-    root = Path(spec).expanduser()
+    root = Path(os.path.expanduser(spec))
     if not root.is_dir():
         raise ValueError(f'"{spec}" is neither a data set nor a folder: {HELP}')
     if splits := [p.name for p in root.iterdir() if p.name.lower() in SPLITS["test"] and p.is_dir()]:
         raise ValueError(f"{spec} has a folder {splits[0]}/: name it folder:{spec}, so that its pictures stay out")
-    return _pictures(root, spec, options)
+    return _pictures(root, spec, options, passed_by)
 
 
-def _pictures(root: Path, spec: str, options: LoadOptions) -> np.ndarray:
+def _pictures(root: Path, spec: str, options: LoadOptions, passed_by: list[str]) -> np.ndarray:
     """Every picture below `root`, RGB, its central square."""
-    names = pictures_below(root, "", LeftOut())
+    left_out, skips = LeftOut(), Skips(allowed=options.skip_broken)
+    names = pictures_below(root, "", left_out)
     if not names:
         raise ValueError(f"{spec} holds no picture ({', '.join(sorted(SUFFIXES))}): {HELP}")
     rows = file_rows("pictures", root, names, np.zeros(len(names), np.int64))
-    return decode(rows, 3, options, Skips(allowed=options.skip_broken)).images
+    images = decode(rows, 3, options, skips).images
+    passed_by += [f"{_told(spec)}: {note}" for note in (*left_out.notes, *skips.notes)]
+    return images

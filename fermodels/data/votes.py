@@ -17,9 +17,13 @@ FILE = "fer2013new.csv"
 """Read where it lies beside fer2013.csv."""
 VOTES = (*("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"), "unknown", "nf")
 """Its columns after Usage and Image name, in small letters. The last: "this is not a face"."""
+NAME = "image name"
+"""Its pictures, numbered in the order of its rows; of rows that show no face it may be empty."""
 OTHERS = ("contempt", "unknown", "nf")
 """Answers that are none of the seven expressions."""
 TIES = "ties"
+VOTERS = 10
+"""People who were asked about each row."""
 ORDER = tuple(map(VOTES.index, (*EXPRESSIONS, *OTHERS)))
 """The columns as labels: first the seven expressions."""
 
@@ -61,18 +65,30 @@ def read_votes(path: Path, usage: Sequence[str]) -> Int64[np.ndarray, "n 10"]:
     """
     mend = f"Take it from https://github.com/microsoft/FERPlus, or move it away to read {path.parent} without votes"
     votes: list[list[int]] = []
+    last = ""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.DictReader(file)
         try:
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            if missing := [name for name in ("usage", *VOTES) if name not in reader.fieldnames]:
-                raise ValueError(f"it has no column {', '.join(missing)}")
+            if missing := [name for name in ("usage", *VOTES) if reader.fieldnames.count(name) != 1]:
+                raise ValueError(f"it has no column {', '.join(missing)}, or has it twice")
             for number, row in enumerate(reader):
                 if number < len(usage) and row["usage"] != usage[number]:
                     raise ValueError(f'its Usage there is "{row["usage"]}", fer2013.csv has "{usage[number]}"')
-                votes.append([int(row[name] or "") for name in VOTES])
+                votes.append([_vote(row[name]) for name in VOTES])
+                name = row.get(NAME) or ""
+                if name and name <= last:
+                    raise ValueError(f"{name} stands behind {last}: its rows are not in the order of fer2013.csv")
+                last = name or last
             if len(votes) != len(usage):
                 raise ValueError(f"it has {len(votes):,} rows, fer2013.csv {len(usage):,}")
         except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}. {mend}") from None
     return np.array(votes, np.int64).reshape(-1, len(VOTES))
+
+
+def _vote(cell: str | None) -> int:
+    """How many of the ten have given an answer."""
+    if not (cell or "").strip().isdecimal() or int(cell or "") > VOTERS:
+        raise ValueError(f'"{(cell or "")[:20]}" is no number of votes')
+    return int(cell or "")

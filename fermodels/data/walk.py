@@ -42,6 +42,13 @@ def pictures_below(root: Path, folder: str, left_out: LeftOut) -> list[str]:
     return sorted(_below(root, folder, left_out, (os.path.realpath(root / folder),)))
 
 
+def report_loose(root: Path, folder: str, left_out: LeftOut) -> None:
+    """Reports the pictures that lie in `folder` itself, where folders of classes are read."""
+    for name in sorted(os.listdir(root / folder)):
+        if os.path.splitext(name)[1].lower() in SUFFIXES and os.path.isfile(root / folder / name):
+            left_out.report(f"{folder}/{name}".lstrip("/"), "pictures in no class folder")
+
+
 def _below(root: Path, folder: str, left_out: LeftOut, above: tuple[str, ...]) -> list[str]:
     found: list[str] = []
     try:
@@ -52,9 +59,10 @@ def _below(root: Path, folder: str, left_out: LeftOut, above: tuple[str, ...]) -
         return found
     for entry in listed:
         path = f"{folder}/{entry.name}" if folder else entry.name
-        if entry.is_dir():
+        if os.path.isdir(entry.path):  # DirEntry's raises where a link leads to itself
             real = os.path.realpath(entry.path)
             if entry.name.startswith("."):
+                left_out.report(path, "hidden folders")
                 continue
             if any(one == real or one.startswith(real.rstrip(os.sep) + os.sep) for one in above):
                 left_out.report(path, "links that lead round in a circle")
@@ -68,7 +76,7 @@ def _below(root: Path, folder: str, left_out: LeftOut, above: tuple[str, ...]) -
 
 
 def _reason(entry: os.DirEntry[str]) -> str | None:
-    """Why a file that is no folder is left out with a word; None: it is read, or it is no picture."""
+    """Why a file that is no folder is left out with a word; None: it is read, or hidden and no picture."""
     suffix = os.path.splitext(entry.name)[1].lower()
     if entry.is_symlink() and not os.path.exists(entry.path):
         return "links to nothing"
@@ -78,4 +86,4 @@ def _reason(entry: os.DirEntry[str]) -> str | None:
         return "HEIC (convert them, for example with pillow-heif)"
     if suffix in OTHER_PICTURES:
         return f"{suffix} (not read: convert them to PNG or JPEG)"
-    return None
+    return None if suffix in SUFFIXES or entry.name.startswith(".") else "no pictures by their names"

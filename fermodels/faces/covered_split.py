@@ -4,6 +4,7 @@ One thing to know: labels, landmarks and confidences are those of the bare faces
 mouth boxes: a drop is then the network's own and not that of the landmarks, which may suffer beside it.
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def pictures_beside(spec: str) -> Path | None:
         spec: NAME or NAME:PATH, as `fermodels.data.open_dataset` takes it.
     """
     place = spec.partition(":")[2]
-    folder = Path(place).expanduser().parent / PICTURES
+    folder = Path(os.path.expanduser(place)).parent / PICTURES
     return folder if place and (folder / CONFIG).is_file() else None
 
 

@@ -6,6 +6,7 @@ are met exactly, what lies between bends as a thin plate would.
 """
 
 import configparser
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -105,7 +106,7 @@ def mask_picture(scene: Scene) -> Cover:
     """
     if scene.pictures is None:
         raise ValueError(f'the occluder "picture" needs pictures of masks: {HELP}')
-    folder = Path(scene.pictures).expanduser()
+    folder = Path(os.path.expanduser(scene.pictures))
     known = _known(folder, _changed(folder / CONFIG))
     name = scene.variant or str(scene.chance.choice(sorted(known)))
     if name not in known:

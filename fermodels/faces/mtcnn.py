@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
+from compress.forked import computing
 from fermodels.faces.tiles import Found
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Mtcnn:
         nothing = np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32)
         if min(photographs.shape[1:3]) < self.smallest:  # its pyramid would have no level
             return [nothing] * len(photographs)
+        computing()
         with torch.inference_mode():
             boxes, probabilities, points = self.net.detect(photographs, landmarks=True)  # type: ignore[misc]
         found = zip(boxes, points, probabilities, strict=True)

@@ -37,7 +37,7 @@ def claim(out: Path, spec: str) -> None:
         OSError: it cannot be written.
     """
     name, _, path = spec.partition(":")
-    source, place = Path(path).expanduser().resolve(), out.resolve()
+    source, place = Path(os.path.expanduser(path)).resolve(), out.resolve()
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; {MEND}")
     if source == place or source in place.parents or place in source.parents:

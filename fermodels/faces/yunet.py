@@ -5,6 +5,7 @@ it is searched; results are given in the pixels of the photograph all the same. 
 object (the size of its input is a property), so every thread has one of its own.
 """
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Yunet:
     def __init__(self, path: str | None, smallest: float) -> None:
         if not path:
             raise ValueError(HELP)
-        if not Path(path).expanduser().is_file():
+        if not Path(os.path.expanduser(path)).is_file():
             raise ValueError(f"yunet:{path}: there is no such file; {HELP}")
         try:
             import cv2
@@ -85,7 +86,9 @@ def _opened(path: str) -> Any:
 
     told = cv2.utils.logging.setLogLevel(2)  # errors only: it warns that a CPU offers no choice of targets
     try:
-        return cv2.FaceDetectorYN.create(str(Path(path).expanduser()), "", (320, 320), THRESHOLD, OVERLAP, CANDIDATES)
+        return cv2.FaceDetectorYN.create(
+            str(Path(os.path.expanduser(path))), "", (320, 320), THRESHOLD, OVERLAP, CANDIDATES
+        )
     except cv2.error as error:
         raise ValueError(f"yunet:{path} cannot be opened as a YuNet model ({error.err}); {HELP}") from None
     finally:

@@ -11,8 +11,8 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from fermodels.data.open_picture import SUFFIXES
 from fermodels.faces.detect import DETECTORS
 from fermodels.predict.pictures import Frame
 from fermodels.predict.predictor import SMALLEST, Predictor, Region, predictions
-from fermodels.predict.rows import NO_FACE, OK, UNREADABLE, WRITERS, Row, rows
+from fermodels.predict.rows import NO_FACE, OK, UNREADABLE, WRITERS, Row, Writer, rows
 from fermodels.predict.session_classifier import DEFAULT_RUNTIME
 from fermodels.predict.shipped import DEFAULT, SHIPPED, introduced
 from fermodels.predict.sources import LeftOut, files_of, frames, is_address
-from fermodels.predict.spread import Settings, continued, opened, spread
+from fermodels.predict.spread import File, Settings, continued, opened, spread
 from fermodels.predict.videos import live
 
 
@@ -57,28 +57,36 @@ def run(given: argparse.Namespace) -> int:
     return 1 if set(counts) == {UNREADABLE} else 0
 
 
+def _place(
+    given: argparse.Namespace, settings: Settings, predictor: Predictor
+) -> AbstractContextManager[tuple[Writer, Callable[[File], bool]]]:
+    """Where rows go, as a context, and whether a file has its rows there already."""
+    if given.out:
+        return continued(given.out, given.top, settings.told(predictor))
+    return nullcontext((WRITERS[given.form](sys.stdout, given.top), lambda file: False))
+
+
 def _written(
     given: argparse.Namespace, settings: Settings, predictor: Predictor, pictures: Any
 ) -> tuple[Counter[str], LeftOut]:
     """How many rows of each status were written, and what was left out."""
     counts, left_out = Counter[str](), LeftOut()
-    if given.out:
-        write, done = continued(given.out, given.top)
-    else:
-        write, done = WRITERS[given.form](sys.stdout, given.top), lambda file: False
-    endless = given.webcam is not None or any(map(is_address, given.paths))
-    files = (file for file in files_of(given.paths, left_out) if not done(file))
-    if given.executor == "ray":
-        found = spread(files, settings, address=given.ray_address, ordered=not given.any_order)
-    elif endless:
-        stream = live(given.webcam, given.every) if given.webcam is not None else frames(given.paths, every=given.every)
-        found = _told(given, predictor, stream, pictures)
-    else:
-        found = _told(given, predictor, opened(files, given.every), pictures)
-    with suppress(KeyboardInterrupt) if endless else nullcontext():
-        for row in found:
-            write(row)
-            counts[row["status"].partition(":")[0]] += 1
+    with _place(given, settings, predictor) as (write, done):
+        endless = given.webcam is not None or any(map(is_address, given.paths))
+        files = (file for file in files_of(given.paths, left_out) if not done(file))
+        if given.executor == "ray":
+            found = spread(files, settings, address=given.ray_address, ordered=not given.any_order)
+        elif endless:
+            stream = (
+                live(given.webcam, given.every) if given.webcam is not None else frames(given.paths, every=given.every)
+            )
+            found = _told(given, predictor, stream, pictures)
+        else:
+            found = _told(given, predictor, opened(files, given.every), pictures)
+        with suppress(KeyboardInterrupt) if endless else nullcontext():
+            for row in found:
+                write(row)
+                counts[row["status"].partition(":")[0]] += 1
     return counts, left_out
 
 
@@ -95,6 +103,11 @@ def _annotations(given: argparse.Namespace) -> Any:
     """The place for annotated pictures as a context, which gives None when none are wanted."""
     if given.annotate is None:
         return nullcontext()
+    place, folders = given.annotate.resolve(), [Path(p).resolve() for p in given.paths if Path(p).is_dir()]
+    if around := [folder for folder in folders if folder in (place, *place.parents)]:
+        raise ValueError(
+            f"--annotate {given.annotate} lies in {around[0]}, whose pictures are read: name another place"
+        )
     inputs = [path for path in files_of(p for p in given.paths if not is_address(p)) if isinstance(path, Path)]
     one = len(given.paths) == 1 and inputs == [Path(given.paths[0])] and inputs[0].suffix.lower() in SUFFIXES
     if given.annotate.suffix.lower() in SUFFIXES and not one:

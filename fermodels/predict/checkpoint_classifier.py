@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from compress.forked import computing
 from fermodels import checkpoint
 from fermodels.data.base import Split
 from fermodels.faces.landmarks import Landmarker, landmarker, with_landmarks
@@ -43,6 +44,7 @@ class CheckpointClassifier:
         self.find: Landmarker | None = landmarker("own") if self.graph.regions == "given" else None
 
     def __call__(self, faces: UInt8[np.ndarray, "n side side 3"]) -> Answers:
+        computing()
         try:
             with torch.inference_mode():
                 parts = [self.graph(*(view.to(self.device) for view in views)) for views in self._views(faces)]

@@ -37,7 +37,7 @@ def photographs_of(images: Any, color: str) -> tuple[list[Photograph], bool]:
     array = _array(images)
     if array is not None and array.ndim != 4:
         return [_photograph(array, color, 0)], True
-    if array is None and (isinstance(images, bytes) or not isinstance(images, Sequence)):
+    if array is None and (isinstance(images, (bytes, bytearray, memoryview)) or not isinstance(images, Sequence)):
         raise ValueError(f"image 0 is {type(images).__name__}: give {FORMS}")
     several = images if array is None else array
     return [_photograph(image, color, number) for number, image in enumerate(several)], False
@@ -50,7 +50,10 @@ def _photograph(image: Any, color: str, number: int) -> Photograph:
         except ValueError as error:
             raise ValueError(f"{image}: {error}") from None
     if isinstance(image, Image.Image):
-        return photograph_of(upright(image))
+        try:
+            return photograph_of(upright(image))
+        except Exception as error:  # it may be read only now, and whatever a decoder raises is the picture's fault
+            raise ValueError(f"image {number} cannot be read: {str(error) or type(error).__name__}") from error
     array = _array(image)
     if array is None:
         raise ValueError(f"image {number} is {type(image).__name__}: give {FORMS}")
@@ -59,12 +62,20 @@ def _photograph(image: Any, color: str, number: int) -> Photograph:
 
 
 def _array(given: Any) -> np.ndarray | None:
-    """An array, or a PyTorch tensor with its colours last; None of anything else."""
+    """An array, or a PyTorch tensor with its colours last; None of anything else.
+
+    Raises:
+        ValueError: a tensor of a kind that is no array (sparse, quantised, without data).
+    """
     if isinstance(given, np.ndarray):
         return given
     if not (hasattr(given, "detach") and hasattr(given, "cpu")):
         return None
-    array = given.detach().cpu().numpy()
+    try:
+        tensor = given.detach().cpu()
+        array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # NumPy has no bfloat16
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"a tensor of {given.dtype} cannot be read ({error}): give uint8, or 0 to 1") from error
     colours_first = array.ndim in (3, 4) and array.shape[-3] in (1, 3) and array.shape[-1] not in (1, 3)
     return np.moveaxis(array, -3, -1) if colours_first else array
 
@@ -82,6 +93,8 @@ def _coloured(array: np.ndarray, number: int) -> np.ndarray:
 def _eight_bits(array: np.ndarray, number: int) -> UInt8[np.ndarray, "h w 3"]:
     if array.dtype == np.uint8:
         return array
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"image {number} is {array.dtype}: give uint8, or real in [0, 1]")
     low, high = float(array.min()), float(array.max())
     if array.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.rint(255 * array.astype(np.float32)).astype(np.uint8)

@@ -1,5 +1,6 @@
 """The model that a word names: one that ships, a checkpoint, an ONNX file, an engine, a folder of `compress.export`."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def open_model(
         ValueError: nothing of that kind, damaged, without class names, or options that do not fit it; says which.
         Unavailable: a library or device is missing.
     """
-    path = SHIPPED.get(str(spec)) or Path(spec).expanduser()
+    path = SHIPPED.get(str(spec)) or Path(os.path.expanduser(spec))
     try:
         if not path.exists():
             raise ValueError(f"there is no model {path}: {HELP}")

@@ -148,6 +148,8 @@ class Predictor:
 
     def fault(self, photograph: Photograph) -> str | None:
         """What keeps a picture from being looked at, as a sentence; None where nothing does."""
+        if not photograph.pixels.size:
+            return "it has no pixels"
         x0, y0, x1, y1 = self._window(photograph)
         width, height = x1 - x0, y1 - y0
         if min(height, width) < 1:

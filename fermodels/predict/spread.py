@@ -8,15 +8,19 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from compress.cluster import RETRIES, cluster, outcome
 from compress.escaping import csv_cell
-from compress.files import atomic_path
+from compress.files import atomic_path, digest, must_be_writable, plain, write_json
+from compress.locks import locked
+from compress.typed_json import read_json
 from fermodels.predict.models import open_model
 from fermodels.predict.pictures import Frame
 from fermodels.predict.predictor import SMALLEST, Predictor, Region, predictions
@@ -47,6 +51,11 @@ class Settings:
     turns: bool = False
     every: int = 1
     top: int = 1
+
+    def told(self, predictor: Predictor) -> dict[str, Any]:
+        """What rows depend on: of the model what it says of itself, whatever its place is called."""
+        names = ("precision", "detector", "roi", "smallest", "turns", "every")
+        return {"model": digest(predictor.model.about)} | {name: getattr(self, name) for name in names}
 
     def predictor(self) -> Predictor:
         model = open_model(self.model, runtime=self.runtime, precision=self.precision, device=self.device)
@@ -97,25 +106,57 @@ def opened(files: Iterable[File], every: int) -> Iterator[Frame]:
         yield from [file] if isinstance(file, Frame) else frames([file], every=every)
 
 
-def continued(path: Path, top: int) -> tuple[Writer, Callable[[File], bool]]:
-    """A writer that appends rows to `path`, and whether a file has its rows there already.
+@contextmanager
+def continued(path: Path, top: int, settings: dict[str, Any]) -> Iterator[tuple[Writer, Callable[[File], bool]]]:
+    """A writer that appends rows to `path`, and whether a file has its rows there already. Another process that writes
+    to the same file is waited for.
 
-    The last file in it is done again: whoever was killed may not have written all of its rows.
+    The last file in it is done again: whoever was killed may not have written all of its rows. What led to the rows
+    (`settings`) is kept beside them.
 
     Raises:
-        ValueError: another suffix than those of `FORMS`, or a file with other columns.
+        ValueError: another suffix than those of `FORMS`, no rows of this command, or rows of other settings.
     """
     form = FORMS.get(path.suffix.lower())
     if form is None:
         raise ValueError(f"--out {path}: the suffix says the form, {' or '.join(FORMS)}")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    kept, done = (_kept_csv if form == "csv" else _kept_json)(text, path, top)
-    with atomic_path(path) as temporary:
-        stream = temporary.open("w", encoding="utf-8", newline="")
-        write = WRITERS[form](stream, top)
-        stream.write(kept)
-        stream.flush()
-    return write, lambda file: _name(file, form) in done
+    must_be_writable(path)
+    place = Path(os.path.realpath(path))
+    with locked(place.with_name(f".{place.name}.lock"), f"predict --out {path}"):
+        kept, done = _kept(path, form, top)
+        _refuse_others(place, settings, bool(done))
+        with atomic_path(place) as temporary:
+            stream = temporary.open("w", encoding="utf-8", newline="")
+            write = WRITERS[form](stream, top)
+            stream.write(kept)
+            stream.flush()
+        with stream:
+            yield write, lambda file: _name(file, form) in done
+
+
+def _kept(path: Path, form: str, top: int) -> tuple[str, set[str]]:
+    """The rows in `path` that stay, and the files whose rows they are.
+
+    Raises:
+        ValueError: there are no rows of this command, or rows with another `top`.
+    """
+    data = path.read_bytes() if path.exists() else b""
+    end = data.rfind(b"\n") + 1
+    read = _kept_csv if form == "csv" else _kept_json
+    try:
+        return read(data[:end].decode(), data[end:].decode("utf-8", "ignore"), top)
+    except (csv.Error, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"--out {path} holds no rows of this command and --top ({error}): name another file") from None
+
+
+def _refuse_others(path: Path, settings: dict[str, Any], begun: bool) -> None:
+    """Raises ValueError where the rows in `path` come from other settings; else notes these beside it."""
+    beside = path.with_name(f"{path.name}.settings.json")
+    if begun and beside.is_file():
+        before = read_json(beside, dict[str, Any], what="settings of rows", mend=f"Name another file than {path}")
+        if other := [name for name, value in plain(settings).items() if before.get(name) != value]:
+            raise ValueError(f"--out {path} has rows of another {', '.join(other)}: name another file")
+    write_json(beside, settings)
 
 
 def _name(file: File, form: str) -> str:
@@ -123,25 +164,31 @@ def _name(file: File, form: str) -> str:
     return str(csv_cell(name)) if form == "csv" else name
 
 
-def _kept_json(text: str, path: Path, top: int) -> tuple[str, Container[str]]:
-    lines = text.split("\n")[:-1]
+def _kept_json(whole: str, rest: str, top: int) -> tuple[str, set[str]]:
+    """The lines that stay and the files whose rows they are; `rest` is what was written of a last one."""
+    lines = whole.split("\n")[:-1]
     found = [json.loads(line) for line in lines]
-    _must_be(path, all(list(row) == columns(top) for row in found))
-    names = [row["file"] for row in found]
-    whole = [line for line, name in zip(lines, names, strict=True) if name != names[-1]]
-    return "".join(f"{line}\n" for line in whole), set(names) - set(names[-1:])
+    _must_be(all(list(row) == columns(top) for row in found) and _begins(rest, '{"file": "'))
+    names = [str(row["file"]) for row in found]
+    kept = [line for line, name in zip(lines, names, strict=True) if name != names[-1]]
+    return "".join(f"{line}\n" for line in kept), set(names) - set(names[-1:])
 
 
-def _kept_csv(text: str, path: Path, top: int) -> tuple[str, Container[str]]:
-    found = list(csv.reader(io.StringIO(text, newline="")))
-    found = found if text.endswith("\n") else found[:-1]
-    _must_be(path, not found or found[0] == columns(top))
-    names = [row[0] for row in found[1:]]
+def _kept_csv(whole: str, rest: str, top: int) -> tuple[str, set[str]]:
+    """As `_kept_json`."""
+    head, *found = [row for row in csv.reader(io.StringIO(whole, newline="")) if row] or [columns(top)]
+    _must_be(head == columns(top) and all(len(row) == len(head) for row in found))
+    _must_be(bool(whole) or ",".join(head).startswith(rest))
+    names = [row[0] for row in found]
     kept = io.StringIO()
-    csv.writer(kept, lineterminator="\n").writerows(row for row in found[1:] if row[0] != names[-1])
+    csv.writer(kept, lineterminator="\n").writerows(row for row in found if row[0] != names[-1])
     return kept.getvalue(), set(names) - set(names[-1:])
 
 
-def _must_be(path: Path, same: bool) -> None:
+def _begins(text: str, start: str) -> bool:
+    return text.startswith(start) or start.startswith(text)
+
+
+def _must_be(same: bool) -> None:
     if not same:
-        raise ValueError(f"--out {path} has other columns: give the --top of the first call, or another file")
+        raise ValueError("it has other columns")

@@ -22,6 +22,14 @@ def test_nobodys_pattern_finds_a_file_that_is_not_finished(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
+def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path: Path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link").symlink_to("deep/file")
+    for text in ("new", "newer"):
+        write_atomic(tmp_path / "link", text)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "deep/file").read_text() == text
+
+
 def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path):
     write_atomic(tmp_path / "x.json", "old")
     with pytest.raises(RuntimeError), atomic_path(tmp_path / "x.json") as temporary:

@@ -45,6 +45,14 @@ def test_nothing_is_overwritten_unasked(saved):
     assert [path.name for path in saved.parent.iterdir()] == ["net"], "nothing is left beside it"
 
 
+def test_through_a_link_the_checkpoint_that_it_leads_to_is_replaced(saved, tmp_path):
+    (saved / "notes.txt").write_text("mine")
+    (tmp_path / "link").symlink_to("net")
+    save(nn.Conv2d(3, 6, 3), tmp_path / "link", overwrite=True)
+    assert load(saved, lambda: nn.Conv2d(3, 5, 3)).out_channels == 6 and (saved / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "link").is_symlink() and sorted(path.name for path in tmp_path.iterdir()) == ["link", "net"]
+
+
 KILLED = """
 import os, sys
 from torch import nn

@@ -57,8 +57,12 @@ def test_votes_stay_with_their_rows_when_others_are_skipped(tmp_path: Path):
         (lambda text: text.replace(",NF", ",other"), "it has no column nf"),
         (lambda text: text[: text.rindex("\n", 0, -1) + 1], "it has 104 rows, fer2013.csv 105"),
         (lambda text: text.replace("PublicTest", "PrivateTest"), 'Usage there is "PrivateTest", fer2013.csv has "Pub'),
-        (lambda text: text.replace(".png,", ".png,x"), "invalid literal"),
-        (lambda text: text.replace(".png,", ".png"), "invalid literal"),
+        (lambda text: text.replace(".png,", ".png,x"), "is no number of votes"),
+        (lambda text: text.replace(".png,", ".png"), '"" is no number of votes'),
+        (lambda text: text.replace(".png,", ".png,-"), '"-[0-9]" is no number of votes'),
+        (lambda text: text.replace(".png,", ".png," + 20 * "9"), '9+" is no number of votes'),
+        (lambda text: text.replace("NF\n", "NF,fear\n"), "no column fear, or has it twice"),
+        (lambda text: text.replace("0000104.png", "0000001.png"), "fer0000001.png stands behind fer0000103.png"),
     ],
 )
 def test_votes_that_do_not_fit_are_refused(change, sentence: str, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -109,6 +110,25 @@ def test_affectnets_and_rafdbs_lists_do_not_lead_outside(tmp_path: Path):
         load(f"rafdb:{tmp_path / 'raf'}", tmp_path / "cache")
 
 
+def test_a_picture_with_two_labels_and_a_column_with_two_places_are_refused(tmp_path: Path):
+    labels = lfw(tmp_path / "lfw") / "labels.csv"
+    text = labels.read_text()
+    labels.write_text(text + "images/P03_1.jpg,P03,anger,a,0\n")
+    with pytest.raises(ValueError, match=r'labels\.csv, line 51: "images/P03_1\.jpg" is listed twice'):
+        load(f"lfw:{tmp_path / 'lfw'}", tmp_path / "cache")
+    assert len(load(f"lfw:{tmp_path / 'lfw'}", tmp_path / "cache", skip_broken=True).notes) > 1
+    labels.write_text(text.replace(",annotator,", ",emotion,", 1))
+    with pytest.raises(ValueError, match="no column emotion, or has it twice"):
+        load(f"lfw:{tmp_path / 'lfw'}", tmp_path / "cache")
+    listed = rafdb(tmp_path / "raf") / "EmoLabel/list_patition_label.txt"
+    listed.write_text(listed.read_text() + "train_00001.jpg 7\n")
+    with pytest.raises(ValueError, match=r'line 85: "train_00001\.jpg" is listed twice'):
+        load(f"rafdb:{tmp_path / 'raf'}", tmp_path / "cache")
+    (tmp_path / "fer.csv").write_text("emotion,emotion,pixels,Usage\n0,1,2,Training\n")
+    with pytest.raises(ValueError, match="not with one emotion"):
+        load(f"fer2013:{tmp_path / 'fer.csv'}", tmp_path / "cache")
+
+
 SPLIT_NAMES = [("Train", "Valid", "TEST"), ("training", "dev", "testing"), ("train", "Validation", "test")]
 
 
@@ -141,4 +161,29 @@ def test_nested_pictures_are_used_and_what_is_left_out_is_named(tmp_path: Path):
     (note,) = [note for note in data.notes if note.startswith("Left out")]
     for word in ("._a.jpg", "c.heic", "pillow-heif", "nowhere", "round"):
         assert word in note, note
-    assert note.startswith("Left out 4 files")
+    assert note.startswith("Left out 5 files") and "1 no pictures by their names" in note
+
+
+@pytest.mark.parametrize("split", ["train", ""])
+def test_loose_and_hidden_pictures_and_links_to_themselves_are_named(split: str, tmp_path: Path):
+    root = class_folders(tmp_path / "set", each=6) / split
+    if not split:
+        root = root / "train"  # class folders alone
+    data = load(f"folder:{root.parent if split else root}", tmp_path / "cache")
+    before = sum(map(len, data.splits.values()))
+    save(root / "loose.png", noise(3, 24, 3))
+    shutil.copytree(root / "anger", root / "fear/.ipynb_checkpoints")
+    shutil.copy(root / "anger/000.png", root / "anger/no_suffix")
+    for place in (root, root / "anger"):
+        (place / "me").symlink_to("me")
+    data = load(data.spec, tmp_path / "cache")
+    (note,) = [note for note in data.notes if note.startswith("Left out")]
+    for word in ("loose.png", ".ipynb_checkpoints", "no_suffix", "anger/me"):
+        assert word in note, note
+    assert sum(map(len, data.splits.values())) == before
+
+
+def test_a_home_that_nobody_has_is_a_sentence(tmp_path: Path):
+    for name in ("folder", "fer2013", "rafdb", "affectnet", "lfw", "prepared"):
+        with pytest.raises(ValueError, match="nobody-at-all"):
+            load(f"{name}:~nobody-at-all/x", tmp_path / "cache")

@@ -204,10 +204,34 @@ def deep_colours(values: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("bits", [8, 12])
+def retagged(values: np.ndarray, **tags: tuple[int, int]) -> io.BytesIO:
+    """A TIFF file in which the short numbers of some tags are others: t262=(before, after)."""
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "TIFF")
+    data = stream.getvalue()
+    for tag, (before, after) in tags.items():
+        old, new = (struct.pack("<HHIHH", int(tag[1:]), 3, 1, number, 0) for number in (before, after))
+        assert data.count(old) == 1
+        data = data.replace(old, new)
+    return io.BytesIO(data)
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "12 bits in 16", "reals from 0 to 1"])
+def test_where_white_is_0_a_deep_picture_is_no_negative(kind: str):
+    negative = (DEEP[kind].max() - DEEP[kind]).astype(DEEP[kind].dtype)
+    found = np.asarray(open_picture(retagged(negative, t262=(1, 0))).image).astype(int)
+    assert np.abs(found - EIGHT).max() <= 1
+
+
+def test_signed_values_are_refused_not_half_as_bright():
+    with pytest.raises(ValueError, match="signed, so black and white cannot be told"):
+        open_picture(retagged(DEEP["8 bits in 32"], t258=(32, 16)))
+
+
+@pytest.mark.parametrize("bits", [8, 12, 14])
 def test_colours_of_few_bits_in_sixteen_are_refused_not_black(bits: int):
     values = np.repeat(np.rint(RAMP * (2**bits - 1))[..., None], 3, 2)
-    with pytest.raises(ValueError, match="16 bits, of which the upper four are empty"):
+    with pytest.raises(ValueError, match="16 bits, of which the upper two are empty"):
         open_picture(io.BytesIO(deep_colours(values)))
     full = open_picture(io.BytesIO(deep_colours(np.repeat(np.rint(RAMP * 65535)[..., None], 3, 2)))).image
     assert np.abs(np.asarray(full)[..., 0].astype(int) - EIGHT).max() <= 1

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from tiny_sets import noise, save
 
 import fermodels
 from compress.files import plain
-from fermodels.predict import checkpoint_classifier
+from compress.locks import locked
+from fermodels.predict import checkpoint_classifier, spread
 from fermodels.predict import predictor as predicting
 from fermodels.predict.__main__ import main
 from fermodels.predict.predictor import Predictor
@@ -63,6 +66,75 @@ def test_inputs_and_results_are_not_overwritten(checkpoint: str, tmp_path: Path,
     assert main([*words, str(tmp_path / "out"), "--overwrite"]) == 0
     (tmp_path / "file").write_text("")
     assert main([*words, str(tmp_path / "file/out")]) == 2 and "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [".", "new/deep", "../other/../photos/sub", "../link"])
+def test_annotated_pictures_never_lie_among_those_that_are_read(
+    place: str, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photos = folder(tmp_path)
+    (tmp_path / "link").symlink_to(photos)
+    before = sorted(tmp_path.rglob("*"))
+    assert main([str(photos), "--model", checkpoint, "--annotate", str(photos / place)]) == 2
+    assert "whose pictures are read" in capsys.readouterr().err and sorted(tmp_path.rglob("*")) == before
+
+
+STRANGERS = [
+    (".csv", b"my,own,notes"),
+    (".csv", b"file,frame,mine\n1,2,3\n"),
+    (".csv", b"\xff\xfe\x00\n"),
+    (".jsonl", b'{"mine": 1}'),
+    (".jsonl", b"null\n"),
+    (".jsonl", b"[1]\n{bad\n"),
+    (".jsonl", b"[" * 3000 + b"\n"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "content"), STRANGERS)
+def test_files_of_others_are_neither_replaced_nor_continued(
+    suffix: str, content: bytes, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / f"rows{suffix}"
+    out.write_bytes(content)
+    assert main([str(folder(tmp_path)), "--model", checkpoint, "--out", str(out)]) == 2
+    assert "holds no rows of this command" in capsys.readouterr().err and out.read_bytes() == content
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_rows_are_continued_wherever_they_end_and_never_with_other_settings(
+    suffix: str, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photos, out = folder(tmp_path), tmp_path / f"rows{suffix}"
+    save(photos / "\N{SNOWMAN}.png", pictures()[1])
+    words = [str(photos), "--model", checkpoint, "--out", str(out)]
+    assert main(words) == 0
+    whole = out.read_bytes()
+    for end in (0, 3, whole.rfind(b"\xe2") + 1, len(whole) - 30):
+        out.write_bytes(whole[:end])
+        assert main(words) == 0 and out.read_bytes() == whole
+    (tmp_path / "link.csv").with_suffix(suffix).symlink_to(out)
+    assert main([*words[:-1], str((tmp_path / "link.csv").with_suffix(suffix))]) == 0
+    assert out.read_bytes() == whole and not out.is_symlink()
+    other = str(tiny_checkpoint("vggnet", tmp_path / "other"))
+    for more in (["--model", other], ["--smallest", "50"]):
+        assert main([*words, *more]) == 2 and "has rows of another" in capsys.readouterr().err
+    assert out.read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_two_processes_that_write_one_file_take_turns(checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out, read, kept = tmp_path / "rows.csv", threading.Event(), spread._kept
+    words = [str(folder(tmp_path)), "--model", checkpoint, "--out", str(out)]
+    assert main(words) == 0
+    whole = out.read_bytes()
+    out.unlink()
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path / ".rows.csv.lock", "the other"):
+            monkeypatch.setattr(spread, "_kept", lambda *given: read.set() or kept(*given))
+            second = pool.submit(main, words)
+            assert not read.wait(0.5) and not out.exists()
+        assert second.result() == 0
+    assert read.is_set() and out.read_bytes() == whole
 
 
 def test_cells_that_a_spreadsheet_computes_and_escapes_of_terminals_are_text(

@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -148,12 +149,29 @@ def test_no_face_is_an_empty_list(predictor: Predictor):
         (np.full((9, 9, 3), 1.5), "rgb", "is float64 with values from 1.5 to 1.5: give uint8, or 0 to 1"),
         (np.full((9, 9, 3), np.nan), "rgb", "values from nan"),
         (np.zeros((9, 9, 3), np.uint16), "rgb", "is uint16"),
+        (np.full((9, 9, 3), None), "rgb", "image 0 is object: give uint8"),
+        (np.full((9, 9), "a"), "rgb", "image 0 is <U1: give uint8"),
+        (np.zeros((9, 9), [("r", "u1")]), "rgb", "give uint8"),
+        (np.zeros((9, 9), "M8[s]"), "rgb", "give uint8"),
+        (memoryview(b"bytes"), "rgb", "image 0 is memoryview"),
+        (torch.zeros(9, 9).to_sparse(), "rgb", "a tensor of torch.float32 cannot be read"),
+        (torch.zeros(9, 9, 3, device="meta"), "rgb", "cannot be read"),
+        (Image.new("RGB", (0, 9)), "rgb", "it has no pixels"),
+        (Image.new("F", (9, 0)), "rgb", "it has no pixels"),
         (np.zeros((9, 9, 3), np.uint8), "hsv", '"rgb" and "bgr"'),
     ],
 )
 def test_what_is_no_picture_is_named(predictor: Predictor, image: object, color: str, sentence: str):
     with pytest.raises(ValueError, match=sentence):
         predictor.predict(image, color)
+
+
+def test_a_pillow_image_that_breaks_while_it_is_read_is_a_sentence(predictor: Predictor):
+    stream = BytesIO()
+    Image.fromarray(noise(1, 60, 3)).save(stream, "PNG")
+    broken = Image.open(BytesIO(stream.getvalue()[:4000]))  # its header alone is read
+    with pytest.raises(ValueError, match=r"image 1 cannot be read: .*truncated"):
+        predictor.predict([Image.new("RGB", (60, 60)), broken])
 
 
 def test_a_cropped_face_that_is_too_small_is_refused(predictor: Predictor):
@@ -195,6 +213,8 @@ def test_what_is_plainly_a_picture_is_taken(predictor: Predictor, tmp_path: Path
         assert_same(predictor.predict(form), expected)
     for several in (np.stack([rgb, rgb]), torch.stack([tensor, tensor]), [path, rgb], (tensor, Image.fromarray(rgb))):
         assert [len(faces) for faces in predictor.predict(several)] == [2, 2]
+    coarse = (tensor / 255).bfloat16()
+    assert_same(predictor.predict(coarse), predictor.predict(coarse.float().numpy()))
     grey = np.ascontiguousarray(rgb[..., 1])
     as_colour = predictor.predict(np.repeat(grey[..., None], 3, 2))
     for form in (grey, grey[..., None], torch.from_numpy(grey), Image.fromarray(grey)):

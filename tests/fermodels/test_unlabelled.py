@@ -90,9 +90,19 @@ def test_a_folder_of_pictures_loses_what_another_data_set_tests_on(tmp_path):
     save(place / "taken.png", np.asarray(Image.open(taken)))
     free = opened(tmp_path, str(place))
     assert len(free.images) == 3 and free.dropped == 0 and free.labelled is None
+    assert any("Left out 1 files: 1 hidden folders; .hidden" in note for note in free.notes)
     kept = opened(tmp_path, str(place), keep_out=[f"folder:{data}"])
     assert kept.dropped == 1 and kept.kept.tolist() == [0, 1], "sorted by name: below/500, below/501, taken"
     assert str(tmp_path) not in " ".join(kept.notes), "no folder of the user's is told"
+
+
+def test_what_a_folder_of_pictures_holds_besides_is_in_the_notes(tmp_path):
+    for seed in range(2):
+        save(tmp_path / "all" / f"{seed}.png", noise(seed, 20, 3))
+    (tmp_path / "all/a.heic").write_bytes(b"x")
+    (tmp_path / "all/b.png").write_bytes(b"")
+    told = " ".join(opened(tmp_path, str(tmp_path / "all"), skip_broken=True).notes)
+    assert "all: Left out 1 files: 1 HEIC" in told and "all: Skipped 1 broken images or rows: b.png" in told
 
 
 def test_pictures_of_a_folder_to_keep_out_are_test_pictures(tmp_path):
