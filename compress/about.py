@@ -16,9 +16,11 @@ def about_text(about: Mapping[str, Any]) -> str:
     """config.json as text: `about` with its digest.
 
     Raises:
-        ValueError: it holds what JSON cannot.
+        ValueError: it holds what JSON cannot, or the name of what is written beside it.
     """
-    content = {"format": FORMAT} | {name: value for name, value in about.items() if name not in ("format", "digest")}
+    if "digest" in about:
+        raise ValueError('about holds "digest", which config.json has for itself: take another name')
+    content = {"format": FORMAT} | {name: value for name, value in about.items() if name != "format"}
     try:
         return json.dumps(plain(content) | {"digest": digest(content)}, indent=1, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:

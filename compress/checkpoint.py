@@ -86,6 +86,8 @@ def write(
         raise ValueError(f"{folder} is a file: a checkpoint is a folder, give another name")
     if not overwrite and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} exists: give another folder, or overwrite=True to replace its checkpoint")
+    if not isinstance(about, Mapping):
+        raise ValueError(f"about is a {type(about).__name__}: give a dict of what is known of the network")
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(unwrapped(net)).items()}
     weights = bytes_from_tensors(tensors)
     text = about_text(dict(about) | {"weights_sha256": hashlib.sha256(weights).hexdigest()})

@@ -156,7 +156,7 @@ def plain(value: Any, where: str = "") -> Any:
     """`value` as JSON's own types: dataclasses become dicts, tuples and arrays lists, paths strings.
 
     Raises:
-        ValueError: a number that is not finite; `where` names its place.
+        ValueError: a number that is not finite, or two keys that are one as text; `where` names their place.
         TypeError: a value that JSON has no form for.
     """
     if isinstance(value, (np.ndarray, np.generic)):
@@ -164,6 +164,8 @@ def plain(value: Any, where: str = "") -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
+        if len({str(key) for key in value}) < len(value):
+            raise ValueError(f"{where or 'a value'} has two keys that are one as text: {', '.join(map(repr, value))}")
         return {str(key): plain(item, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item, f"{where}[{number}]") for number, item in enumerate(value)]

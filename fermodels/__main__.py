@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from compress.exit_status import exit_status
 from compress.program import FRONT
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "criteria": ("bench.criteria", "compare our pruning criteria with those of Torch-Pruning"),
     "publish": ("bench.publish", "write the tables again from all records, or web pages"),
     "ship": ("bench.ship", "train the network of the package"),
+    "rival": ("bench.rival", "measure the network of another package on the same faces"),
     "card": ("bench.shipped", "measure the network of the package and write its model card"),
 }
 """Name -> module with a `main`, and what it does. A new command is one line here."""
@@ -45,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its status; 2 and a sentence when there is no such command."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
-        print(usage())
-        return 0 if words else 2
+        return exit_status("fer", lambda: print(usage(), flush=True)) or (0 if words else 2)
     name, *rest = words
     if name not in COMMANDS:
         print(f"fer: no command {name!r}: the commands are {', '.join(COMMANDS)}", file=sys.stderr)

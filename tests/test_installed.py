@@ -114,6 +114,14 @@ def test_no_command_at_all_is_status_2_and_the_list(capsys):
     assert "report" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_the_list_says_in_a_line_that_the_disk_is_full():
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "fermodels"]
+        found = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert found.returncode == 2 and found.stderr == "fer: No space left on device\n"
+
+
 @pytest.mark.parametrize("module", [module for module, _ in COMMANDS.values()])
 def test_every_command_has_a_main(module):
     assert callable(import_module(module).main)

@@ -83,7 +83,10 @@ def test_a_kill_while_saving_loses_no_file_and_leaves_none(renames, saved):
     assert load(saved, lambda: nn.Conv2d(3, 5, 3)).out_channels == 7
 
 
-@pytest.mark.parametrize("about", [{"made_by": object()}, {"accuracy": float("nan")}])
+@pytest.mark.parametrize(
+    "about",
+    [{"made_by": object()}, {"accuracy": float("nan")}, {"classes": {1: "a", "1": "b"}}, {"digest": "mine"}, ["sad"]],
+)
 def test_what_cannot_be_told_leaves_the_old_checkpoint(saved, about):
     before = (saved / WEIGHTS).read_bytes()
     with pytest.raises(ValueError, match="about"):
