@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,17 @@ def ray():
 
 
 def killed_when(begun, name: str) -> int:
-    """Kills the worker that runs the task `name` once `begun()`; gives its process."""
+    """Kills a worker that runs the task `name` once `begun()`; gives its process. Between two tasks there is none."""
     while not begun():
         time.sleep(0.002)
-    (found, *_) = [one.pid for one in psutil.process_iter(["cmdline"]) if f"ray::{name}" in (one.info["cmdline"] or [])]
-    os.kill(found, signal.SIGKILL)
-    return found
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for one in psutil.process_iter(["cmdline"]):
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                if f"ray::{name}" in (one.info["cmdline"] or []):
+                    os.kill(one.pid, signal.SIGKILL)
+                    return one.pid
+    raise TimeoutError(f"no worker runs {name}")
 
 
 def outcomes(runs: Path) -> dict[str, dict]:
