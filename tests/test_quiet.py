@@ -21,6 +21,7 @@ ALLOWED = {
     "tests/bench/test_torchrun.py": HANG,
     "tests/compress/test_latency_target.py": "its clock is a formula",
     "tests/compress/test_processes.py": HANG,
+    "tests/test_ray.py::killed_when": HANG,
     "tests/compress/test_runtimes.py::test_threads_rest_when_a_run_is_over": "processor time of this process alone",
 }
 """File, or file::function -> why a clock may be read there."""
