@@ -9,16 +9,15 @@ Rendering is pure, so CI can hold every published figure to its record.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.pages.files import committed
 from bench.pages.peers import peers_plot
 from bench.pages.site import site
 from bench.registry import gathered
+from bench.shipped import records_in
 from bench.tables.ratios.readme import embed, readme_table
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, write_atomic
@@ -45,14 +44,9 @@ def published(reports: Path = REPORTS, readme: Path = README) -> dict[Path, byte
     for page in pages:
         if (page.name, page.data, page.scale) == FRONT:
             files[readme] = embed(readme.read_text(encoding="utf-8"), readme_table(page)).encode()
-            beside = [_of_networks(reports / "records" / kind) for kind in ("shipped", "rivals")]
+            beside = [records_in(reports / "records" / kind) for kind in ("shipped", "rivals")]
             files[readme.parent / PEERS] = peers_plot(page, *beside).svg.encode()
     return files
-
-
-def _of_networks(folder: Path) -> list[dict[str, Any]]:
-    """Records of whole networks that no table holds: `bench.shipped`, `bench.rival`."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
 def in_html(folder: Path, reports: Path = REPORTS) -> dict[Path, bytes]:

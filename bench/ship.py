@@ -4,7 +4,7 @@
 
 FER2013 gives most of the faces. A second set of faces, which our own detector has cut from photographs (see
 `fermodels.faces.prepare`), stands for what users show: its train split joins the training, its validation split counts
-as much as FER2013's when the epoch is chosen, and neither test split is looked at before the end.
+when the epoch is chosen, and neither test split is looked at before the end.
 
 It recovers from the cut on targets softer than the labels: half the label, half FER+'s votes where FER2013's file holds
 them. Then it settles on firmer ones, three quarters the label, rare labels counting more: votes leave little fear and

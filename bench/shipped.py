@@ -144,9 +144,9 @@ def card(record: dict[str, Any], rivals: Sequence[dict[str, Any]] = ()) -> str:
     return jinja.get_template("model_card.md.j2").render(record | more)
 
 
-def rivals(root: Path = Path()) -> list[dict[str, Any]]:
-    """The records of other packages' networks."""
-    return [json.loads(path.read_text()) for path in sorted((root / RIVALS).glob("*.json"))]
+def records_in(folder: Path) -> list[dict[str, Any]]:
+    """The records of whole networks, ours (`RECORDS`) or other packages' (`RIVALS`), which no table holds."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -190,7 +190,7 @@ def run(given: argparse.Namespace) -> None:
     """
     record = measured(given.name, *both(given, open_model(given.name).side))
     write_atomic(RECORDS / f"{given.name}.json", json.dumps(plain(record), indent=1) + "\n")
-    write_atomic(CARDS / f"{given.name}.md", card(plain(record), rivals()))
+    write_atomic(CARDS / f"{given.name}.md", card(plain(record), records_in(RIVALS)))
     print(json.dumps({"record": str(RECORDS / f"{given.name}.json"), "card": str(CARDS / f"{given.name}.md")}))
 
 

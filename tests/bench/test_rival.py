@@ -91,7 +91,7 @@ def test_the_record_holds_what_ours_does_and_the_card_tells_both(
     monkeypatch.setattr(shipped, "SECONDS", 0.0)
     monkeypatch.chdir(tmp_path)
     assert rival.main([str(wheel), "--data", "fer2013:a", "--photographs", "prepared:b"]) == 0
-    (record,) = shipped.rivals()
+    (record,) = shipped.records_in(shipped.RIVALS)
     assert record["params"] == 56_951 and record["version"] == "25.10.0" and record["accuracy"]["n"] == 4
     assert set(record["photographs"]) == set(shipped.WORSE) and record["beside"]["small"]["runs"] >= 3
     ours = json.loads((Path(__file__).parents[2] / shipped.RECORDS / "small.json").read_text())

@@ -72,5 +72,5 @@ def test_the_card_tells_the_record(record):
 @pytest.mark.parametrize("path", sorted((ROOT / shipped.RECORDS).glob("*.json")), ids=lambda path: path.stem)
 def test_committed_cards_are_what_their_records_give(path):
     assert (ROOT / shipped.CARDS / f"{path.stem}.md").read_text() == shipped.card(
-        json.loads(path.read_text()), shipped.rivals(ROOT)
+        json.loads(path.read_text()), shipped.records_in(ROOT / shipped.RIVALS)
     )
