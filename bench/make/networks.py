@@ -54,7 +54,8 @@ class Network:
         epochs = own.start_epochs if self.schedule == "start" else {}
         shorter = {name: replace(getattr(own, name), epochs=count) for name, count in epochs.items()}
         pretrain = stretched(own.pretrain, self.pretraining_length)
-        return changed(scale, dense=getattr(own, self.schedule), pretrain=pretrain, **shorter, **self.changes)
+        held = {"control_ratios": None} if self.schedule == "start" else {}
+        return changed(scale, dense=getattr(own, self.schedule), pretrain=pretrain, **shorter, **held, **self.changes)
 
 
 def vgg_widths(scale: Scale) -> tuple[int, ...]:

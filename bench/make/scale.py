@@ -92,6 +92,9 @@ class Measurement:
     latency_seconds: float = 3.0
     latency_attempts: int = 3
     """How often a noisy measurement is made before it is kept and flagged."""
+    control_ratios: tuple[float, ...] | None = None
+    """Shares of channels at which Table 5 has its control of random channels; None: at all of them, as paper 2's
+    networks have it."""
     compiled_ratios: tuple[float, ...] = (0.0, 0.6)
     """Shares of channels removed from the networks that the table of runtimes gives to torch.compile, which takes half
     a minute for each batch size; other runtimes take a second."""

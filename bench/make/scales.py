@@ -145,8 +145,11 @@ FOR_DATA = {
         dense=_SYNTHETIC_DENSE,
         recipe="taylor",
         sparse=replace(_SYNTHETIC_DENSE, epochs=3, lr=0.02),
-        tune=replace(_SYNTHETIC_TUNE, epochs=3),
+        # the time of two epochs more comes from the controls, of which one ratio is enough for a demonstration
+        tune=replace(_SYNTHETIC_TUNE, epochs=5),
         control=_SYNTHETIC_TUNE,
+        control_ratios=(0.6,),
+        start_epochs={"tune": 3},
         pretrain=replace(_CPU_PRETRAIN, epochs=40, batch=128),
         start=replace(_CPU_START, epochs=16, batch=32),
         travel=6.0,

@@ -20,6 +20,18 @@ def test_cells_are_two_networks_times_two_uncut_and_five_cuts_with_both_controls
     assert {cell.ratio for cell in made if cell.variant in ("dense", "sparse")} == {0.0}
 
 
+def test_a_scale_can_have_controls_at_some_ratios_and_paper_2_keeps_all() -> None:
+    made = {
+        variant: {cell.ratio for cell in cells("table5", "synthetic", "cpu", 1) if cell.variant == variant}
+        for variant in ("slim", "short", "random")
+    }
+    assert made == {"slim": set(TABLE5.ratios), "short": {0.6}, "random": {0.6}}
+    told = cells("table5", "fer2013", "cpu+control_ratios=[0.4,0.9]", 1)
+    assert {cell.ratio for cell in told if cell.variant == "random"} == {0.4}
+    second = cells("ocl-slim", "synthetic", "cpu", 1)
+    assert {cell.ratio for cell in second if cell.variant == "random"} == set(RATIO_TABLES["ocl-slim"].ratios)
+
+
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         cells("table5", "synthetic", "cpu", seeds=0)

@@ -3,8 +3,10 @@
 `bench.tables.ratios.sheet` fills them from records, `bench.tables.ratios.page` makes both a page.
 
 >>> len(cells(RATIO_TABLES["table5"], "synthetic", "cpu", seeds=1))
-32
+16
 """
+
+from collections.abc import Sequence
 
 from bench.make.methods import RECIPES
 from bench.make.networks import NETWORKS
@@ -85,7 +87,7 @@ def _control_panel() -> Panel:
         "removed channels moved into the next biases; after batch norm statistics were measured again; after "
         "fine-tuning. Control: as many channels, removed at random, beside those that the recipe chose. Both are "
         "fine-tuned for as many epochs (control, below) and measured on the test split. Random channels save other "
-        "MACs."
+        "MACs. A dash: no control at this ratio."
     )
     return Panel(letter="C", title="Right after the cut, and the random control", columns=columns, note=note)
 
@@ -190,9 +192,11 @@ def find(table: str | Table) -> Table:
     return RATIO_TABLES[table]
 
 
-def variants(table: Table) -> list[tuple[str, float]]:
-    """(variant, requested share) of every row of one network, in the order of the rows."""
-    cuts = [(variant, ratio) for variant in ("slim", "short", "random") for ratio in table.ratios]
+def variants(table: Table, controls: Sequence[float] | None = None) -> list[tuple[str, float]]:
+    """(variant, requested share) of every row of one network, in the order of the rows; controls at their ratios."""
+    held = table.ratios if controls is None else [ratio for ratio in table.ratios if ratio in controls]
+    cuts = [("slim", ratio) for ratio in table.ratios]
+    cuts += [(variant, ratio) for variant in ("short", "random") for ratio in held]
     return [("dense", 0.0), ("sparse", 0.0), *cuts]
 
 
@@ -206,11 +210,11 @@ def cells(table: str | Table, data: str, scale: str, seeds: int) -> list[Cell]:
     if seeds < 1:
         raise ValueError(f"seeds = {seeds}: give a number of seeds, at least 1")
     of = scale_for(scale, data)
-    penalised = {model: RECIPES[NETWORKS[model].scale(of).schedules.recipe].penalised for model in table.models}
+    own = {model: NETWORKS[model].scale(of) for model in table.models}
     return [
         Cell(table=table.name, data=data, scale=scale, model=model, variant=variant, ratio=ratio, seed=seed)
         for seed in range(seeds)
         for model in table.models
-        for variant, ratio in variants(table)
-        if penalised[model] or variant != "sparse"
+        for variant, ratio in variants(table, own[model].measurement.control_ratios)
+        if variant != "sparse" or RECIPES[own[model].schedules.recipe].penalised
     ]
