@@ -24,6 +24,7 @@ TRAINING_SETTINGS = {
 TRAINED_ON = "{device}, threads {threads}, torch {torch}"
 UNSAID = ("key", "stage.data", "stage.settings.from", "stage.train.seed")
 """Digests, and what the rows say already."""
+DEMONSTRATION = "faces drawn by a program and short trainings are a demonstration: real faces have other figures"
 LONGEST_LIST = 16
 """Entries of a list that are still spelled out among the settings."""
 MOST_VALUES = 4
@@ -78,7 +79,8 @@ def _data_line(sheet: Sheet) -> str:
     counts = ", ".join(f"{split} {count:,}" for split, count in sorted(data["counts"].items()))
     accuracy = sheet.records[0].result["accuracy"]["val_selected"]
     text = f"{sheet.data} at scale {sheet.scale} ({counts} images), accuracy on the test split, n = {accuracy['n']:,}"
-    return f"{text}; always naming the most frequent class gives {100 * accuracy['majority']:.2f} %"
+    text = f"{text}; always naming the most frequent class gives {100 * accuracy['majority']:.2f} %"
+    return f"{text}; {DEMONSTRATION}" if sheet.data == "synthetic" else text
 
 
 def _three_numbers(sheet: Sheet) -> str:

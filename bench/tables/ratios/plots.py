@@ -71,7 +71,8 @@ def _accuracy_field(axes: Axes, sheet: Sheet, model: str) -> None:
     _curve(axes, dense + slim, colour, "the recipe's channels (% cut beside)", control=False)
     if _accuracies(short) != _accuracies(slim):
         _curve(axes, short, colour, "the same, fine-tuned as the control", control=True)
-    _curve(axes, dense + control, LIGHT["muted"], "random channels", control=True)
+    from_whole = dense if sum(row.measured for row in control) > 1 else []  # a single point is no curve
+    _curve(axes, from_whole + control, LIGHT["muted"], "random channels", control=True)
     _name_points(axes, dense + slim, colour)
     _doubling(axes, [macs for row in dense + slim + control for macs in row.numbers("macs")])
     levels = [level for row in sheet.rows for key in ("accuracy_lo", "accuracy_hi") for level in row.numbers(key)]
