@@ -27,7 +27,7 @@ def test_render_only_never_computes_and_marks_the_gaps(tmp_path, capsys, monkeyp
 
 def test_two_seeds_are_twice_the_cells(tmp_path, capsys):
     report.main(["--render-only", "--seeds", "2", "--out", str(tmp_path)])
-    assert last_line(capsys)["cells"] == 64
+    assert last_line(capsys)["cells"] == 32
 
 
 @pytest.mark.parametrize(
