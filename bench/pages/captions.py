@@ -24,7 +24,7 @@ TRAINING_SETTINGS = {
 TRAINED_ON = "{device}, threads {threads}, torch {torch}"
 UNSAID = ("key", "stage.data", "stage.settings.from", "stage.train.seed")
 """Digests, and what the rows say already."""
-DEMONSTRATION = "faces drawn by a program and short trainings are a demonstration: real faces have other figures"
+DEMONSTRATION = "faces drawn by a program are a demonstration: real faces have other figures"
 LONGEST_LIST = 16
 """Entries of a list that are still spelled out among the settings."""
 MOST_VALUES = 4

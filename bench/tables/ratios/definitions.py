@@ -87,7 +87,7 @@ def _control_panel() -> Panel:
         "removed channels moved into the next biases; after batch norm statistics were measured again; after "
         "fine-tuning. Control: as many channels, removed at random, beside those that the recipe chose. Both are "
         "fine-tuned for as many epochs (control, below) and measured on the test split. Random channels save other "
-        "MACs. A dash: no control at this ratio."
+        "MACs. A dash at a ratio: no control was measured there."
     )
     return Panel(letter="C", title="Right after the cut, and the random control", columns=columns, note=note)
 
