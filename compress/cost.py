@@ -1,8 +1,9 @@
 """What a network costs: parameters, and multiply-accumulates (MACs) of one image.
 
-Convention: one MAC is one multiply with its add, in convolutions and matrix products only; papers on faces call this
-FLOPs, others call twice this FLOPs. `macs` is a closed form over the layers and takes no arithmetic; tests hold it to
-PyTorch's counter and to `macs_by_fvcore` (which also says what it did not count).
+Convention: one MAC is one multiply with its add; papers on faces call this FLOPs, others call twice this FLOPs. `macs`
+counts those of convolution and linear layers, as a closed form without arithmetic; tests hold it to PyTorch's counter
+and to `macs_by_fvcore` (which also says what it did not count). `macs_outside` counts those of all other matrix
+products, such as attention and recurrent layers.
 """
 
 import copy
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.utils.flop_counter import FlopCounterMode
 
 from compress.inputs import Example, evaluating, inputs_from
 from compress.shapes import on_shapes
@@ -50,6 +52,18 @@ def macs(net: nn.Module, example: Example) -> int:
     21600
     """
     return macs_by_positions(net, positions(net, example))
+
+
+def macs_outside(net: nn.Module, example: Example) -> int:
+    """MACs of one image that `macs` leaves out: matrix products that belong to no convolution or linear layer.
+
+    These are the attention of transformers, recurrent layers, and products that the forward pass itself computes.
+
+    >>> macs_outside(nn.LSTM(5, 3, batch_first=True), torch.zeros(1, 10, 5))  # 10 steps, 4 gates of 5 + 3 inputs
+    960
+    """
+    inputs = inputs_from(example, net)
+    return on_shapes(net, inputs, _products) - macs(net, inputs)
 
 
 def positions(net: nn.Module, example: Example) -> dict[str, int]:
@@ -89,6 +103,14 @@ def macs_by_fvcore(net: nn.Module, example: Example) -> Macs:
     other = {name: 1 for name in counts if name not in MAC_OPERATORS | NOT_MACS}
     uncounted = {name.removeprefix("aten::"): count for name, count in analysis.unsupported_ops().items()}
     return Macs(total=sum(counted.values()), uncounted=dict(sorted({**uncounted, **other}.items())))
+
+
+@torch.no_grad()
+def _products(net: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """MACs of one image in every convolution and matrix product that PyTorch computes."""
+    with FlopCounterMode(display=False) as counter:
+        net(*inputs)
+    return counter.get_total_flops() // 2 // len(inputs[0])
 
 
 @torch.no_grad()

@@ -190,7 +190,7 @@ class _Reading:
         if not norms:
             raise _Whole(f"no batch norm stands right behind {self.names[root]}")
         if size == 1 or not readers:
-            raise _Whole("it has one channel" if size == 1 else "no layer reads its channels")
+            raise _Whole("it has one channel" if size == 1 else "no layer was found that reads its channels")
         return ChannelGroup(
             name=self.names[root],
             convs=self._ordered(set(made) - gates),

@@ -43,7 +43,7 @@ class Plan:
     params_before: int
     params_after: int
     macs_before: int
-    """Multiply-accumulates of one image of the network's own size."""
+    """Multiply-accumulates of one image of the network's own size, in its convolution and linear layers."""
     macs_after: int
     target: Unit = "channels"
     """"channels": share of the removable channels that goes. "macs", "params": share that may stay. "ms": milliseconds

@@ -4,6 +4,7 @@ The one thing to know: the cut is proved every time. The network with its remove
 and the network without them must give the same answer, or slimming stops.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.calling import Output
-from compress.cost import macs_by_positions, params, positions
+from compress.cost import macs_by_positions, macs_outside, params, positions
 from compress.inputs import Example, batches_from
 from compress.slimming.absorb import Removed, absorb, silence
 from compress.slimming.choose import choose
@@ -26,6 +27,8 @@ from compress.slimming.select import Floor, Kept, floor_of
 from compress.slimming.specimen import Specimen, plain_numbers, specimen_of
 from compress.slimming.targets import Subject, one_target
 
+OUTSIDE = 0.01
+"""From this share on it is told that a plan's MACs leave some out."""
 ABSORB_BATCHES = 8
 """Constants are measured on at most so many calibration batches: only the mean of an attention map needs them."""
 
@@ -130,12 +133,21 @@ def slim(  # noqa: PLR0913 - what users type: every keyword has a default
 def _costs(specimen: Specimen, small: nn.Module) -> dict[str, Any]:
     """Of the plan: parameters, and MACs of both at the same positions."""
     at = positions(specimen.net, specimen.inputs)
-    return {
+    costs = {
         "params_before": params(specimen.net),
         "params_after": params(small),
         "macs_before": macs_by_positions(specimen.net, at),
         "macs_after": macs_by_positions(small, at),
     }
+    outside = macs_outside(specimen.net, specimen.inputs)
+    share = outside / (outside + costs["macs_before"])
+    if share >= OUTSIDE:
+        warnings.warn(
+            f"{share:.0%} of this network's multiply-accumulates are outside of its convolution and linear layers "
+            "(attention, recurrent layers, other matrix products): the MACs of the plan leave them out",
+            stacklevel=3,
+        )
+    return costs
 
 
 def apply(

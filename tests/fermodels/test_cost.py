@@ -5,7 +5,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import fermodels
-from compress.cost import macs, macs_by_fvcore, params
+from compress.cost import macs, macs_by_fvcore, macs_outside, params
+from compress.slimming.surgery import slim
 from fermodels.nets.vgg import VGG16
 
 
@@ -67,3 +68,46 @@ def test_frozen_weights_are_parameters_too():
     whole = params(net)
     net.classifier.weight.requires_grad_(False)
     assert params(net) == whole
+
+
+class Tokens(torch.nn.Module):
+    """A convolution of 16 channels with batch norm, whose positions are the steps of `over`."""
+
+    def __init__(self, over):
+        super().__init__()
+        self.stem = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.BatchNorm2d(16), torch.nn.ReLU())
+        self.again = torch.nn.Sequential(torch.nn.Conv2d(16, 16, 1), torch.nn.BatchNorm2d(16))
+        self.over = over
+        self.head = torch.nn.Linear(16, 7)
+
+    def forward(self, image):
+        steps = self.again(self.stem(image)).flatten(2).transpose(1, 2)
+        attends = isinstance(self.over, torch.nn.MultiheadAttention)
+        return self.head((self.over(steps, steps, steps) if attends else self.over(steps))[0][:, -1])
+
+
+STEPS = 10 * 10
+OVER = [
+    (torch.nn.GRU(16, 16, batch_first=True), STEPS * 3 * 16 * (16 + 16)),
+    (torch.nn.LSTM(16, 8, proj_size=0, batch_first=True, bidirectional=True), 2 * STEPS * 4 * 8 * (16 + 8)),
+    (torch.nn.MultiheadAttention(16, 2, batch_first=True), 4 * STEPS * 16 * 16 + 2 * STEPS**2 * 16),
+]
+
+
+@pytest.mark.parametrize(("over", "products"), OVER, ids=lambda value: type(value).__name__)
+def test_matrix_products_outside_of_layers_are_counted_apart(over, products):
+    net, image = Tokens(over), torch.zeros(2, 3, 12, 12)
+    assert macs_outside(net, image) == products
+    assert macs(net, image) == STEPS * 16 * (3 * 9 + 16) + 16 * 7
+
+
+@pytest.mark.parametrize("name", ["vggnet", "mrf"])
+def test_our_networks_have_all_their_macs_in_layers(name):
+    net = fermodels.build(name)
+    assert macs_outside(net, net.example()) == 0
+
+
+def test_slimming_tells_what_its_macs_leave_out():
+    """422,400 of 491,312."""
+    with pytest.warns(UserWarning, match="86% of this network's multiply-accumulates are outside of its conv"):
+        slim(Tokens(OVER[2][0]), torch.zeros(2, 3, 12, 12), ratio=0.5, criterion="group_norm")
