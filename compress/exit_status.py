@@ -4,11 +4,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from compress.escaping import printed
 from compress.libraries import Unavailable
 from compress.starting import started
+
+AGAIN = 0.05
+"""Seconds until an interruption that Python dropped is sent again."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -26,7 +31,8 @@ def exit_status(command: str, run: Callable[[], object], *, kept: str = "nothing
     started()
     before = _on_terminate(_terminated)
     try:
-        status = run()
+        with _never_dropped():
+            status = run()
     except BrokenPipeError:  # whoever read our output has what he wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -43,6 +49,29 @@ def exit_status(command: str, run: Callable[[], object], *, kept: str = "nothing
     finally:
         _on_terminate(before)
     return status if isinstance(status, int) else 0
+
+
+@contextmanager
+def _never_dropped() -> Iterator[None]:
+    """Within the block an interruption that falls into a finaliser or a weak reference's callback is sent again.
+
+    Python prints an exception from there and goes on as if nobody had asked the program to end.
+    """
+    before = sys.unraisablehook
+
+    def hook(dropped: Any) -> None:
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            return before(dropped)
+        number = signal.SIGTERM if isinstance(dropped.exc_value, Terminated) else signal.SIGINT
+        later = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+        later.daemon = True
+        return later.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _terminated(*_: object) -> None:
