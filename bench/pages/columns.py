@@ -17,6 +17,15 @@ def magnitude(count: float) -> str:
     return f"{count:.0f}"
 
 
+def percent(share: float) -> str:
+    """A share in whole percent.
+
+    >>> percent(0.6)
+    '60 %'
+    """
+    return f"{100 * share:.0f} %"
+
+
 def recall_key(name: str) -> str:
     """Key of the recall of the class `name`, which may be written in any letters and signs."""
     return "recall_" + re.sub(r"\W", lambda sign: f"_{ord(sign[0]):x}_", name)

@@ -115,7 +115,7 @@ def test_the_page_tells_time_accuracy_and_what_is_missing(folder) -> None:
     assert "VGGNet, the time of" in text and "| VGGNet | latency-aware |" in text
     assert len(page[f"{TABLE}.csv"].decode().splitlines()) == 1 + len(found)
     assert files_of(page_of(found, data="tiny", scale="quick")) == page
-    assert "mrf-dense-00-s0" in text, "what is missing is listed"
+    assert "- MRF, all of it\n" in text, "what is missing is listed"
     without = {cell: record for cell, record in found.items() if cell.variant != "timed"}
     assert (
         "Latency-aware selection: not measured yet."

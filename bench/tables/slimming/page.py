@@ -6,11 +6,12 @@ from functools import partial
 from bench.make.methods import methods
 from bench.make.scales import scale_for
 from bench.pages.captions import code_line, machine_line
-from bench.pages.columns import magnitude, probability
+from bench.pages.columns import magnitude, percent, probability
 from bench.pages.noise import RULE, doubts
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.sheet import EMPTY, MISSING, Records, taken
 from bench.pages.svg import Plot
+from bench.pages.unmeasured import unmeasured
 from bench.records import Record
 from bench.schema import SINGLE
 from bench.tables.slimming.measured import BACKEND_NAMES, MODELS, Measured, against
@@ -25,7 +26,8 @@ NOTE = (
 )
 CONTROL_NOTE = (
     "Difference: the recipe minus the control on the same test images (paired). Above zero the recipe is better. A "
-    "control differs from the recipe only in what its name says."
+    "control differs from the recipe only in what its name says. All remove the same share of channels; their MACs "
+    "are the same only where the name says so."
 )
 NETWORK_NOTE = (
     "After the cut, recalibrated, at the end: accuracy on the validation split. Epochs: of the last training. "
@@ -41,7 +43,7 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
     measured = [Measured(record=one, whole=wholes.get((one.cell.model, one.cell.seed))) for one in records]
     seeds, own = 1 + max((one.cell.seed for one in records), default=0), scale_for(scale, data).schedules.recipe
     titles = {"dense": UNPRUNED} | {name: method.title for name, method in methods(own).items()}
-    wanted = {cell.id for cell in cells(data, scale, seeds, list(MODELS))} - {one.cell.id for one in records}
+    wanted = cells(data, scale, seeds, list(MODELS))
     plots = {
         axis: Plot(f"{TABLE}-{axis}", (9.0, 4.2), watermark(scale), partial(draw, measured, titles, axis, data))
         for axis in AXES
@@ -57,7 +59,10 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
         figures=_figures(measured),
         plots=plots,
         footer=_footer(records),
-        remarks={"Not measured": sorted(wanted), "Timing": doubts(records)},
+        remarks={
+            "Not measured": unmeasured(wanted, [one.cell for one in records], MODELS, titles),
+            "Timing": doubts(records),
+        },
     )
 
 
@@ -71,7 +76,7 @@ def sentences(measured: Sequence[Measured], own: str, titles: Mapping[str, str])
         whole = 100 * one.whole.result["accuracy"]["val_selected"]["overall"]
         fewer = one.whole.result["cost"]["macs"] / one.record.result["cost"]["macs"]
         told.append(
-            f"{one.name}, {titles[own]}, {cell.ratio:.0%} of the channels: {whole:.2f} -> {one.percent:.2f} % "
+            f"{one.name}, {titles[own]}, {percent(cell.ratio)} of the channels: {whole:.2f} -> {one.percent:.2f} % "
             f"({_interval(one.difference)} points), {fewer:.1f} times fewer MACs."
         )
         told += _said_of_controls(one, _rivals(one, measured, own), titles)
@@ -95,7 +100,7 @@ def _said_of_controls(one: Measured, rivals: Sequence[Measured], titles: Mapping
         name = titles[rival.record.cell.variant].removeprefix("Control: ")
         groups[kind].append(f"{name} ({found['points']:+.2f})")
     said = [f"{kind} {', '.join(names)}" for kind, names in groups.items() if names]
-    return [f"At {one.record.cell.ratio:.0%} it is {'; '.join(said)}."] if said else []
+    return [f"At {percent(one.record.cell.ratio)} it is {'; '.join(said)}."] if said else []
 
 
 def _interval(found: Mapping[str, float]) -> str:
@@ -111,7 +116,7 @@ def _by_ratio(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
                 found = [own.get(ratio) for ratio in (0.0, *RATIOS)]
                 body.append([name, title, *map(_told, found)])
                 behind.append([None, None, *(one and one.record.cell for one in found)])
-    heads = ["Network", "Method", "Whole", *(f"{ratio:.0%} removed" for ratio in RATIOS)]
+    heads = ["Network", "Method", "Whole", *(f"{percent(ratio)} removed" for ratio in RATIOS)]
     return Part(title="A. Accuracy by method", titles=heads, body=body, note=NOTE, keys=2, behind=behind)
 
 
@@ -128,7 +133,7 @@ def _controls(measured: Sequence[Measured], own: str, titles: Mapping[str, str])
     for one in (one for one in measured if one.record.cell.variant == own):
         for rival in _rivals(one, measured, own):
             found = against(one.record, rival.record)
-            row = [one.name, titles[rival.record.cell.variant], f"{one.record.cell.ratio:.0%}", f"{one.percent:.2f}"]
+            row = [one.name, titles[rival.record.cell.variant], percent(one.record.cell.ratio), f"{one.percent:.2f}"]
             row += [f"{rival.percent:.2f}", _interval(found), probability(found["p"])]
             row += [magnitude(each.record.result["cost"]["macs"]) for each in (one, rival)]
             body.append([*row, *(_ms(each.ms(BACKEND_NAMES[0])) for each in (one, rival))])
@@ -147,7 +152,7 @@ def _networks(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
         result, cell = one.record.result, one.record.cell
         low, high = (100 * end for end in result["accuracy"]["val_selected"]["interval"])
         plan = result["plan"]
-        row = [one.name, titles[cell.variant], f"{cell.ratio:.0%}", f"{100 * plan['removed']:.1f} %" if plan else EMPTY]
+        row = [one.name, titles[cell.variant], percent(cell.ratio), f"{100 * plan['removed']:.1f} %" if plan else EMPTY]
         row += [_percent(one.validation("cut")), _percent(one.validation("recalibrated"))]
         row += [
             f"{100 * result['accuracy']['validation']['overall']:.2f}",

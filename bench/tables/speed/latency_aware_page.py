@@ -14,6 +14,7 @@ from bench.pages.noise import RULE, doubts, spread_line
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.sheet import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, Plot, nothing
+from bench.pages.unmeasured import unmeasured
 from bench.pages.values import difference_values
 from bench.records import Cell, Record
 from bench.schema import SINGLE
@@ -96,7 +97,7 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
     records = taken(found, data=data, scale=scale, table=TABLE)
     measured = [_measured(record) for record in records]
     pairs, seeds = pairs_of(measured), 1 + max((record.cell.seed for record in records), default=0)
-    wanted = {cell.id for cell in cells(data, scale, seeds, list(MODELS))} - {record.cell.id for record in records}
+    wanted = cells(data, scale, seeds, list(MODELS))
     return Page(
         name=TABLE,
         title=TITLE,
@@ -108,7 +109,10 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
         figures=_figures(measured),
         plots={"curves": Plot(f"{TABLE}-curves", (9.0, 3.9), watermark(scale), lambda f: _draw(f, measured))},
         footer=_footer(records),
-        remarks={"Not measured": sorted(wanted), "Timing": doubts(records)},
+        remarks={
+            "Not measured": unmeasured(wanted, [record.cell for record in records], MODELS, SELECTED),
+            "Timing": doubts(records),
+        },
     )
 
 
