@@ -17,6 +17,15 @@ def magnitude(count: float) -> str:
     return f"{count:.0f}"
 
 
+def round_magnitude(count: float) -> str:
+    """As `magnitude`, without zeros behind the point: for the ticks of an axis.
+
+    >>> round_magnitude(5e6)
+    '5 M'
+    """
+    return re.sub(r"\.0+ ", " ", magnitude(count))
+
+
 def percent(share: float) -> str:
     """A share in whole percent.
 

@@ -1,6 +1,5 @@
 """The plot of our networks among others on FER2013: accuracy against parameters, which all publish, unlike MACs."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from bench.pages.columns import magnitude
+from bench.pages.columns import round_magnitude
 from bench.pages.page import Page
 from bench.pages.svg import LIGHT, Plot
 
@@ -56,7 +55,7 @@ def _draw(figure: Figure, page: Page, ours: Sequence[dict[str, Any]], rivals: Se
     axes.grid(True, axis="y", linewidth=0.8)
     axes.set_xlabel("parameters")
     axes.set_ylabel("Accuracy on test, %")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: re.sub(r"\.0+ ", " ", magnitude(value))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: round_magnitude(value)))
     for model, name in (("mrf", "MRF, full width"), ("vggnet", "VGGNet, full width")):
         rows = [row for row in page.figures.rows if row["model"] == model and row["variant"] in ("dense", "slim")]
         known = sorted((row["params"], row["accuracy_percent"]) for row in rows if row.get("accuracy_percent"))

@@ -3,15 +3,13 @@
 What was not measured is left out, and a plot without any measurement says so; `bench.pages.svg` has style and colours.
 """
 
-import re
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from bench.make.scales import titled
-from bench.pages.columns import magnitude
+from bench.pages.columns import round_magnitude
 from bench.pages.sheet import Row, Sheet, first_record
 from bench.pages.svg import LIGHT, MARKERS, RAMP, Plot, nothing
 from bench.records import Record
@@ -89,7 +87,7 @@ def _doubling(axes: Axes, macs: list[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     axes.set_xticks([tick for tick in ticks if low <= tick <= high])
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: re.sub(r"\.0+ ", " ", magnitude(value))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: round_magnitude(value)))
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -29,6 +29,12 @@ class Measured:
         return 100 * self.record.result["accuracy"]["val_selected"]["overall"]
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 95 % interval of `percent`."""
+        low, high = self.record.result["accuracy"]["val_selected"]["interval"]
+        return 100 * low, 100 * high
+
+    @property
     def difference(self) -> Mapping[str, float] | None:
         """points, lo, hi, p against the unpruned network; None for itself, or where that is missing."""
         return None if self.whole in (None, self.record) else against(self.record, self.whole)

@@ -150,7 +150,7 @@ def _networks(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
     body = []
     for one in measured:
         result, cell = one.record.result, one.record.cell
-        low, high = (100 * end for end in result["accuracy"]["val_selected"]["interval"])
+        low, high = one.interval
         plan = result["plan"]
         row = [one.name, titles[cell.variant], percent(cell.ratio), f"{100 * plan['removed']:.1f} %" if plan else EMPTY]
         row += [_percent(one.validation("cut")), _percent(one.validation("recalibrated"))]

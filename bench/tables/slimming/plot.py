@@ -1,13 +1,14 @@
 """Accuracy against what a network costs: recipes as lines, controls as points, published networks as crosses."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.make.methods import RECIPES
-from bench.pages.columns import magnitude
+from bench.pages.columns import percent, round_magnitude
 from bench.pages.svg import LIGHT, MARKERS, RAMP, nothing
 from bench.schema import SINGLE
 from bench.tables.slimming.measured import BACKEND_NAMES, Measured
@@ -18,7 +19,7 @@ AXES = {"macs": "MACs of one image", "ms": f"p50, ms ({BACKEND_NAMES[0]}, batch 
 
 
 def draw(measured: Sequence[Measured], titles: Mapping[str, str], axis: str, data: str, figure: Figure) -> None:
-    """Accuracy against what a network costs: recipes as lines, controls as points."""
+    """Accuracy with its 95 % interval against what a network costs."""
     names = list(dict.fromkeys(one.name for one in measured))
     if not names:
         nothing(figure.add_axes((0.08, 0.14, 0.55, 0.76)), "accuracy against cost")
@@ -28,9 +29,9 @@ def draw(measured: Sequence[Measured], titles: Mapping[str, str], axis: str, dat
         axes = figure.add_axes((0.08 + i * width, 0.14, width - 0.05, 0.76))
         _field(axes, [one for one in measured if one.name == name], titles, axis, data)
         axes.set_title(name, pad=10)
-        axes.set_ylabel("Accuracy on test, %" if i == 0 else "")
+        axes.set_ylabel("Accuracy on test, % (bars: 95 %)" if i == 0 else "")
         if i == len(names) - 1:
-            axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=7)
+            axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=7.5)
 
 
 def _field(axes: Axes, own: Sequence[Measured], titles: Mapping[str, str], axis: str, data: str) -> None:
@@ -38,24 +39,39 @@ def _field(axes: Axes, own: Sequence[Measured], titles: Mapping[str, str], axis:
     axes.set_xlabel(AXES[axis])
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if axis == "ms" else magnitude(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if axis == "ms" else round_magnitude(x)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    whole = [one for one in own if one.record.cell.variant == "dense"]
+    of = {method: [one for one in own if one.record.cell.variant == method] for method in titles}
     for method, title in titles.items():
-        line = method in RECIPES
-        cut = [one for one in own if one.record.cell.variant == method]
-        points = cut + (whole if line and cut else [])
-        at = sorted((x, one.percent) for one in points if (x := one.at(axis)) is not None)
-        if not at or method == "dense":
-            continue
-        place = list(titles).index(method) - (1 if line else 1 + len(RECIPES))
-        names = RAMP if line else [("vggnet", "other")[place // len(MARKERS)]]
-        colour, marker = LIGHT[names[place % len(names)]], MARKERS[place % len(MARKERS)]
-        label = title.removeprefix("Control: ")
-        linestyle = "-" if line else "none"
-        axes.plot(*zip(*at, strict=True), color=colour, marker=marker, label=label, linestyle=linestyle, markersize=5)
+        found = of[method] + (of["dense"] if method in RECIPES and of[method] else [])
+        _method(axes, found, axis, _look(method, list(titles)), title.removeprefix("Control: "))
     if axis == "params" and data == "fer2013":
-        for name, params, percent in SMALL_NETWORKS:
-            axes.plot(
-                [params], [percent], marker="x", linestyle="none", color=LIGHT["other"], label=f"{name} (published)"
-            )
+        for name, params, accuracy in SMALL_NETWORKS:
+            look: dict[str, Any] = {"marker": "x", "linestyle": "none", "color": LIGHT["other"]}
+            axes.plot([params], [accuracy], label=f"{name} (published)", **look)
+
+
+def _look(method: str, titles: Sequence[str]) -> dict[str, Any]:
+    """Recipes are lines, from dark to light; controls are points."""
+    if method == "dense":
+        return {"color": LIGHT["ink"], "marker": "*", "markersize": 9, "linestyle": "none"}
+    line = method in RECIPES
+    place = titles.index(method) - (1 if line else 1 + len(RECIPES))
+    names = RAMP[::-1] if line else [("vggnet", "other")[place // len(MARKERS)]]
+    marker = MARKERS[place % len(MARKERS)]
+    colour = LIGHT[names[place % len(names)]]
+    return {"color": colour, "marker": marker, "markersize": 5, "linestyle": "-" if line else "none"}
+
+
+def _method(axes: Axes, found: Sequence[Measured], axis: str, look: Mapping[str, Any], label: str) -> None:
+    """Networks with their 95 % intervals; beside each point of a recipe how much of the channels was removed."""
+    at = sorted((x, one.percent, *one.interval, one.record.cell.ratio) for one in found if (x := one.at(axis)))
+    if not at:
+        return
+    xs, ys, lows, highs, ratios = zip(*at, strict=True)
+    ends = [[y - low for y, low in zip(ys, lows, strict=True)], [high - y for y, high in zip(ys, highs, strict=True)]]
+    axes.errorbar(xs, ys, yerr=ends, label=label, elinewidth=0.8, **look)
+    if look["linestyle"] == "-":
+        for x, y, ratio in zip(xs, ys, ratios, strict=True):
+            told = percent(ratio) if ratio else ""
+            axes.annotate(told, (x, y), (4, -9), textcoords="offset points", fontsize=7, color=look["color"])
