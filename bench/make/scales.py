@@ -122,7 +122,7 @@ STRONG = changed(
 )
 """The widths of `cpu` by the recipe of small networks that train from scratch: strong views, a large rate, longer; cut
 without a sparse stage, by Taylor scores, and recovered for long."""
-WIDE = changed(STRONG, name="wide", width=0.5, dense=replace(_STRONG_DENSE, epochs=60))
+WIDE = changed(STRONG, name="wide", width=0.5, dense=replace(_STRONG_DENSE, epochs=60), control_ratios=(0.6,))
 """Half of the papers' widths."""
 
 SCALES = {scale.name: scale for scale in (QUICK, CPU, STRONG, WIDE, GPU, PAPER)}
