@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from bench.pages.cells import named
+from bench.pages.columns import percent
 from bench.records import Record
 from compress.timing.stats import robust_spread
 from compress.timing.turns import NOISY_SPREAD
@@ -39,9 +41,13 @@ def doubt(told: Mapping[str, Any], factors: Iterable[tuple[float, float, float]]
     return f"turns differ by {100 * spread:.1f} %" if spread > NOISY_SPREAD else ""
 
 
-def doubts(records: Iterable[Record]) -> list[str]:
-    """A line for every time of `records` that is doubtful."""
-    return [f"{one.cell.id}, {what}: {text}" for one in records for what, text in _doubts(one).items()]
+def doubts(records: Iterable[Record], models: Mapping[str, str], variants: Mapping[str, str]) -> list[str]:
+    """A line for every time of `records` that is doubtful; `models` and `variants` are those of `named`."""
+    found = [(one.cell, what, text) for one in records for what, text in _doubts(one).items()]
+    return [
+        f"{named(cell, models, variants)}{f', {percent(cell.ratio)}' if cell.ratio else ''}, {what}: {text}"
+        for cell, what, text in found
+    ]
 
 
 def noise(records: Iterable[Record]) -> list[str]:

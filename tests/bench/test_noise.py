@@ -63,7 +63,9 @@ def test_a_row_has_one_remark_and_a_page_a_line_for_every_time():
     restless = record(**{"1": told(0.1), "8": told(0.1, 0.01), "32": told(half=0.06)})
     (said,) = noise([restless])
     assert said.startswith("noisy timing: batch 1, turns differ by ") and "; batch 32, a speed-up is uncertain" in said
-    assert "batch 8" not in said and len(doubts([restless])) == 2
+    assert "batch 8" not in said
+    lines = doubts([restless], {"mrf": "MRF"}, {"slim": "plain"})
+    assert [line.split(": ")[0] for line in lines] == ["MRF, plain, 60 %, batch 1", "MRF, plain, 60 %, batch 32"]
     assert noise([record(**{"1": told(0.1, 0.01)})]) == []
     assert (
         spread_line([restless])

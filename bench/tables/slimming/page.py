@@ -6,12 +6,12 @@ from functools import partial
 from bench.make.methods import methods
 from bench.make.scales import scale_for
 from bench.pages.captions import code_line, machine_line
+from bench.pages.cells import unmeasured
 from bench.pages.columns import magnitude, percent, probability
 from bench.pages.noise import RULE, doubts
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.sheet import EMPTY, MISSING, Records, taken
 from bench.pages.svg import Plot
-from bench.pages.unmeasured import unmeasured
 from bench.records import Record
 from bench.schema import SINGLE
 from bench.tables.slimming.measured import BACKEND_NAMES, MODELS, Measured, against
@@ -61,7 +61,7 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
         footer=_footer(records),
         remarks={
             "Not measured": unmeasured(wanted, [one.cell for one in records], MODELS, titles),
-            "Timing": doubts(records),
+            "Timing": doubts(records, MODELS, titles),
         },
     )
 

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from bench.make.timed import RUNTIME, VARIANT
 from bench.pages.captions import code_line, machine_line
+from bench.pages.cells import unmeasured
 from bench.pages.columns import magnitude, probability
 from bench.pages.noise import RULE, doubts, spread_line
 from bench.pages.page import Figures, Page, Pairs, Part, watermark
 from bench.pages.sheet import EMPTY, MISSING, Records, taken
 from bench.pages.svg import LIGHT, MARKERS, Plot, nothing
-from bench.pages.unmeasured import unmeasured
 from bench.pages.values import difference_values
 from bench.records import Cell, Record
 from bench.schema import SINGLE
@@ -111,7 +111,7 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
         footer=_footer(records),
         remarks={
             "Not measured": unmeasured(wanted, [record.cell for record in records], MODELS, SELECTED),
-            "Timing": doubts(records),
+            "Timing": doubts(records, MODELS, SELECTED),
         },
     )
 

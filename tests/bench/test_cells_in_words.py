@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.pages.unmeasured import unmeasured
+from bench.pages.cells import unmeasured
 from bench.records import Cell
 
 MODELS = {"mrf": "MRF", "vggnet": "VGGNet"}
