@@ -58,20 +58,24 @@ def _never_dropped() -> Iterator[None]:
     Python prints an exception from there and goes on as if nobody had asked the program to end.
     """
     before = sys.unraisablehook
+    pending: list[threading.Timer] = []
 
     def hook(dropped: Any) -> None:
         if not isinstance(dropped.exc_value, KeyboardInterrupt):
             return before(dropped)
         number = signal.SIGTERM if isinstance(dropped.exc_value, Terminated) else signal.SIGINT
-        later = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
-        later.daemon = True
-        return later.start()
+        pending.append(threading.Timer(AGAIN, os.kill, (os.getpid(), number)))
+        pending[-1].daemon = True
+        return pending[-1].start()
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = before
+        for timer in pending:  # behind the block the signal would end whoever called the command
+            timer.cancel()
+            timer.join()
 
 
 def _terminated(*_: object) -> None:
