@@ -100,7 +100,7 @@ def _load(name: str, classes: tuple[str, ...], path: str | None, options: LoadOp
         published = PUBLISHED[split][: len(classes)]
         if newer and split == "test":
             published = (500, 500, 500, 500, 500, 500, 500, 499)[: len(classes)]
-        notes += [note, against_published(split, labels[kept], classes, published)]
+        notes += [note, against_published(split, labels[kept], classes, published), *_again(split, listing.names, kept)]
         every = file_rows(f"{name}-{split}", images, listing.names, labels, listing.boxes, listing.landmarks)
         rows[split] = every.take(f"{name}-{split}", kept)
     notes.append(
@@ -133,6 +133,17 @@ def _labels(split: str, codes: np.ndarray, classes: tuple[str, ...]) -> tuple[np
     if "contempt" not in classes:
         told.insert(0, f"{dropped[CONTEMPT]:,} contempt")
     return table[codes], f"Dropped from {split}: {', '.join(told)}."
+
+
+def _again(split: str, names: list[str], kept: np.ndarray) -> list[str]:
+    """The sentence that counts the rows kept whose picture an earlier one names: other faces of it, or mistakes."""
+    seen, again = set(), []
+    for name in (names[row] for row in kept):
+        again += [name] * (name in seen)
+        seen.add(name)
+    if not again:
+        return []
+    return [f"{len(again):,} rows of {split} name a picture that an earlier row names (kept), first: {again[0]}."]
 
 
 def _newer(path: str, root: Path, options: LoadOptions, skips: Skips) -> tuple[Path, dict[str, Listing]]:

@@ -122,3 +122,15 @@ def test_a_missing_part_is_said(form, missing: str, tmp_path: Path):
     (root / missing).rename(tmp_path / "away")
     with pytest.raises(ValueError, match=missing):
         load(f"affectnet:{root}", tmp_path / "cache")
+
+
+def test_a_picture_that_is_named_again_is_counted(tmp_path: Path):
+    root = affectnet_first(tmp_path / "a")
+    before = load(f"affectnet:{root}", tmp_path / "cache")
+    assert not any("an earlier row" in note for note in before.notes)
+    lines = (root / "training.csv").read_text().splitlines()
+    (root / "training.csv").write_text("\n".join([*lines, lines[3], lines[5], lines[-1]]) + "\n")  # the last: No-Face
+    data = load(f"affectnet:{root}", tmp_path / "cache")
+    note = "2 rows of train name a picture that an earlier row names (kept), first: 0/3.png."
+    assert note in data.notes
+    assert len(data.train) + len(data.validation) == len(before.train) + len(before.validation) + 2
