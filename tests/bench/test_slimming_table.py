@@ -144,9 +144,31 @@ def test_the_page_sets_the_recipe_against_its_controls(made) -> None:
     row = next(row for row in controls.body if "narrower" in row[1])
     assert float(row[5].split()[0]) == pytest.approx(100 * (shares[0] - shares[1]), abs=0.006)
     assert "60 % of the channels" in page.sentences[0] and page.sentences[1].startswith("At 60 % it is")
+    assert len(page.sentences) == 2, "no other ratio with controls is measured"
+    told = page.sentences[1]
+    costs = [record.result["cost"]["macs"] for record in (own, rival)]
+    differs = abs(costs[1] / costs[0] - 1) > 0.05
+    assert (
+        f"the same MACs ({100 * (shares[0] - shares[1]):+.2f}{', at' if differs else ')'}" in told
+    ) and "random" in told
     assert set(page.plots) == {"macs", "ms", "params"}
     missing = page.remarks["Not measured"]
     assert "VGGNet, Control: random channels: 80 %" in missing and "MRF, all of it" in missing
+
+
+def test_the_lead_tells_every_ratio_with_controls_and_what_they_cost(made) -> None:
+    _, folder = made
+    found = dict(records.load_all(folder, table=TABLE, data="tiny", scale=SCALE))
+    for cell, record in list(found.items()):
+        if cell.ratio:
+            again = replace(cell, ratio=0.8)
+            found[again] = replace(record, cell=again)
+    own = next(record for cell, record in found.items() if (cell.variant, cell.ratio) == ("taylor", 0.8))
+    dear = next(record for cell, record in found.items() if (cell.variant, cell.ratio) == ("narrow", 0.8))
+    dear.result["cost"]["macs"] = 2 * own.result["cost"]["macs"]
+    told = TABLES[TABLE].page(found, data="tiny", scale=SCALE, seeds=1).sentences
+    assert len(told) == 4 and "80 % of the channels" in told[2] and told[3].startswith("At 80 % it is")
+    assert "at 2.00 times its MACs" in told[3]
 
 
 def test_a_page_without_records_says_so() -> None:

@@ -16,7 +16,7 @@ from bench.records import Record
 from bench.schema import SINGLE
 from bench.tables.slimming.measured import BACKEND_NAMES, MODELS, Measured, against
 from bench.tables.slimming.plot import AXES, draw
-from bench.tables.slimming.rows import RATIOS, TABLE, cells
+from bench.tables.slimming.rows import CONTROL_RATIOS, RATIOS, TABLE, cells
 
 TITLE = "Ways to a slim network, and the controls that could refute them"
 UNPRUNED = "unpruned"
@@ -34,6 +34,8 @@ NETWORK_NOTE = (
     f"Milliseconds: median at batch {SINGLE}, all networks in turns. {RULE}."
 )
 BETTER, ALIKE, WORSE = "better than", "not measurably different from", "worse than"
+ALIKE_MACS = 0.05
+"""Two networks whose MACs differ by no more than this share are told as having the same."""
 
 
 def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) -> Page:
@@ -67,20 +69,23 @@ def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None) 
 
 
 def sentences(measured: Sequence[Measured], own: str, titles: Mapping[str, str]) -> list[str]:
-    """What the scale's own recipe cost at 60 % (or at the ratio next to it), and which controls are beyond chance."""
+    """What the scale's own recipe cost at the ratios that have controls, and which of them are beyond chance."""
     told = []
     for one in measured:
         cell = one.record.cell
-        if cell.variant != own or cell.ratio != 0.6 or one.difference is None or one.whole is None:
+        if cell.variant != own or cell.ratio not in CONTROL_RATIOS or one.difference is None or one.whole is None:
             continue
         whole = 100 * one.whole.result["accuracy"]["val_selected"]["overall"]
-        fewer = one.whole.result["cost"]["macs"] / one.record.result["cost"]["macs"]
         told.append(
             f"{one.name}, {titles[own]}, {percent(cell.ratio)} of the channels: {whole:.2f} -> {one.percent:.2f} % "
-            f"({_interval(one.difference)} points), {fewer:.1f} times fewer MACs."
+            f"({_interval(one.difference)} points), {_macs(one.whole) / _macs(one.record):.1f} times fewer MACs."
         )
         told += _said_of_controls(one, _rivals(one, measured, own), titles)
     return told
+
+
+def _macs(record: Record) -> float:
+    return record.result["cost"]["macs"]
 
 
 def _rivals(one: Measured, measured: Sequence[Measured], own: str) -> list[Measured]:
@@ -94,11 +99,11 @@ def _said_of_controls(one: Measured, rivals: Sequence[Measured], titles: Mapping
     groups: dict[str, list[str]] = {BETTER: [], ALIKE: [], WORSE: []}
     for rival in rivals:
         found = against(one.record, rival.record)
-        kind = (
-            "better than" if found["lo"] > 0 else "worse than" if found["hi"] < 0 else "not measurably different from"
-        )
+        kind = BETTER if found["lo"] > 0 else WORSE if found["hi"] < 0 else ALIKE
+        share = _macs(rival.record) / _macs(one.record)
+        cost = f", at {share:.2f} times its MACs" if abs(share - 1) > ALIKE_MACS else ""
         name = titles[rival.record.cell.variant].removeprefix("Control: ")
-        groups[kind].append(f"{name} ({found['points']:+.2f})")
+        groups[kind].append(f"{name} ({found['points']:+.2f}{cost})")
     said = [f"{kind} {', '.join(names)}" for kind, names in groups.items() if names]
     return [f"At {percent(one.record.cell.ratio)} it is {'; '.join(said)}."] if said else []
 
@@ -135,7 +140,7 @@ def _controls(measured: Sequence[Measured], own: str, titles: Mapping[str, str])
             found = against(one.record, rival.record)
             row = [one.name, titles[rival.record.cell.variant], percent(one.record.cell.ratio), f"{one.percent:.2f}"]
             row += [f"{rival.percent:.2f}", _interval(found), probability(found["p"])]
-            row += [magnitude(each.record.result["cost"]["macs"]) for each in (one, rival)]
+            row += [magnitude(_macs(each.record)) for each in (one, rival)]
             body.append([*row, *(_ms(each.ms(BACKEND_NAMES[0])) for each in (one, rival))])
             both = (one.record.cell, rival.record.cell)
             behind.append([None, None, None, *both, None, None, *both, *both])
@@ -159,7 +164,7 @@ def _networks(measured: Sequence[Measured], titles: Mapping[str, str]) -> Part:
             f"{one.percent:.2f} [{low:.2f}, {high:.2f}]",
         ]
         row += [EMPTY if one.difference is None else _interval(one.difference)]
-        row += [magnitude(result["cost"]["macs"]), magnitude(result["cost"]["params"])]
+        row += [magnitude(_macs(one.record)), magnitude(result["cost"]["params"])]
         epochs = result["training"]["stages"]["tune"]["epochs"]
         body.append([*row, *(_ms(one.ms(kind)) for kind in BACKEND_NAMES), str(len(epochs))])
     cells = [(one.record.cell,) for one in measured]
@@ -183,7 +188,7 @@ def _figures(measured: Sequence[Measured]) -> Figures:
         row |= {f"{step}_percent": one.validation(step) for step in ("cut", "absorbed", "recalibrated")}
         row |= {"validation_percent": 100 * result["accuracy"]["validation"]["overall"], "test_percent": one.percent}
         row |= {f"difference_{name}": value for name, value in (one.difference or {}).items()}
-        row |= {"macs": result["cost"]["macs"], "params": result["cost"]["params"]}
+        row |= {"macs": _macs(one.record), "params": result["cost"]["params"]}
         rows.append(row | {f"{kind.replace(' ', '_')}_ms": one.ms(kind) for kind in BACKEND_NAMES})
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return Figures(columns=columns, rows=rows)
