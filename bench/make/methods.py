@@ -116,6 +116,9 @@ def methods(own: str) -> dict[str, Method]:
         "narrow": Method(
             title="Control: a narrower unpruned network, the same MACs", steps=(Fresh(of="uniform", length="dense"),)
         ),
+        "group-norm-macs": Method(
+            title="Group norm, the same MACs", steps=_with_cut(own, criterion="group_norm", same_macs=True)
+        ),
     }
 
 

@@ -69,6 +69,12 @@ def test_uniform_widths_have_the_same_macs_at_most(work) -> None:
     assert max(kept) - min(kept) <= 0.5
 
 
+def test_group_norm_is_set_against_the_recipe_at_the_same_macs(work) -> None:
+    own, other = (method_stage(work, name, RATIO) for name in ("taylor", "group-norm-macs"))
+    assert plan_of(other).criterion == "group_norm"
+    assert 0.8 * network_macs(own) < network_macs(other) <= network_macs(own)
+
+
 def test_scratch_has_the_widths_but_not_the_weights_and_as_much_compute(work) -> None:
     own, scratch, short = (method_stage(work, name, RATIO) for name in ("taylor", "scratch", "scratch-epochs"))
     widths = [{name: trunk.widths for name, trunk in one.net().trunks.items()} for one in (own, scratch, short)]

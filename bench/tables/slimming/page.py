@@ -22,7 +22,7 @@ TITLE = "Ways to a slim network, and the controls that could refute them"
 UNPRUNED = "unpruned"
 NOTE = (
     "Accuracy on the test split after fine-tuning, in %. In brackets: the difference to the unpruned network, in "
-    "points. Recipes are run at every ratio, controls at two."
+    "points. Recipes are run at every ratio, the others at two."
 )
 CONTROL_NOTE = (
     "Difference: the recipe minus the control on the same test images (paired). Above zero the recipe is better. A "
