@@ -137,13 +137,11 @@ def _labels(split: str, codes: np.ndarray, classes: tuple[str, ...]) -> tuple[np
 
 def _again(split: str, names: list[str], kept: np.ndarray) -> list[str]:
     """The sentence that counts the rows kept whose picture an earlier one names: other faces of it, or mistakes."""
-    seen, again = set(), []
-    for name in (names[row] for row in kept):
-        again += [name] * (name in seen)
-        seen.add(name)
-    if not again:
-        return []
-    return [f"{len(again):,} rows of {split} name a picture that an earlier row names (kept), first: {again[0]}."]
+    counts = Counter(names[row] for row in kept)
+    again, first = len(kept) - len(counts), next((name for name, count in counts.items() if count > 1), "")
+    return (
+        [f"{again:,} rows of {split} name a picture that an earlier row names (kept), first: {first}."] if again else []
+    )
 
 
 def _newer(path: str, root: Path, options: LoadOptions, skips: Skips) -> tuple[Path, dict[str, Listing]]:

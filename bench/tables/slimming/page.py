@@ -26,8 +26,8 @@ NOTE = (
 )
 CONTROL_NOTE = (
     "Difference: the recipe minus the control on the same test images (paired). Above zero the recipe is better. A "
-    "control differs from the recipe only in what its name says. All remove the same share of channels; their MACs "
-    "are the same only where the name says so."
+    "control differs from the recipe only in what its name says. Where the name says the same MACs, these are met; all "
+    "others remove the same share of channels, at other MACs."
 )
 NETWORK_NOTE = (
     "After the cut, recalibrated, at the end: accuracy on the validation split. Epochs: of the last training. "

@@ -5,7 +5,6 @@ timed in turns on the runtimes that ship.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,8 +56,8 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
     if all("runtimes" in record.result for record in held.values()):
         return
     timed = _timed(job, stages)
-    for cell, record in held.items():
-        records.save(replace(record, result={**record.result, "runtimes": timed[cell]}), root)
+    for cell, stage in stages.items():  # scored anew, too: a record names one commit and one machine for all it says
+        records.save(record_of(job, cell, stage, _result(job, cell, stage) | {"runtimes": timed[cell]}), root)
 
 
 def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:
