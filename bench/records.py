@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from bench.schema import Result, Trained
+from bench.schema import Origin, Result, Trained
 from compress.files import plain, write_atomic
 
 SCHEMA: Final = 2
@@ -68,12 +68,22 @@ class Record:
     """UTC, ISO 8601, to the second."""
     lineage: Mapping[str, Trained] = field(default_factory=dict)
     """Every training that led to the network measured, by the name of its stage."""
+    times: Origin | None = None
+    """Where the times come from, when it is not where the rest does: networks are timed in turns, so all are timed
+    anew when one joins them."""
     schema: Literal[2] = SCHEMA
 
     @property
     def key(self) -> str | None:
         """Digest of everything that led to the network measured."""
         return self.config.get("key")
+
+    @property
+    def timing(self) -> Origin:
+        """Which code took the times, on what machine, and when."""
+        return self.times or Origin(
+            commit=self.commit, dirty=self.dirty, created=self.created, environment=self.environment
+        )
 
 
 def dumps(value: Any) -> str:

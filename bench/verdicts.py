@@ -205,7 +205,7 @@ def _other_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
 
 
 def _elsewhere(old: Record, new: Record) -> list[str]:
-    changes = environment_changes(old.environment, new.environment)
+    changes = environment_changes(old.timing["environment"], new.timing["environment"])
     if not changes:
         return []
     more = len(changes) - SHOWN_CHANGES

@@ -3,7 +3,6 @@
 A record is written as soon as its accuracy is known and again with its latency, for which all networks take turns.
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from bench.make.pretraining import pretrain_stage
 from bench.make.recipes import dense_stage, say, sparse_stage
 from bench.make.stages import Job, Stage
 from bench.measure import accuracy
+from bench.measure.origin import origin
 from bench.measure.together import recorded, with_latency
 from bench.records import Cell, Record
 from bench.schema import BATCHES
@@ -25,7 +25,6 @@ from compress.cost import macs_by_fvcore, params
 from compress.files import plain
 from compress.slimming.sparsity import gamma_histogram, zero_share
 from compress.timing.latency import Latency, latency_of
-from compress.timing.machine import commit, environment
 
 TIMED = ("dense", "slim")
 """The sparse network has the dense one's shape and the random control is a control of accuracy: neither is timed."""
@@ -91,8 +90,6 @@ def _loaded(root: Path, cell: Cell) -> Record:
 
 def record_of(job: Job, cell: Cell, stage: Stage, result: dict[str, Any]) -> Record:
     """`result` of the network of `stage`, measured now, on this machine, with this code."""
-    sha, dirty = commit()
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     config = {"key": stage.key, "stage": stage.outcome["described"], "scale": job.scale.described()}
     crop = {"centre": "single centre crop", "five": "centre and four corners, averaged"}[job.crops]
     config |= {"evaluation": {"crop": crop, "flip": False, "precision": "fp32"}}
@@ -100,11 +97,8 @@ def record_of(job: Job, cell: Cell, stage: Stage, result: dict[str, Any]) -> Rec
         cell=cell,
         config=config,
         result=plain(result),
-        environment=environment(),
-        commit=sha,
-        dirty=dirty,
-        created=created,
         lineage=stage.lineage,
+        **origin(),
     )
 
 

@@ -5,13 +5,13 @@ of a table are.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import records
 from bench.make.recipes import dense_stage, say
 from bench.make.stages import Job
+from bench.measure.origin import with_times
 from bench.records import Cell, Record
 from compress.files import plain
 from compress.timing.latency import Latency, latency_of
@@ -52,7 +52,7 @@ def recorded(found: Latency, reference: str) -> dict[str, Any]:
 def with_latency(record: Record, told: dict[str, Any]) -> Record:
     """`record` with the latency of one more batch size."""
     latency = record.result["latency"] | {str(told["batch"]): told}
-    return replace(record, result={**record.result, "latency": latency})
+    return with_times(record, {"latency": latency})
 
 
 def _told(record: Record, batches: Sequence[int], reference: str) -> bool:

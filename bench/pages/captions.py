@@ -70,7 +70,7 @@ def footer(sheet: Sheet) -> Pairs:
 
 def settings(records: Iterable[Record]) -> Pairs:
     """Every setting and the environment, flattened to dotted names; what differs between records says so."""
-    pairs = _shared({**record.config, "environment": record.environment} for record in records)
+    pairs = _shared({**record.config, "environment": one} for record in records for one in _environments(record))
     return [(key, value) for key, value in sorted(pairs.items()) if value and key not in UNSAID]
 
 
@@ -156,7 +156,7 @@ def intervals_line(seeds: int) -> str:
 
 def machine_line(records: Iterable[Record]) -> str:
     """Processor, GPU, threads and versions."""
-    shared = _shared(record.environment for record in records)
+    shared = _shared(one for record in records for one in _environments(record))
     said = [text.format(shared[key]) for key, text in MACHINE.items() if shared.get(key, "none") != "none"]
     return ", ".join(said) or _said(shared)
 
@@ -167,7 +167,20 @@ def code_line(records: Sequence[Record]) -> str:
     dirty = sum(record.dirty for record in records)
     state = f"; {dirty} records from a working tree that differed from its commit" if dirty else "; clean working tree"
     days = _span({record.created[:10] for record in records})
-    return f"commit {commits}{state}; measured {days}"
+    return f"commit {commits}{state}; measured {days}{_times_line(records)}"
+
+
+def _times_line(records: Sequence[Record]) -> str:
+    """Where the times come from that were taken after the rest."""
+    taken = [record.times for record in records if record.times]
+    if not taken:
+        return ""
+    commits = ", ".join(sorted({one["commit"][:12] + " (tree changed)" * one["dirty"] for one in taken}))
+    return f"; times of {len(taken)} records: commit {commits}, {_span({one['created'][:10] for one in taken})}"
+
+
+def _environments(record: Record) -> list[dict[str, Any]]:
+    return [record.environment, *([record.times["environment"]] if record.times else [])]
 
 
 def _cells_line(sheet: Sheet) -> str:

@@ -95,4 +95,13 @@ def origin(record: Record) -> Pairs:
     state = ", and the working tree differed from it" if record.dirty else ""
     trained = [(f"Trained: {stage}", f"commit {one['commit']}") for stage, one in record.lineage.items()]
     measured = [("Measured", record.created), ("Commit", f"{record.commit}{state}")]
-    return [("Machine", machine_line([record])), *measured, *trained]
+    return [("Machine", machine_line([record])), *measured, *_times(record), *trained]
+
+
+def _times(record: Record) -> Pairs:
+    """Where the times come from, when it is not where the rest does."""
+    taken = record.times
+    if taken is None:
+        return []
+    state = ", and the working tree differed from it" if taken["dirty"] else ""
+    return [("Timed", taken["created"]), ("Commit of the times", f"{taken['commit']}{state}")]

@@ -125,6 +125,22 @@ def test_records_are_whole_and_made_once(work, made, monkeypatch: pytest.MonkeyP
     measure(work, asked, folder)
 
 
+def test_a_table_that_is_timed_anew_says_which_code_took_the_times(work, made, tmp_path) -> None:
+    asked, folder = made
+    old = [replace(records.load(folder / cell.path), commit="e" * 40) for cell in asked]
+    for one in old[1:]:
+        records.save(one, tmp_path)
+    records.save(
+        replace(old[0], result={key: told for key, told in old[0].result.items() if key != "runtimes"}), tmp_path
+    )
+    measure(work, asked, tmp_path)
+    for one in old:
+        new = records.load(tmp_path / one.cell.path)
+        assert new.commit == one.commit and new.result["accuracy"] == one.result["accuracy"]
+        assert new.timing["commit"] == records.load(folder / one.cell.path).commit
+        assert new.result["runtimes"] != one.result["runtimes"]
+
+
 def test_a_method_that_cuts_gives_an_ordinary_checkpoint(work) -> None:
     stage = method_stage(work, "taylor", RATIO)
     net, about = checkpoint.load(stage.folder / "chosen")

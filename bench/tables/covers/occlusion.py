@@ -16,6 +16,7 @@ from bench.make.pipeline import record_of, stage_behind
 from bench.make.recipes import say
 from bench.make.stages import Job, Stage, predicted
 from bench.measure import accuracy
+from bench.measure.origin import with_times
 from bench.records import Cell
 from bench.tables.covers.covered import SEED, covered_sets, lacking, levels
 from bench.tables.ratios.definitions import RATIO_TABLES
@@ -80,7 +81,7 @@ def _take_latency(cell: Cell, root: Path) -> None:
     source = records.load(timed)
     told = {batch: {key: one[key] for key in TIMES} for batch, one in source.result["latency"].items()}
     if told != record.result.get("latency"):
-        records.save(replace(record, result={**record.result, "latency": told}), root)
+        records.save(with_times(record, {"latency": told}, source.timing), root)
 
 
 def measured(path: Path, stage: Stage, job: Job, families: Sequence[str]) -> bool:

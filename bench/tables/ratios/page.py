@@ -139,7 +139,7 @@ def _points(sheet: Sheet, timed: Sequence[Record]) -> dict[str, list[Point]]:
 def _on_gpu(record: Record, told: Latency) -> str:
     """The GPU that was timed, where it was none of the processors."""
     used = (told.get("memory") or {}).get("device_bytes")
-    return f", {record.environment['gpu']['model']}" if used else ""
+    return f", {record.timing['environment']['gpu']['model']}" if used else ""
 
 
 def _network(record: Record) -> tuple[str, str, float]:

@@ -16,6 +16,7 @@ from bench.make.pipeline import network_result, record_of, stage_behind
 from bench.make.recipes import say
 from bench.make.scales import scale_for
 from bench.make.stages import Job, Stage
+from bench.measure.origin import with_times
 from bench.records import Cell
 from bench.schema import SINGLE
 from compress.files import plain
@@ -56,8 +57,8 @@ def measure(job: Job, wanted: Sequence[Cell], root: Path) -> None:
     if all("runtimes" in record.result for record in held.values()):
         return
     timed = _timed(job, stages)
-    for cell, stage in stages.items():  # scored anew, too: a record names one commit and one machine for all it says
-        records.save(record_of(job, cell, stage, _result(job, cell, stage) | {"runtimes": timed[cell]}), root)
+    for cell, record in held.items():
+        records.save(with_times(record, {"runtimes": timed[cell]}), root)
 
 
 def _result(job: Job, cell: Cell, stage: Stage) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from bench.make.networks import NETWORKS
 from bench.make.recipes import say
 from bench.make.scale import Scale
 from bench.make.scales import CPU, PAPER, scale_for
+from bench.measure.origin import origin
 from bench.pages.files import files
 from bench.pages.page import Page
 from bench.pages.sheet import Records
@@ -41,7 +42,6 @@ from compress.program import program
 from compress.runtimes import Session, Unavailable
 from compress.slimming.surgery import slim
 from compress.timing.footprint import opened
-from compress.timing.machine import commit, environment
 from fermodels import checkpoint
 from fermodels.predict.artefacts import FaceArtefacts, artefacts_of
 
@@ -167,12 +167,9 @@ def _opened(cell: Cell, made: FaceArtefacts, cost: dict[str, Any], running: dict
 
 
 def _record(cell: Cell, result: dict[str, Any], scale: Scale) -> Record:
-    sha, dirty = commit()
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     cut = "random channels, align 16" if cell.table == PAPERS else "the widths of the record of the same name"
     config = {"weights": "random, seed 0", "cut": cut, "scale": plain(scale.preprocessing)}
-    about: dict[str, Any] = {"environment": environment(), "commit": sha, "dirty": dirty, "created": created}
-    return Record(cell=cell, config=config, result=plain(result), **about)
+    return Record(cell=cell, config=config, result=plain(result), **origin())
 
 
 def page_of(found: Records, *, data: str, scale: str, seeds: int | None = None, table: str = PAPERS) -> Page:
