@@ -91,6 +91,8 @@ RECIPES = {
 
 RANDOM = "random-channels"
 """The method that is a control of every criterion."""
+LONGER = 6
+"""By how much the recovery is longer in the row that asks whether it was long enough."""
 TORCH_PRUNING = {"tp-bnscale": "BNScale", "tp-magnitude": "Magnitude", "tp-groupnorm": "GroupNorm"}
 """Method -> the importance of Torch-Pruning that it cuts by."""
 
@@ -119,9 +121,16 @@ def methods(own: str) -> dict[str, Method]:
         "group-norm-macs": Method(
             title="Group norm, the same MACs", steps=_with_cut(own, criterion="group_norm", same_macs=True)
         ),
+        "long": Method(title=f"{RECIPES[own].title}, recovered {LONGER} times as long", steps=_recovered_longer(own)),
     }
 
 
 def _with_cut(own: str, **changes: object) -> tuple[Step, ...]:
     """The steps of the recipe `own` with other cuts."""
     return tuple(replace(step, **changes) if isinstance(step, Cut) else step for step in RECIPES[own].steps)
+
+
+def _recovered_longer(own: str) -> tuple[Step, ...]:
+    """The steps of the recipe `own` with longer recoveries."""
+    steps = RECIPES[own].steps
+    return tuple(replace(step, length=LONGER * step.length) if isinstance(step, Recover) else step for step in steps)

@@ -104,8 +104,8 @@ def _said_of_controls(one: Measured, rivals: Sequence[Measured], titles: Mapping
         cost = f", at {share:.2f} times its MACs" if abs(share - 1) > ALIKE_MACS else ""
         name = titles[rival.record.cell.variant].removeprefix("Control: ")
         groups[kind].append(f"{name} ({found['points']:+.2f}{cost})")
-    said = [f"{kind} {', '.join(names)}" for kind, names in groups.items() if names]
-    return [f"At {percent(one.record.cell.ratio)} it is {'; '.join(said)}."] if said else []
+    ratio = percent(one.record.cell.ratio)
+    return [f"At {ratio} it is {kind}: {'; '.join(names)}." for kind, names in groups.items() if names]
 
 
 def _interval(found: Mapping[str, float]) -> str:
