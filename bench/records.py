@@ -13,8 +13,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from bench.schema import Origin, Result, Trained
+from bench.schema import Result, Trained
 from compress.files import plain, write_atomic
+from compress.timing.origin import Origin
 
 SCHEMA: Final = 2
 _FLAT_LIST = re.compile(r'\[\n\s*([^\[\]{}"]*?)\n\s*\]')

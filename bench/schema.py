@@ -141,17 +141,6 @@ class Result(TypedDict, total=False):
     fitted: dict[str, Any]
 
 
-class Origin(TypedDict):
-    """Which code measured something, on what machine, and when."""
-
-    commit: str
-    dirty: bool
-    """True when the code that measures differed from `commit` (`compress.timing.machine.commit`)."""
-    created: str
-    """UTC, ISO 8601, to the second."""
-    environment: dict[str, Any]
-
-
 class Trained(TypedDict):
     """One training behind a record."""
 

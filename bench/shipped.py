@@ -26,7 +26,7 @@ from bench.pages.html import TEMPLATES
 from compress.exit_status import exit_status
 from compress.files import must_be_folder, plain, size_bytes, write_atomic
 from compress.program import program
-from compress.timing.machine import commit, environment
+from compress.timing.machine import origin
 from fermodels.data import open_dataset
 from fermodels.data.base import Dataset, Split
 from fermodels.faces.landmark_errors import ece
@@ -121,7 +121,7 @@ def figures(classify: Classifier, data: Dataset, photographs: Dataset) -> dict[s
     answers = {how: classify(change(faces)).probabilities for how, change in WORSE.items()}
     own = classify(colour(data.test)).probabilities
     leaked = np.asarray(data.test.leaked) if data.test.leaked is not None else np.zeros(len(own), bool)
-    labels, (sha, dirty) = np.asarray(data.test.labels), commit()
+    labels = np.asarray(data.test.labels)
     return {
         "data": {"name": data.name, "photographs": photographs.name, "notes": [*data.notes, *photographs.notes]},
         "accuracy": scored(own, labels, classify.classes),
@@ -129,11 +129,7 @@ def figures(classify: Classifier, data: Dataset, photographs: Dataset) -> dict[s
         "photographs": {how: scored(found, truth, classify.classes) for how, found in answers.items()},
         "calibration": calibration(classify, data),
         "latency": timed(classify, faces[:1]),
-        "environment": environment(),
-        "commit": sha,
-        "dirty": dirty,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
+    } | origin()
 
 
 def card(record: dict[str, Any], rivals: Sequence[dict[str, Any]] = ()) -> str:

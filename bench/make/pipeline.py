@@ -17,7 +17,6 @@ from bench.make.pretraining import pretrain_stage
 from bench.make.recipes import dense_stage, say, sparse_stage
 from bench.make.stages import Job, Stage
 from bench.measure import accuracy
-from bench.measure.origin import origin
 from bench.measure.together import recorded, with_latency
 from bench.records import Cell, Record
 from bench.schema import BATCHES
@@ -25,6 +24,7 @@ from compress.cost import macs_by_fvcore, params
 from compress.files import plain
 from compress.slimming.sparsity import gamma_histogram, zero_share
 from compress.timing.latency import Latency, latency_of
+from compress.timing.machine import origin
 
 TIMED = ("dense", "slim")
 """The sparse network has the dense one's shape and the random control is a control of accuracy: neither is timed."""

@@ -5,16 +5,18 @@ of a table are.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import records
 from bench.make.recipes import dense_stage, say
 from bench.make.stages import Job
-from bench.measure.origin import with_times
 from bench.records import Cell, Record
 from compress.files import plain
 from compress.timing.latency import Latency, latency_of
+from compress.timing.machine import origin
+from compress.timing.origin import Origin
 
 
 def time_together(jobs: Mapping[Cell, Job], root: Path, *, batches: Sequence[int], reference: str) -> None:
@@ -53,6 +55,19 @@ def with_latency(record: Record, told: dict[str, Any]) -> Record:
     """`record` with the latency of one more batch size."""
     latency = record.result["latency"] | {str(told["batch"]): told}
     return with_times(record, {"latency": latency})
+
+
+def with_times(record: Record, told: dict[str, Any], taken: Origin | None = None) -> Record:
+    """`record` with newer times.
+
+    Args:
+        told: what changes in its result.
+        taken: which code took them, where and when; now, if None. The record tells it apart from its own where the
+            two differ in more than the second.
+    """
+    taken = taken or origin()
+    same = all(taken[key] == getattr(record, key) for key in ("commit", "dirty", "environment"))
+    return replace(record, result={**record.result, **told}, times=None if same else taken)
 
 
 def _told(record: Record, batches: Sequence[int], reference: str) -> bool:

@@ -33,7 +33,7 @@ from compress.timing.deployed import (
     timed,
 )
 from compress.timing.energy import why_no_energy
-from compress.timing.machine import commit, environment
+from compress.timing.machine import origin
 from compress.timing.view import show
 from compress.training.progress import clock
 
@@ -191,11 +191,8 @@ class _Line:
 
 def _about(given: argparse.Namespace) -> dict[str, Any]:
     """On what, when and how the rows were measured."""
-    sha, dirty = commit()
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     settings = {"threads": torch.get_num_threads(), "runs": given.runs, "seconds": given.seconds}
-    place = {"environment": environment(), "commit": sha, "dirty": dirty, "created": created}
-    return {"schema": SCHEMA, "reference": " ".join(REFERENCE)} | settings | place
+    return {"schema": SCHEMA, "reference": " ".join(REFERENCE)} | settings | origin()
 
 
 def _no_energy(ready: Mapping[Kind, Ready], rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import torch
 
+from compress.timing.origin import Origin
 from compress.timing.processor import cpu_model
 
 PACKAGES = ("numpy", "torch-pruning", "fvcore", "pillow", "safetensors", "onnx", "onnxruntime", "openvino", "tensorrt")
@@ -75,6 +76,13 @@ def commit(folder: Path = Path(__file__).parent) -> tuple[str, bool]:
     except (OSError, subprocess.SubprocessError):
         return "unknown", True
     return sha, bool(changes)
+
+
+def origin() -> Origin:
+    """This code, this machine, now."""
+    sha, dirty = commit()
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Origin(commit=sha, dirty=dirty, created=created, environment=environment())
 
 
 def machine_load(pressure: Path = PRESSURE) -> Load:

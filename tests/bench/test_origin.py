@@ -6,12 +6,12 @@ import pytest
 from fake_records import fake_records
 
 from bench import records
-from bench.measure.origin import origin, with_times
-from bench.measure.together import with_latency
+from bench.measure.together import with_latency, with_times
 from bench.pages.captions import code_line, machine_line
 from bench.pages.record_page import origin as told_of
 from bench.records import Record
 from bench.verdicts import UNCLEAR, Limits, latency_checks
+from compress.timing.machine import origin
 
 FIRST, SECOND = [one for one in fake_records().values() if one.result["latency"]][:2]
 

@@ -16,7 +16,7 @@ from bench.make.pipeline import record_of, stage_behind
 from bench.make.recipes import say
 from bench.make.stages import Job, Stage, predicted
 from bench.measure import accuracy
-from bench.measure.origin import with_times
+from bench.measure.together import with_times
 from bench.records import Cell
 from bench.tables.covers.covered import SEED, covered_sets, lacking, levels
 from bench.tables.ratios.definitions import RATIO_TABLES

@@ -16,7 +16,7 @@ from bench.make.pipeline import network_result, record_of, stage_behind
 from bench.make.recipes import say
 from bench.make.scales import scale_for
 from bench.make.stages import Job, Stage
-from bench.measure.origin import with_times
+from bench.measure.together import with_times
 from bench.records import Cell
 from bench.schema import SINGLE
 from compress.files import plain

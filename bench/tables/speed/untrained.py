@@ -27,7 +27,6 @@ from bench.make.networks import NETWORKS
 from bench.make.recipes import say
 from bench.make.scale import Scale
 from bench.make.scales import CPU, PAPER, scale_for
-from bench.measure.origin import origin
 from bench.pages.files import files
 from bench.pages.page import Page
 from bench.pages.sheet import Records
@@ -42,6 +41,7 @@ from compress.program import program
 from compress.runtimes import Session, Unavailable
 from compress.slimming.surgery import slim
 from compress.timing.footprint import opened
+from compress.timing.machine import origin
 from fermodels import checkpoint
 from fermodels.predict.artefacts import FaceArtefacts, artefacts_of
 
