@@ -92,13 +92,15 @@ RECIPES = {
 RANDOM = "random-channels"
 """The method that is a control of every criterion."""
 LONGER = 6
-"""By how much the recovery is longer in the row that asks whether it was long enough."""
+"""By how much the recovery is longer in the rows that ask whether it was long enough."""
+_LONGER = f", recovered {LONGER} times as long"
 TORCH_PRUNING = {"tp-bnscale": "BNScale", "tp-magnitude": "Magnitude", "tp-groupnorm": "GroupNorm"}
 """Method -> the importance of Torch-Pruning that it cuts by."""
 
 
 def methods(own: str) -> dict[str, Method]:
     """Every row of the table of methods: the recipes, and what the recipe `own` has to beat."""
+    group_norm = _with_cut(own, criterion="group_norm", same_macs=True)
     return RECIPES | {
         RANDOM: Method(title="Control: random channels", steps=_with_cut(own, criterion="random")),
         "uniform": Method(
@@ -118,10 +120,11 @@ def methods(own: str) -> dict[str, Method]:
         "narrow": Method(
             title="Control: a narrower unpruned network, the same MACs", steps=(Fresh(of="uniform", length="dense"),)
         ),
-        "group-norm-macs": Method(
-            title="Group norm, the same MACs", steps=_with_cut(own, criterion="group_norm", same_macs=True)
+        "group-norm-macs": Method(title="Group norm, the same MACs", steps=group_norm),
+        "long": Method(title=f"{RECIPES[own].title}{_LONGER}", steps=_recovered_longer(RECIPES[own].steps)),
+        "group-norm-macs-long": Method(
+            title=f"Group norm, the same MACs{_LONGER}", steps=_recovered_longer(group_norm)
         ),
-        "long": Method(title=f"{RECIPES[own].title}, recovered {LONGER} times as long", steps=_recovered_longer(own)),
     }
 
 
@@ -130,7 +133,5 @@ def _with_cut(own: str, **changes: object) -> tuple[Step, ...]:
     return tuple(replace(step, **changes) if isinstance(step, Cut) else step for step in RECIPES[own].steps)
 
 
-def _recovered_longer(own: str) -> tuple[Step, ...]:
-    """The steps of the recipe `own` with longer recoveries."""
-    steps = RECIPES[own].steps
+def _recovered_longer(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return tuple(replace(step, length=LONGER * step.length) if isinstance(step, Recover) else step for step in steps)
