@@ -11,6 +11,7 @@ from bench.make.cuts import method_stage, plan_of, spent
 from bench.make.methods import LONGER, RECIPES, Cut, Recover, Train, methods
 from bench.make.scale import changed
 from bench.registry import TABLES
+from bench.tables.slimming.plot import STEP, side_by_side
 from bench.tables.slimming.rows import CONTROL_RATIOS, RATIOS, TABLE, cells, measure
 from compress.cost import macs
 from fermodels import checkpoint
@@ -199,6 +200,13 @@ def test_the_lead_tells_every_ratio_with_controls_and_what_they_cost(made) -> No
     first = next(at for at, one in enumerate(told) if "80 % of the channels" in one)
     assert first > 1 and all(one.startswith("At 80 % it is ") for one in told[first + 1 :])
     assert sum("at 2.00 times its MACs" in one for one in told[first + 1 :]) == 1
+
+
+def test_points_that_would_cover_one_another_stand_in_a_row() -> None:
+    assert side_by_side([]) == []
+    assert side_by_side([100, 50, 101, 50]) == [-STEP / 2, -STEP / 2, STEP / 2, STEP / 2]
+    assert side_by_side([1.0, 2.0, 4.0]) == [0, 0, 0]
+    assert side_by_side([7.0, 7.0, 7.0]) == [-STEP, 0, STEP]
 
 
 def test_a_page_without_records_says_so() -> None:
